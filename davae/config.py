@@ -1,0 +1,270 @@
+"""The declarative description of an experiment: frozen dataclasses of JSON primitives.
+
+Everything that changes a result is here and is hashed into the keys of the stages that read it;
+everything that only changes speed or place is in `davae.runtime.Runtime` and is never hashed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def option(default: Any, *, neutral: Any) -> Any:
+    """A field added after records exist: at its `neutral` value it leaves every key unchanged.
+
+    `neutral` is the value that reproduces the behaviour of the code before the field existed; it
+    need not be the default.
+    """
+    return field(default=default, metadata={"neutral": neutral})
+
+
+def hashable(config: Any) -> Any:
+    """The JSON value of a config that enters a key: fields at their neutral value left out."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        kept = {}
+        for f in dataclasses.fields(config):
+            value = getattr(config, f.name)
+            if "neutral" in f.metadata and value == f.metadata["neutral"]:
+                continue
+            kept[f.name] = hashable(value)
+        return kept
+    if isinstance(config, (tuple, list)):
+        return [hashable(item) for item in config]
+    if isinstance(config, dict):
+        return {str(name): hashable(item) for name, item in config.items()}
+    if config is None or isinstance(config, (str, int, float, bool)):
+        return config
+    raise ValueError(f"a config holds JSON primitives only, not {type(config).__name__}: {config!r}")
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """The first `length` hexadecimal digits of the SHA-256 of a config's canonical JSON."""
+    text = json.dumps(hashable(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def positive(**values: float) -> None:
+    """Raise `ValueError` for every named value that is not above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}; it must be above 0")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where images come from and how crops are drawn from them."""
+
+    name: Literal["photos", "folder"] = "photos"
+    """photos: those the scikit-image and scikit-learn wheels ship; folder: images below `path`."""
+    path: str = ""
+    """For `folder`: a directory whose sub-folders are the classes."""
+    resolution_px: int = 64
+    """Side of the high-resolution image."""
+    scale: int = 2
+    """s: the base image has side resolution_px / s."""
+    antialias: bool = False
+    """Whether the bicubic reduction to the base image is antialiased (the authors': off)."""
+    train_crops: int = 20_480
+    """Cached crops of the training regions."""
+    eval_crops: int = 1_300
+    """Crops of the held-out regions, and as many fresh ones of the training regions."""
+    min_crop_px: int = 64
+    """Smallest side of a crop, in pixels of the photograph, before it is resized."""
+    max_crop_px: int = 128
+    """Largest side of a crop; sides are log-uniform between the two."""
+    short_side_px: int = 512
+    """Photographs whose short side is longer are first reduced to it."""
+    heldout_fraction: float = 0.25
+    """Share of each photograph, at the end of its longer side, that training never sees."""
+
+    def __post_init__(self) -> None:
+        positive(resolution_px=self.resolution_px, scale=self.scale, train_crops=self.train_crops)
+        positive(eval_crops=self.eval_crops, min_crop_px=self.min_crop_px)
+        if self.resolution_px % self.scale:
+            raise ValueError(f"scale {self.scale} does not divide resolution_px {self.resolution_px}")
+        if self.max_crop_px < self.min_crop_px:
+            raise ValueError(f"max_crop_px {self.max_crop_px} is below min_crop_px {self.min_crop_px}")
+        if self.name == "folder" and not self.path:
+            raise ValueError("data.name is 'folder' and data.path is empty: name a directory of images")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run: optimizer (AdamW), learning-rate schedule and EMA."""
+
+    steps: int = 1_000
+    batch_size: int = 32
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.0
+    lr_warmup_steps: int = 50
+    lr_schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: constant, or a half cosine to 0 at the last step."""
+    ema_decay: float = 0.0
+    """0: no average; otherwise d_n = min(decay, (1 + n) / (10 + n))."""
+    clip_grad_norm: float = 0.0
+    """0: no clipping (the paper's setting)."""
+
+    def __post_init__(self) -> None:
+        positive(steps=self.steps, batch_size=self.batch_size, lr=self.lr)
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay is {self.ema_decay}; it lies in [0, 1)")
+
+
+@dataclass(frozen=True)
+class BaseVAEConfig:
+    """The pretrained VAE of the base resolution: a path, or a small AutoencoderKL trained here."""
+
+    pretrained: str = ""
+    """A folder or hub name of a diffusers AutoencoderKL; empty: train the architecture below."""
+    latent_channels: int = 4
+    block_out_channels: tuple[int, ...] = (32, 64, 128)
+    """One width a level; the factor f is 2 ** (levels - 1)."""
+    layers_per_block: int = 1
+    norm_num_groups: int = 32
+    mid_attention: bool = False
+    kl_weight: float = 1e-4
+    """Weight of mean(mu^2 + sigma^2 - 1 - log sigma^2) beside the mean L1 in [-1, 1]."""
+    train: TrainConfig = TrainConfig()
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """The flow x_t = t x1 + (1 - t) noise: how t is drawn in training."""
+
+    t_mean: float = 0.0
+    t_std: float = 1.0
+    """t = sigmoid(t_mean + t_std N(0, 1)): logit-normal."""
+
+
+@dataclass(frozen=True)
+class BaseDiTConfig:
+    """The diffusion transformer pretrained on the base latents."""
+
+    pretrained: str = ""
+    """A folder saved by `davae` (DiT.from_pretrained); empty: train the architecture below."""
+    hidden_size: int = 192
+    depth: int = 4
+    num_heads: int = 6
+    patch_size: int = 1
+    qk_norm: bool = True
+    class_dropout: float = 0.1
+    train: TrainConfig = TrainConfig()
+
+
+@dataclass(frozen=True)
+class DetailConfig:
+    """The detail branch and its training (Eq. 1, 3, 4 and 6)."""
+
+    detail_channels: int = 12
+    """D; 0 trains the same decoder on the base latent alone."""
+    detail_dropout: float = 0.1
+    """Probability that a sample's whole detail is dropped at the decoder's input in training."""
+    align_weight: float = 0.02
+    """lambda_align of Eq. 6."""
+    align_mode: Literal["fixed", "gradient_ratio"] = "fixed"
+    """fixed: lambda itself; gradient_ratio: lambda |grad nll| / (|grad align| + 1e-4), detached."""
+    align_clamp: float = 1e8
+    """Upper bound of the gradient ratio."""
+    kl_weight: float = 1e-6
+    pyramid_weight: float = 0.0
+    """Weight of the Laplacian-pyramid L1, beside the plain L1 of weight 1."""
+    lpips_weight: float = 0.0
+    """Weight of LPIPS-VGG; needs its downloaded weights."""
+    gan_weight: float = 0.0
+    """Weight of the PatchGAN term, relative to the gradient of the nll (the paper: 0.1)."""
+    gan_start_step: int = 0
+    gan_clamp: float = 1e4
+    init_from_base: bool = True
+    """Start the detail encoder and the decoder from the base VAE's weights."""
+    train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if self.detail_channels < 0:
+            raise ValueError(f"detail_channels is {self.detail_channels}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """Widening the base DiT by D channels and fine-tuning it (Eq. 12 and 13)."""
+
+    init: Literal["zero", "random", "repeat", "reset"] = "zero"
+    """How the new channels' layers start; see `davae.models.widen`."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """w(n) of Eq. 12, or: n / N_warm, or 1 from the first step."""
+    detail_warmup_steps: int = 500
+    """N_warm of Eq. 12."""
+    cosine_weight: float = 0.0
+    """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13)."""
+    train: TrainConfig = TrainConfig()
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Integration of dx/dt = v from t = 0 (noise) to t = 1 (data)."""
+
+    num_inference_steps: int = 25
+    solver: Literal["euler", "heun"] = "euler"
+    guidance_scale: float = 2.0
+    """Classifier-free guidance on all channels; 1: none."""
+    guidance_start: float = 0.0
+    """No guidance while the (shifted) t is below this (the paper's ImageNet setting: 0.2)."""
+    timestep_shift: float = 1.0
+    """t' = s t / (1 + (s - 1) t)."""
+    batch_size: int = 130
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Metrics and what they are computed on."""
+
+    extractor: Literal["effnet_lite0"] = "effnet_lite0"
+    input_px: int = 128
+    """Images are resized to this side (clean-fid's PIL bicubic, no quantisation) for the extractor."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The whole of what a run computes. `dataclasses.replace` makes an arm of an ablation."""
+
+    data: DataConfig = DataConfig()
+    base_vae: BaseVAEConfig = BaseVAEConfig()
+    base_dit: BaseDiTConfig = BaseDiTConfig()
+    davae: DetailConfig = DetailConfig()
+    adapt: AdaptConfig = AdaptConfig()
+    flow: FlowConfig = FlowConfig()
+    sample: SampleConfig = SampleConfig()
+    eval: EvalConfig = EvalConfig()
+    method: Literal["davae", "base_upsampled"] = "davae"
+    """davae: the method; base_upsampled: the base model trained as many FLOPs longer as the
+    adaptation takes, its images enlarged bicubically (the matched-token control)."""
+    seed: int = 0
+    """Seed of the DA-VAE, the adaptation, the control and the samples."""
+    base_seed: int = 0
+    """Seed of the crops, the base VAE and the base DiT, which several `seed`s share."""
+    precision: Literal["float32"] = "float32"
+
+    @property
+    def base_factor(self) -> int:
+        """f: pixels of the base image a latent position."""
+        return 2 ** (len(self.base_vae.block_out_channels) - 1)
+
+    @property
+    def base_px(self) -> int:
+        """Side of the base image."""
+        return self.data.resolution_px // self.data.scale
+
+    @property
+    def latent_size(self) -> int:
+        """h = w of both latents."""
+        return self.base_px // self.base_factor
+
+    def names(self) -> dict[str, str]:
+        """The f/c/p names of the base and the widened model, computed from the config."""
+        c, p, f = self.base_vae.latent_channels, self.base_dit.patch_size, self.base_factor
+        wide = c + self.davae.detail_channels
+        return {"base": f"f{f}c{c}p{p}", "davae": f"f{f * self.data.scale}c{wide}p{p}"}

@@ -1,0 +1,59 @@
+"""Any directory of images; the classes are its sub-folders."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from davae import keyed
+from davae.config import DataConfig
+from davae.data.source import Region, Source
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def _region(path: Path, config: DataConfig) -> Region:
+    """The whole image as a region; raises ValueError if it cannot be read or is too small."""
+    try:
+        with Image.open(path) as image:
+            size = image.size
+            image.load()
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+    if min(size) < config.min_crop_px:
+        need = f"{config.min_crop_px} px (data.min_crop_px)"
+        raise ValueError(f"{path} is {size[0]}x{size[1]} px; its shorter side must be at least {need}")
+    reduce = min(1.0, config.short_side_px / min(size))
+    return Region(str(path), (0, 0, *size), reduce, partial(Image.open, path))
+
+
+def _split(paths: list[Path], config: DataConfig, name: str) -> tuple[list[Path], list[Path]]:
+    """A keyed shuffle of one class's files, its last `heldout_fraction` held out."""
+    order = sorted(paths, key=lambda path: keyed.key(0, f"folder/{name}/{path.name}"))
+    heldout = max(1, round(len(order) * config.heldout_fraction))
+    if len(order) - heldout < 1:
+        raise ValueError(f"class {name!r} has {len(order)} image; training and held-out sets need 2 or more")
+    return order[:-heldout], order[-heldout:]
+
+
+def folder(config: DataConfig) -> Source:
+    """The images at `config.path`: one class a sub-folder, or a single class of a flat folder.
+
+    Raises ValueError for a missing folder, no images, and unreadable or too small ones.
+    """
+    top = Path(config.path)
+    if not top.is_dir():
+        raise ValueError(f"data.path is {config.path!r}, which is not a directory")
+    named = {sub.name: sub for sub in sorted(top.iterdir()) if sub.is_dir()} or {top.name: top}
+    classes, train, heldout = [], [], []
+    for name, sub in named.items():
+        paths = sorted(path for path in sub.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not paths:
+            raise ValueError(f"{sub} holds no images ({', '.join(SUFFIXES)}); add some or remove the folder")
+        first, last = _split(paths, config, name)
+        classes.append(name)
+        train.append(tuple(_region(path, config) for path in first))
+        heldout.append(tuple(_region(path, config) for path in last))
+    return Source(tuple(classes), tuple(train), tuple(heldout))

@@ -1,0 +1,43 @@
+"""The base VAE: diffusers' AutoencoderKL, small and trained here, or any pretrained one."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL
+
+from davae.config import BaseVAEConfig
+
+
+def build_base_vae(config: BaseVAEConfig) -> AutoencoderKL:
+    """The AutoencoderKL of the config, freshly initialised, or loaded from `config.pretrained`."""
+    if config.pretrained:
+        return AutoencoderKL.from_pretrained(config.pretrained)
+    levels = len(config.block_out_channels)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=tuple(config.block_out_channels),
+        layers_per_block=config.layers_per_block,
+        latent_channels=config.latent_channels,
+        norm_num_groups=config.norm_num_groups,
+        mid_block_add_attention=config.mid_attention,
+        scaling_factor=1.0,
+        shift_factor=0.0,
+        force_upcast=False,
+    )
+
+
+@torch.no_grad()
+def encode_mode(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    """The posterior's mode, unscaled: [B, 3, R, R] in [-1, 1] -> [B, C, R/f, R/f]."""
+    return vae.encode(images).latent_dist.mode()
+
+
+def normalise(latent: torch.Tensor, config: object) -> torch.Tensor:
+    """(z - shift_factor) scaling_factor with the VAE config's values: what a DiT is trained on."""
+    return (latent - config.shift_factor) * config.scaling_factor  # type: ignore[attr-defined]
+
+
+def denormalise(latent: torch.Tensor, config: object) -> torch.Tensor:
+    """The inverse of `normalise`."""
+    return latent / config.scaling_factor + config.shift_factor  # type: ignore[attr-defined]

@@ -1,0 +1,78 @@
+"""The artifact store: one folder a (stage, key), complete if it exists.
+
+A stage works in `<key>.partial` under a file lock and the folder is renamed into place at the
+end. A killed process leaves the partial folder, from which the stage resumes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from davae.environment import machine, revision, versions
+
+MANIFEST = "manifest.json"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: to a neighbour, then rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    os.replace(temporary, path)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A directory of artifacts."""
+
+    root: Path
+
+    def folder(self, stage: str, key: str) -> Path:
+        """Where the artifact of `stage` at `key` is, or will be."""
+        return self.root / stage / key
+
+    def has(self, stage: str, key: str) -> bool:
+        """Whether the artifact is complete."""
+        return self.folder(stage, key).is_dir()
+
+    def manifest(self, stage: str, key: str) -> dict[str, Any]:
+        """The manifest of a complete artifact."""
+        return json.loads((self.folder(stage, key) / MANIFEST).read_text())
+
+    def build(self, stage: str, key: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Path:
+        """The artifact's folder; `make(partial_folder)` is called if it does not exist yet.
+
+        Seconds spent are added up over interruptions. Scratch files (`scratch.*`) that `make`
+        keeps for resuming are removed before the folder is published.
+        """
+        final = self.folder(stage, key)
+        if final.is_dir():
+            return final
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(final) + ".lock"):
+            if final.is_dir():
+                return final
+            partial = final.with_name(final.name + ".partial")
+            partial.mkdir(exist_ok=True)
+            start = time.perf_counter()
+            clock = partial / "scratch.seconds"
+            spent = float(clock.read_text()) if clock.exists() else 0.0
+            try:
+                make(partial)
+            finally:
+                seconds = spent + time.perf_counter() - start
+                clock.write_text(str(seconds))
+            for scratch in partial.glob("scratch.*"):
+                shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
+            about = {"stage": stage, "key": key, "inputs": inputs, "seconds": seconds}
+            write_json(partial / MANIFEST, {**about, **revision(), "machine": machine(), "versions": versions()})
+            os.replace(partial, final)
+        return final

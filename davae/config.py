@@ -110,7 +110,9 @@ class TrainConfig:
     """0: no clipping (the paper's setting)."""
 
     def __post_init__(self) -> None:
-        positive(steps=self.steps, batch_size=self.batch_size, lr=self.lr)
+        positive(batch_size=self.batch_size, lr=self.lr)
+        if self.steps < 0:
+            raise ValueError(f"steps is {self.steps}; it must be 0 or more")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay is {self.ema_decay}; it lies in [0, 1)")
 
@@ -211,8 +213,8 @@ class SampleConfig:
     solver: Literal["euler", "heun"] = "euler"
     guidance_scale: float = 2.0
     """Classifier-free guidance on all channels; 1: none."""
-    guidance_start: float = 0.0
-    """No guidance while the (shifted) t is below this (the paper's ImageNet setting: 0.2)."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """Guidance acts while the shifted t lies in it (the paper's ImageNet setting: 0.2 to 1)."""
     timestep_shift: float = 1.0
     """t' = s t / (1 + (s - 1) t)."""
     batch_size: int = 130

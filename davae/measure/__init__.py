@@ -1,0 +1,1 @@
+"""Measuring: FLOPs and the machine's own ceilings."""

@@ -1,0 +1,44 @@
+"""The machine's own ceilings, measured: float32 matrix product and 3x3 convolution."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+
+def _rate(run: Callable[[], object], flops: int, seconds: float, device: torch.device) -> float:
+    """FLOP/s of `run`, the best of blocks that last `seconds` in all."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    for _ in range(3):
+        run()
+    wait()
+    best, start = float("inf"), time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        for _ in range(3):
+            run()
+        wait()
+        best = min(best, (time.perf_counter() - before) / 3)
+    return flops / best
+
+
+def matmul_rate(device: str = "cpu", seconds: float = 0.5) -> float:
+    """FLOP/s of a [2048, 768] x [768, 3072] float32 product."""
+    where = torch.device(device)
+    a, b = torch.randn(2048, 768, device=where), torch.randn(768, 3072, device=where)
+    return _rate(lambda: a @ b, 2 * 2048 * 768 * 3072, seconds, where)
+
+
+def convolution_rate(device: str = "cpu", seconds: float = 0.5) -> float:
+    """FLOP/s of a 128-channel 3x3 float32 convolution of 64 x 64, batch 2, channels last."""
+    where = torch.device(device)
+    x = torch.randn(2, 128, 64, 64, device=where).to(memory_format=torch.channels_last)
+    w = torch.randn(128, 128, 3, 3, device=where).to(memory_format=torch.channels_last)
+    return _rate(lambda: F.conv2d(x, w, padding=1), 2 * 9 * 128 * 128 * 64 * 64 * 2, seconds, where)

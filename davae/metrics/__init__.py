@@ -1,0 +1,1 @@
+"""Metrics: pure functions on images and features, each under a recorded protocol."""

@@ -1,0 +1,48 @@
+"""Named experiments."""
+
+from __future__ import annotations
+
+from davae.config import (
+    AdaptConfig,
+    BaseDiTConfig,
+    BaseVAEConfig,
+    DataConfig,
+    DetailConfig,
+    Experiment,
+    SampleConfig,
+    TrainConfig,
+)
+
+NANO = Experiment(
+    data=DataConfig(train_crops=260, eval_crops=1_120),
+    base_vae=BaseVAEConfig(
+        block_out_channels=(16, 16, 32),
+        norm_num_groups=8,
+        train=TrainConfig(steps=12, batch_size=8, lr=2e-3, lr_warmup_steps=4, lr_schedule="cosine"),
+    ),
+    base_dit=BaseDiTConfig(
+        hidden_size=32, depth=1, num_heads=2, train=TrainConfig(steps=20, batch_size=16, ema_decay=0.99)
+    ),
+    davae=DetailConfig(train=TrainConfig(steps=8, batch_size=8, lr=1e-3, lr_warmup_steps=2, lr_schedule="cosine")),
+    adapt=AdaptConfig(detail_warmup_steps=2, train=TrainConfig(steps=4, batch_size=16, ema_decay=0.9)),
+    sample=SampleConfig(num_inference_steps=2, batch_size=280),
+)
+"""Every stage in seconds, for tests and CI; the quality has no meaning."""
+
+TINY = Experiment(
+    base_vae=BaseVAEConfig(
+        train=TrainConfig(steps=3_000, batch_size=16, lr=1e-3, lr_warmup_steps=100, lr_schedule="cosine"),
+    ),
+    base_dit=BaseDiTConfig(
+        train=TrainConfig(steps=4_800, batch_size=32, lr=8e-4, lr_warmup_steps=200, ema_decay=0.999),
+    ),
+    davae=DetailConfig(
+        train=TrainConfig(steps=700, batch_size=12, lr=5e-4, lr_warmup_steps=50, lr_schedule="cosine"),
+    ),
+    adapt=AdaptConfig(
+        detail_warmup_steps=300, train=TrainConfig(steps=900, batch_size=32, lr=8e-4, lr_warmup_steps=50, ema_decay=0.995)
+    ),
+)
+"""The CPU reproduction: 64 px photographs, f4c4p1 at 32 px (64 tokens) widened to f8c16p1."""
+
+PRESETS: dict[str, Experiment] = {"nano": NANO, "tiny": TINY}

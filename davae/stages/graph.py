@@ -1,0 +1,66 @@
+"""The stage graph of an experiment."""
+
+from __future__ import annotations
+
+from davae.config import Experiment
+from davae.stages import evaluation, training
+from davae.stages.stage import Stage
+
+
+def graph(e: Experiment) -> dict[str, Stage]:
+    """Every stage of the experiment's method, by role. Roles that a method lacks are absent.
+
+    With `detail_channels` 0 there is nothing to adapt: the graph ends at the reconstruction.
+    """
+    images = {"scale": e.data.scale, "antialias": e.data.antialias}
+    model = {"flow": e.flow, "class_dropout": e.base_dit.class_dropout, "seed": e.seed}
+    s: dict[str, Stage] = {}
+
+    s["crops"] = Stage("crops", 1, training.make_crops, {"data": _drawn(e), "seed": e.base_seed})
+    at_crops = {"crops": s["crops"]}
+    s["base_vae"] = Stage(
+        "base_vae", 1, training.make_base_vae, {"base_vae": e.base_vae, **images, "seed": e.base_seed}, at_crops
+    )
+    at_vae = {**at_crops, "base_vae": s["base_vae"]}
+    s["base_latents"] = Stage("base_latents", 1, training.make_base_latents, images, at_vae)
+    at_latents = {**at_vae, "base_latents": s["base_latents"]}
+    base = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}
+    s["base_dit"] = Stage("base_dit", 1, training.make_base_dit, base, at_latents)
+    s["references"] = Stage("references", 1, evaluation.make_references, {"metrics": e.eval}, at_crops)
+
+    detail = {"davae": e.davae, **images, "seed": e.seed}
+    s["davae"] = Stage("davae", 1, training.make_davae, detail, at_latents)
+    at_davae = {**at_latents, "davae": s["davae"]}
+    judged = {"crops": s["crops"], "references": s["references"]}
+    s["reconstruction"] = Stage(
+        "reconstruction", 1, evaluation.make_reconstruction, {"metrics": e.eval, "detail": e.davae.detail_channels > 0},
+        {**judged, "base_latents": s["base_latents"], "davae": s["davae"]},
+    )  # fmt: skip
+    if not e.davae.detail_channels:
+        return s
+
+    s["detail_latents"] = Stage("detail_latents", 1, training.make_detail_latents, {}, at_davae)
+    wide = {**at_latents, "detail_latents": s["detail_latents"], "base_dit": s["base_dit"]}
+    s["adapted"] = Stage("adapted", 1, training.make_adapted, {"adapt": e.adapt, **model}, wide)
+    generator, decoder = s["adapted"], {"davae": s["davae"]}
+    if e.method == "base_upsampled":
+        narrow = {**at_latents, "base_dit": s["base_dit"], "adapted": s["adapted"]}
+        generator, decoder = Stage("control", 1, training.make_control, {"adapt": e.adapt, **model}, narrow), {}
+        s["control"] = generator
+    untrained = e.method == "davae" and e.adapt.train.steps == 0
+    how = {"sample": e.sample, "count": e.data.eval_crops, "scale": e.data.scale, "seed": e.seed}
+    s["samples"] = Stage(
+        "samples", 1, evaluation.make_samples, {**how, "zero_detail": untrained},
+        {"crops": s["crops"], "base_vae": s["base_vae"], "dit": generator, **decoder},
+    )  # fmt: skip
+    s["generation"] = Stage(
+        "generation", 1, evaluation.make_generation, {"metrics": e.eval}, {**judged, "samples": s["samples"]}
+    )
+    return s
+
+
+def _drawn(e: Experiment) -> dict[str, object]:
+    """The fields of the data that change its crops; the base image's reduction does not."""
+    from davae.config import hashable
+
+    return {k: v for k, v in hashable(e.data).items() if k not in ("scale", "antialias")}

@@ -1,0 +1,88 @@
+"""A stage, its key, and the pipeline that builds stages in dependency order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from davae.config import digest, hashable
+from davae.runtime import Runtime
+from davae.store import Store
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage's function is given beside its config: where to write, what to read, how to run."""
+
+    folder: Path
+    inputs: dict[str, Path]
+    runtime: Runtime
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A pure function of its part of the config and of its upstream artifacts.
+
+    `make(work, **config)` receives the very values that are hashed into the key. `version` is
+    raised when the function's result changes.
+    """
+
+    name: str
+    version: int
+    make: Callable[..., None]
+    config: dict[str, Any]
+    upstream: dict[str, Stage] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """hash(name, version, config without neutral fields, upstream keys)."""
+        return digest(self.inputs())
+
+    def inputs(self) -> dict[str, Any]:
+        """What the key is a hash of."""
+        return {
+            "stage": self.name,
+            "version": self.version,
+            "config": hashable(self.config),
+            "upstream": {role: stage.key for role, stage in self.upstream.items()},
+        }
+
+    def walk(self) -> Iterator[Stage]:
+        """This stage and all it depends on, dependencies first, each once."""
+        seen = set()
+        for stage in (*(s for up in self.upstream.values() for s in up.walk()), self):
+            if stage.key not in seen:
+                seen.add(stage.key)
+                yield stage
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Builds stages into a store under a runtime."""
+
+    store: Store
+    runtime: Runtime
+    announce: Callable[[str], None] = print
+
+    def path(self, stage: Stage) -> Path:
+        """The stage's artifact, built first if it does not exist."""
+        for part in stage.walk():
+            self._build(part)
+        return self.store.folder(stage.name, stage.key)
+
+    def _build(self, stage: Stage) -> None:
+        if self.store.has(stage.name, stage.key):
+            return
+        inputs = {role: self.store.folder(up.name, up.key) for role, up in stage.upstream.items()}
+        self.announce(f"{stage.name} {stage.key}")
+
+        def make(folder: Path) -> None:
+            stage.make(Work(folder, inputs, self.runtime), **stage.config)
+
+        self.store.build(stage.name, stage.key, stage.inputs(), make)
+
+    def seconds(self, stage: Stage) -> dict[str, float]:
+        """Seconds that each stage of the walk took when it was built, by `name key`."""
+        return {f"{s.name} {s.key}": self.store.manifest(s.name, s.key)["seconds"] for s in stage.walk()}

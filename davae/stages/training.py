@@ -1,0 +1,208 @@
+"""The stages that make data, latents and networks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from diffusers.utils import logging as diffusers_logging
+
+from davae import keyed
+from davae.config import AdaptConfig, BaseDiTConfig, BaseVAEConfig, DataConfig, DetailConfig, FlowConfig
+from davae.data.crops import downsample, draw_crops, load_source, to_unit
+from davae.models.base_vae import build_base_vae, encode_mode, normalise
+from davae.models.davae import DAVAE, DAVAEConfig
+from davae.models.dit import DiT, DiTConfig
+from davae.models.widen import widen_dit
+from davae.stages.stage import Work
+from davae.store import write_json
+from davae.train.base_vae import base_vae_task, latent_statistics
+from davae.train.davae import davae_task, detail_statistics
+from davae.train.dit import LatentSet, dit_task
+from davae.train.loop import SUMMARY, Trainer
+
+diffusers_logging.set_verbosity_error()  # its advice to install accelerate is not for small models
+
+SPLITS = ("train", "heldout", "fresh")
+CHECKS = 650
+"""Samples of a held-out set whose flow loss is logged."""
+STATISTICS_SAMPLES = 10_000
+MODEL = "model"
+
+
+def make_crops(work: Work, data: DataConfig, seed: int) -> None:
+    """uint8 crops and labels of the three splits, and the class names."""
+    for split, count in zip(SPLITS, (data.train_crops, data.eval_crops, data.eval_crops), strict=True):
+        images, labels = draw_crops(data, seed, split, count)  # type: ignore[arg-type]
+        np.save(work.folder / f"{split}_images.npy", images)
+        np.save(work.folder / f"{split}_labels.npy", labels)
+    write_json(work.folder / "classes.json", list(load_source(data).classes))
+
+
+def crops(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images [N, 3, H, W] and labels [N] of a split."""
+    return np.load(folder / f"{split}_images.npy"), np.load(folder / f"{split}_labels.npy")
+
+
+def class_names(folder: Path) -> list[str]:
+    """The class names of a crops artifact."""
+    return json.loads((folder / "classes.json").read_text())
+
+
+def base_images(images: np.ndarray, scale: int, antialias: bool, batch: int = 512) -> torch.Tensor:
+    """Float base images in about [-1, 1] of uint8 high-resolution ones."""
+    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+    return torch.cat([downsample(to_unit(part), scale, antialias) for part in parts])
+
+
+def seeded(seed: int, purpose: str) -> None:
+    """Key torch's global generator for the construction of a network, which draws its weights."""
+    torch.manual_seed(keyed.key(seed, f"{purpose}/init") >> 1)
+
+
+def make_base_vae(work: Work, base_vae: BaseVAEConfig, scale: int, antialias: bool, seed: int) -> None:
+    """Train (or load) the base VAE and set its shift and scaling factors from its latents."""
+    train, heldout = (crops(work.inputs["crops"], split)[0] for split in ("train", "heldout"))
+    images = base_images(train, scale, antialias)
+    seeded(seed, "base_vae")
+    vae = build_base_vae(base_vae).to(work.runtime.device, memory_format=work.runtime.layout())
+    if not base_vae.pretrained:
+        task = base_vae_task(vae, images, base_images(heldout, scale, antialias), base_vae, seed)
+        Trainer(task, base_vae.train, work.runtime, work.folder).run()
+        latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime.device)
+        shift, scaling = latent_statistics(latents)
+        vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
+    vae.save_pretrained(work.folder / MODEL)
+
+
+def encode_all(vae: AutoencoderKL, images: torch.Tensor, device: str, batch: int = 256) -> torch.Tensor:
+    """Unscaled posterior modes of all images, on the CPU."""
+    parts = (images[i : i + batch].to(device) for i in range(0, len(images), batch))
+    return torch.cat([encode_mode(vae, part).cpu() for part in parts])
+
+
+def load_vae(work: Work) -> AutoencoderKL:
+    """The base VAE of the stage's input, for inference."""
+    vae = AutoencoderKL.from_pretrained(work.inputs["base_vae"] / MODEL)
+    return vae.to(work.runtime.device, memory_format=work.runtime.layout()).eval().requires_grad_(False)
+
+
+def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
+    """The unscaled base latent of every crop, encoded once."""
+    vae = load_vae(work)
+    for split in SPLITS:
+        images = base_images(crops(work.inputs["crops"], split)[0], scale, antialias)
+        np.save(work.folder / f"{split}.npy", encode_all(vae, images, work.runtime.device).numpy())
+
+
+def latent_set(work: Work, split: str, factors: Any, *roles: str) -> LatentSet:
+    """Normalised latents of a split, the inputs named by `roles` concatenated by channel."""
+    parts = [torch.from_numpy(np.load(work.inputs[role] / f"{split}.npy")) for role in roles]
+    labels = torch.from_numpy(crops(work.inputs["crops"], split)[1])
+    return LatentSet(normalise(torch.cat(parts, 1), factors), labels)
+
+
+def train_dit(
+    work: Work, name: str, dit: DiT, config: Any, flow: FlowConfig, class_dropout: float, seed: int,
+    roles: tuple[str, ...], adapt: AdaptConfig | None = None,
+) -> None:  # fmt: skip
+    """Train a DiT on the latents of `roles` and save it."""
+    factors = load_vae(work).config
+    sets = {split: latent_set(work, split, factors, *roles) for split in SPLITS}
+    checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
+    dit = dit.to(work.runtime.device)
+    task = dit_task(name, dit, sets["train"], checks, flow, class_dropout, seed, adapt)
+    if work.runtime.compile:
+        dit.compile()
+    Trainer(task, config, work.runtime, work.folder).run()
+    dit.save_pretrained(work.folder / MODEL)
+
+
+def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: int) -> None:
+    """Train (or load) the DiT on the base latents."""
+    if base_dit.pretrained:
+        DiT.from_pretrained(base_dit.pretrained).save_pretrained(work.folder / MODEL)
+        return
+    latents = np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="r")
+    architecture = DiTConfig(
+        in_channels=latents.shape[1], input_size=latents.shape[2], patch_size=base_dit.patch_size,
+        hidden_size=base_dit.hidden_size, depth=base_dit.depth, num_heads=base_dit.num_heads,
+        num_classes=len(class_names(work.inputs["crops"])), qk_norm=base_dit.qk_norm,
+        class_dropout=base_dit.class_dropout,
+    )  # fmt: skip
+    seeded(seed, "base_dit")
+    dit = DiT(**asdict(architecture))
+    train_dit(work, "base DiT", dit, base_dit.train, flow, base_dit.class_dropout, seed, ("base_latents",))
+
+
+def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, seed: int) -> None:
+    """Train the detail branch and decoder; measure the detail's statistics into the model."""
+    vae = load_vae(work)
+    changes = {"scale": scale, "antialias": antialias, "detail_dropout": davae.detail_dropout}
+    config = DAVAEConfig.of_base(vae, davae.detail_channels, **changes)
+    seeded(seed, "davae")
+    model = DAVAE(**asdict(config))
+    model.load_base(vae, davae.init_from_base)
+    model = model.to(work.runtime.device, memory_format=work.runtime.layout())
+    train, heldout = (torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout"))
+    latents, held_latents = (
+        torch.from_numpy(np.load(work.inputs["base_latents"] / f"{s}.npy")) for s in ("train", "heldout")
+    )
+    task = davae_task(model, train, latents, (heldout, held_latents), davae, seed)
+    Trainer(task, davae.train, work.runtime, work.folder).run()
+    if davae.detail_channels:
+        model.set_detail_statistics(*detail_statistics(model, train[:STATISTICS_SAMPLES]))
+    model.save_pretrained(work.folder / MODEL)
+
+
+def load_davae(work: Work) -> DAVAE:
+    """The DA-VAE of the stage's input, for inference."""
+    model = DAVAE.from_pretrained(work.inputs["davae"] / MODEL)
+    return model.to(work.runtime.device, memory_format=work.runtime.layout()).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def make_detail_latents(work: Work) -> None:
+    """The normalised detail mode of every crop, encoded once."""
+    model = load_davae(work)
+    mean, std = (b[:, None, None] for b in (model.detail_mean, model.detail_std))
+    for split in SPLITS:
+        images = crops(work.inputs["crops"], split)[0]
+        parts = (to_unit(images[i : i + 128]).to(work.runtime.device) for i in range(0, len(images), 128))
+        modes = [((model.detail_moments(part)[0] - mean) / std).cpu() for part in parts]
+        np.save(work.folder / f"{split}.npy", torch.cat(modes).numpy())
+
+
+def make_adapted(
+    work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
+) -> None:
+    """Widen the base DiT and fine-tune it on [base | detail] latents."""
+    base = DiT.from_pretrained(work.inputs["base_dit"] / MODEL)
+    channels = np.load(work.inputs["detail_latents"] / "train.npy", mmap_mode="r").shape[1]
+    dit, report = widen_dit(base, channels, adapt.init, keyed.generator(seed, "adapt/init"))
+    (work.folder / "widen.txt").write_text(str(report) + "\n")
+    roles = ("base_latents", "detail_latents")
+    train_dit(work, "adaptation", dit, adapt.train, flow, class_dropout, seed, roles, adapt)
+
+
+def make_control(
+    work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
+) -> None:
+    """Train the base DiT for as many more FLOPs as the adaptation took, with its optimizer settings.
+
+    The steps follow from the FLOPs that both runs count: the adaptation's total over the base
+    model's FLOPs a step.
+    """
+    adaptation, base = (
+        json.loads((work.inputs[role] / SUMMARY).read_text()) for role in ("adapted", "base_dit")
+    )
+    per_step = base["flops_step"] * adapt.train.batch_size / base["batch_size"]
+    steps = round(adaptation["steps"] * adaptation["flops_step"] / per_step)
+    config = replace(adapt.train, steps=steps)
+    dit = DiT.from_pretrained(work.inputs["base_dit"] / MODEL)
+    train_dit(work, "control", dit, config, flow, class_dropout, seed, ("base_latents",))

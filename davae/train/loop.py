@@ -1,0 +1,247 @@
+"""One small training loop: AdamW, EMA, JSONL log, progress, checkpoint and exact resume.
+
+Randomness is keyed by step and global sample index, so a checkpoint holds tensors and a step
+number only, and a resumed run is bit-identical to an uninterrupted one on CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from davae.config import TrainConfig
+from davae.measure.flops import count_flops
+from davae.measure.roofline import matmul_rate
+from davae.runtime import Runtime
+from davae.schedules import lr_factor
+from davae.store import write_json
+
+LOG = "log.jsonl"
+SUMMARY = "train.json"
+CHECKPOINT = "scratch.checkpoint.pt"
+
+Terms = dict[str, torch.Tensor]
+
+
+@dataclass
+class Task:
+    """What is trained: `step(n, samples)` returns scalar terms, of which "loss" is minimised."""
+
+    name: str
+    module: nn.Module
+    """Holds every trained parameter."""
+    step: Callable[[int, list[int]], Terms]
+    evaluate: Callable[[], dict[str, float]] | None = None
+    """Held-out figures, computed with the averaged weights where there is an EMA."""
+    evaluations: int = 16
+    """How often, evenly over the run; a multiple of 4, so that the last quarter can be read off."""
+
+
+@dataclass
+class State:
+    """All that a checkpoint holds."""
+
+    step: int = 0
+    step_seconds: list[float] = field(default_factory=list)
+
+
+class EMA:
+    """Exponential moving average of parameters, d_n = min(decay, (1 + n) / (10 + n))."""
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float):
+        self.parameters, self.decay = parameters, decay
+        self.average = [p.detach().clone() for p in parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move the average towards the parameters after step number `step`."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """The parameters hold the average inside the block."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange parameters and average."""
+        for parameter, average in zip(self.parameters, self.average, strict=True):
+            current = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(current)
+
+
+class Trainer:
+    """A task under a `TrainConfig`, working in the folder of its stage."""
+
+    def __init__(self, task: Task, config: TrainConfig, runtime: Runtime, folder: Path):
+        self.task, self.config, self.runtime, self.folder = task, config, runtime, folder
+        self.parameters = [p for p in task.module.parameters() if p.requires_grad]
+        fused = all(p.device.type in ("cpu", "cuda") for p in self.parameters)
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, config.lr, config.betas, weight_decay=config.weight_decay, fused=fused
+        )
+        self.ema = EMA(self.parameters, config.ema_decay) if config.ema_decay else None
+        self.state = State()
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, from the checkpoint if there is one; the module ends with the EMA weights.
+
+        Returns, and writes to `train.json`, steps, FLOPs a step, seconds and the machine's matmul
+        rate measured at the start. Raises FloatingPointError at the first non-finite term.
+        """
+        ceiling = matmul_rate(self.runtime.device)
+        self._resume()
+        writer = self._tensorboard()
+        flops, saved = 0, time.perf_counter()
+        self.task.module.train()
+        with (
+            (self.folder / LOG).open("a") as log,
+            tqdm(total=self.config.steps, initial=self.state.step, desc=self.task.name, unit="step") as progress,
+        ):
+            if self.state.step == 0:
+                self._evaluate(log, writer)
+            while self.state.step < self.config.steps:
+                first = flops == 0
+                start = time.perf_counter()
+                if first:
+                    flops, terms = count_flops(self._step)
+                else:
+                    terms = self._step()
+                seconds = time.perf_counter() - start
+                if not first:
+                    self.state.step_seconds.append(seconds)
+                self._write(log, writer, {"step": self.state.step, **terms})
+                progress.set_postfix({k: f"{v:.4f}" for k, v in terms.items() if k != "lr"}, refresh=False)
+                progress.update()
+                if self.state.step % max(1, self.config.steps // self.task.evaluations) == 0:
+                    self._evaluate(log, writer)
+                if time.perf_counter() - saved > self.runtime.checkpoint_seconds:
+                    self._save(log)
+                    saved = time.perf_counter()
+        if self.ema:
+            self.ema.swap()
+        if writer:
+            writer.close()
+        self.task.module.eval()
+        return self._summary(flops, ceiling)
+
+    def _step(self) -> dict[str, float]:
+        """One optimizer step; returns the terms as floats."""
+        n, size = self.state.step, self.config.batch_size
+        factor = lr_factor(n, self.config.steps, self.config.lr_warmup_steps, self.config.lr_schedule)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * factor
+        terms = self.task.step(n, list(range(n * size, (n + 1) * size)))
+        values = dict(zip(terms, torch.stack([t.detach().float() for t in terms.values()]).tolist(), strict=True))
+        for term, value in values.items():
+            if not math.isfinite(value):
+                others = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
+                raise FloatingPointError(
+                    f"{self.task.name}: term {term!r} is {value} at step {n} ({others}); lower the learning rate "
+                    "or set clip_grad_norm"
+                )
+        terms["loss"].backward()
+        if self.config.clip_grad_norm:
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.ema:
+            self.ema.update(n)
+        self.state.step = n + 1
+        return {**values, "lr": self.config.lr * factor}
+
+    def _evaluate(self, log: Any, writer: Any) -> None:
+        """Log the task's held-out figures under names with the prefix `eval/`."""
+        if self.task.evaluate is None:
+            return
+        self.task.module.eval()
+        with torch.no_grad():
+            if self.ema:
+                with self.ema.swapped():
+                    figures = self.task.evaluate()
+            else:
+                figures = self.task.evaluate()
+        self.task.module.train()
+        self._write(log, writer, {"step": self.state.step, **{f"eval/{k}": v for k, v in figures.items()}})
+
+    def _tensorboard(self) -> Any:
+        if not self.runtime.tensorboard:
+            return None
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.folder / "tensorboard"))
+
+    def _write(self, log: Any, writer: Any, line: dict[str, Any]) -> None:
+        log.write(json.dumps(line) + "\n")
+        if writer:
+            for name, value in line.items():
+                if name != "step":
+                    writer.add_scalar(name, value, line["step"])
+
+    def _save(self, log: Any) -> None:
+        """Write the checkpoint atomically; the log up to here is on disk before it."""
+        log.flush()
+        os.fsync(log.fileno())
+        state = {
+            "step": self.state.step,
+            "step_seconds": self.state.step_seconds,
+            "log_bytes": (self.folder / LOG).stat().st_size,
+            "module": self.task.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema.average if self.ema else [],
+        }
+        temporary = self.folder / (CHECKPOINT + ".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.folder / CHECKPOINT)
+
+    def _resume(self) -> None:
+        """Load the checkpoint and cut the log back to it; without one, start an empty log."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            (self.folder / LOG).write_text("")
+            return
+        state = torch.load(path, map_location=self.runtime.device, weights_only=True)
+        self.task.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema:
+            self.ema.average = state["ema"]
+        self.state = State(state["step"], state["step_seconds"])
+        os.truncate(self.folder / LOG, state["log_bytes"])
+
+    def _summary(self, flops: int, ceiling: float) -> dict[str, Any]:
+        seconds = sorted(self.state.step_seconds)
+        median = seconds[len(seconds) // 2] if seconds else 0.0
+        summary = {
+            "steps": self.config.steps,
+            "batch_size": self.config.batch_size,
+            "parameters": sum(p.numel() for p in self.parameters),
+            "flops_step": flops,
+            "median_step_seconds": median,
+            "flops_per_second": flops / median if median else 0.0,
+            "matmul_flops_per_second": ceiling,
+            "share_of_matmul_rate": flops / median / ceiling if median else 0.0,
+        }
+        write_json(self.folder / SUMMARY, summary)
+        return summary
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """The lines of a stage's training log."""
+    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]

@@ -72,9 +72,9 @@ class DataConfig:
     """Cached crops of the training regions."""
     eval_crops: int = 1_300
     """Crops of the held-out regions, and as many fresh ones of the training regions."""
-    min_crop_px: int = 64
+    min_crop_px: int = 48
     """Smallest side of a crop, in pixels of the photograph, before it is resized."""
-    max_crop_px: int = 128
+    max_crop_px: int = 96
     """Largest side of a crop; sides are log-uniform between the two."""
     short_side_px: int = 512
     """Photographs whose short side is longer are first reduced to it."""

@@ -31,7 +31,8 @@ NANO = Experiment(
 
 TINY = Experiment(
     base_vae=BaseVAEConfig(
-        train=TrainConfig(steps=3_000, batch_size=16, lr=1e-3, lr_warmup_steps=100, lr_schedule="cosine"),
+        kl_weight=1e-5,
+        train=TrainConfig(steps=5_000, batch_size=8, lr=1.5e-3, lr_warmup_steps=200, lr_schedule="cosine"),
     ),
     base_dit=BaseDiTConfig(
         train=TrainConfig(steps=4_800, batch_size=32, lr=8e-4, lr_warmup_steps=200, ema_decay=0.999),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from davae.config import Experiment
 from davae.stages import evaluation, training
 from davae.stages.stage import Stage
@@ -16,7 +18,8 @@ def graph(e: Experiment) -> dict[str, Stage]:
     model = {"flow": e.flow, "class_dropout": e.base_dit.class_dropout, "seed": e.seed}
     s: dict[str, Stage] = {}
 
-    s["crops"] = Stage("crops", 1, training.make_crops, {"data": _drawn(e), "seed": e.base_seed})
+    drawn = replace(e.data, scale=1, antialias=False)  # the base image's reduction changes no crop
+    s["crops"] = Stage("crops", 1, training.make_crops, {"data": drawn, "seed": e.base_seed})
     at_crops = {"crops": s["crops"]}
     s["base_vae"] = Stage(
         "base_vae", 1, training.make_base_vae, {"base_vae": e.base_vae, **images, "seed": e.base_seed}, at_crops
@@ -58,9 +61,3 @@ def graph(e: Experiment) -> dict[str, Stage]:
     )
     return s
 
-
-def _drawn(e: Experiment) -> dict[str, object]:
-    """The fields of the data that change its crops; the base image's reduction does not."""
-    from davae.config import hashable
-
-    return {k: v for k, v in hashable(e.data).items() if k not in ("scale", "antialias")}

@@ -35,13 +35,13 @@ TINY = Experiment(
         train=TrainConfig(steps=5_000, batch_size=8, lr=1.5e-3, lr_warmup_steps=200, lr_schedule="cosine"),
     ),
     base_dit=BaseDiTConfig(
-        train=TrainConfig(steps=4_800, batch_size=32, lr=8e-4, lr_warmup_steps=200, ema_decay=0.999),
+        train=TrainConfig(steps=6_000, batch_size=24, lr=1e-3, lr_warmup_steps=200, ema_decay=0.999),
     ),
     davae=DetailConfig(
         train=TrainConfig(steps=700, batch_size=12, lr=5e-4, lr_warmup_steps=50, lr_schedule="cosine"),
     ),
     adapt=AdaptConfig(
-        detail_warmup_steps=300, train=TrainConfig(steps=900, batch_size=32, lr=8e-4, lr_warmup_steps=50, ema_decay=0.995)
+        detail_warmup_steps=300, train=TrainConfig(steps=1_200, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995)
     ),
 )
 """The CPU reproduction: 64 px photographs, f4c4p1 at 32 px (64 tokens) widened to f8c16p1."""

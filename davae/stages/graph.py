@@ -8,42 +8,32 @@ from davae.config import Experiment
 from davae.stages import evaluation, training
 from davae.stages.stage import Stage
 
+GENERATOR_ROW = {"davae": "adapted", "base_upsampled": "control"}
+"""The row of the run's table that a method's samples make."""
+
 
 def graph(e: Experiment) -> dict[str, Stage]:
     """Every stage of the experiment's method, by role. Roles that a method lacks are absent.
 
     With `detail_channels` 0 there is nothing to adapt: the graph ends at the reconstruction.
     """
+    s = shared(e)
     images = {"scale": e.data.scale, "antialias": e.data.antialias}
-    model = {"flow": e.flow, "class_dropout": e.base_dit.class_dropout, "seed": e.seed}
-    s: dict[str, Stage] = {}
-
-    drawn = replace(e.data, scale=1, antialias=False)  # the base image's reduction changes no crop
-    s["crops"] = Stage("crops", 1, training.make_crops, {"data": drawn, "seed": e.base_seed})
     at_crops = {"crops": s["crops"]}
-    s["base_vae"] = Stage(
-        "base_vae", 1, training.make_base_vae, {"base_vae": e.base_vae, **images, "seed": e.base_seed}, at_crops
-    )
-    at_vae = {**at_crops, "base_vae": s["base_vae"]}
-    s["base_latents"] = Stage("base_latents", 1, training.make_base_latents, images, at_vae)
-    at_latents = {**at_vae, "base_latents": s["base_latents"]}
-    base = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}
-    s["base_dit"] = Stage("base_dit", 1, training.make_base_dit, base, at_latents)
-    s["references"] = Stage("references", 1, evaluation.make_references, {"metrics": e.eval}, at_crops)
-
+    at_latents = {**at_crops, "base_vae": s["base_vae"], "base_latents": s["base_latents"]}
+    judged = {**at_crops, "references": s["references"]}
     detail = {"davae": e.davae, **images, "seed": e.seed}
     s["davae"] = Stage("davae", 1, training.make_davae, detail, at_latents)
-    at_davae = {**at_latents, "davae": s["davae"]}
-    judged = {"crops": s["crops"], "references": s["references"]}
-    s["reconstruction"] = Stage(
-        "reconstruction", 1, evaluation.make_reconstruction, {"metrics": e.eval, "detail": e.davae.detail_channels > 0},
-        {**judged, "base_latents": s["base_latents"], "davae": s["davae"]},
-    )  # fmt: skip
+    measured = {**judged, "base_latents": s["base_latents"], "davae": s["davae"]}
+    metrics = {"metrics": e.eval}
+    s["reconstruction"] = Stage("reconstruction", 1, evaluation.make_reconstruction, metrics, measured)
     if not e.davae.detail_channels:
         return s
 
+    at_davae = {**at_crops, "davae": s["davae"]}
     s["detail_latents"] = Stage("detail_latents", 1, training.make_detail_latents, {}, at_davae)
     wide = {**at_latents, "detail_latents": s["detail_latents"], "base_dit": s["base_dit"]}
+    model = {"flow": e.flow, "class_dropout": e.base_dit.class_dropout, "seed": e.seed}
     s["adapted"] = Stage("adapted", 1, training.make_adapted, {"adapt": e.adapt, **model}, wide)
     generator, decoder = s["adapted"], {"davae": s["davae"]}
     if e.method == "base_upsampled":
@@ -52,12 +42,28 @@ def graph(e: Experiment) -> dict[str, Stage]:
         s["control"] = generator
     untrained = e.method == "davae" and e.adapt.train.steps == 0
     how = {"sample": e.sample, "count": e.data.eval_crops, "scale": e.data.scale, "seed": e.seed}
-    s["samples"] = Stage(
-        "samples", 1, evaluation.make_samples, {**how, "zero_detail": untrained},
-        {"crops": s["crops"], "base_vae": s["base_vae"], "dit": generator, **decoder},
-    )  # fmt: skip
-    s["generation"] = Stage(
-        "generation", 1, evaluation.make_generation, {"metrics": e.eval}, {**judged, "samples": s["samples"]}
-    )
+    sources = {"base_vae": s["base_vae"], "dit": generator, **decoder}
+    s["samples"] = Stage("samples", 1, evaluation.make_samples, {**how, "zero_detail": untrained}, sources)
+    row = {**metrics, "arm": GENERATOR_ROW[e.method]}
+    s["generation"] = Stage("generation", 1, evaluation.make_generation, row, {**judged, "samples": s["samples"]})
     return s
 
+
+def shared(e: Experiment) -> dict[str, Stage]:
+    """The stages that depend on `base_seed` only: data, base VAE, base DiT and real references."""
+    s: dict[str, Stage] = {}
+    images = {"scale": e.data.scale, "antialias": e.data.antialias}
+    drawn = replace(e.data, scale=1, antialias=False)  # the base image's reduction changes no crop
+    s["crops"] = Stage("crops", 1, training.make_crops, {"data": drawn, "seed": e.base_seed})
+    at_crops = {"crops": s["crops"]}
+    base = {"base_vae": e.base_vae, **images, "seed": e.base_seed}
+    s["base_vae"] = Stage("base_vae", 1, training.make_base_vae, base, at_crops)
+    at_vae = {**at_crops, "base_vae": s["base_vae"]}
+    s["base_latents"] = Stage("base_latents", 1, training.make_base_latents, images, at_vae)
+    at_latents = {**at_vae, "base_latents": s["base_latents"]}
+    transformer = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}
+    s["base_dit"] = Stage("base_dit", 1, training.make_base_dit, transformer, at_latents)
+    s["references"] = Stage("references", 1, evaluation.make_references, {"metrics": e.eval}, at_crops)
+    judged = {**at_latents, "references": s["references"]}
+    s["baselines"] = Stage("baselines", 1, evaluation.make_baselines, {"metrics": e.eval, **images}, judged)
+    return s

@@ -110,6 +110,8 @@ class Trainer:
         self._resume()
         writer = self._tensorboard()
         flops, saved = 0, time.perf_counter()
+        parts = self.task.evaluations
+        evaluated = {round(self.config.steps * i / parts) for i in range(1, parts + 1)}
         self.task.module.train()
         with (
             (self.folder / LOG).open("a") as log,
@@ -130,7 +132,7 @@ class Trainer:
                 self._write(log, writer, {"step": self.state.step, **terms})
                 progress.set_postfix({k: f"{v:.4f}" for k, v in terms.items() if k != "lr"}, refresh=False)
                 progress.update()
-                if self.state.step % max(1, self.config.steps // self.task.evaluations) == 0:
+                if self.state.step in evaluated:
                     self._evaluate(log, writer)
                 if time.perf_counter() - saved > self.runtime.checkpoint_seconds:
                     self._save(log)

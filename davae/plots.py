@@ -1,0 +1,87 @@
+"""Figures from tables and arrays, drawn without a display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+INK = "#22303c"
+COLOURS = ("#0b6e99", "#c8553d", "#588157", "#8d6a9f", "#b08900", "#52616b")
+
+plt.rcParams.update(
+    {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK, "svg.hashsalt": "davae"}
+)
+
+
+def save(figure: plt.Figure, *paths: Path) -> None:
+    """Write the figure to each path and close it; the files carry no date."""
+    for path in paths:
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(path, dpi=110, bbox_inches="tight", metadata=metadata)
+    plt.close(figure)
+
+
+def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> None:
+    """Named blocks of uint8 images [k, columns, 3, H, W] below each other, a class a column."""
+    blocks = [np.concatenate([np.concatenate(list(line.transpose(0, 2, 3, 1)), 1) for line in v]) for v in rows.values()]
+    side = next(iter(rows.values())).shape[-1]
+    heights = [block.shape[0] / side for block in blocks]
+    figure, axes = plt.subplots(
+        len(rows), 1, figsize=(1.0 * len(columns), 1.0 * sum(heights) + 0.3), height_ratios=heights, squeeze=False
+    )
+    for axis, name, block in zip(axes[:, 0], rows, blocks, strict=True):
+        axis.imshow(block, interpolation="nearest")
+        axis.set(xticks=[], yticks=[], ylabel=name)
+        axis.spines[:].set_visible(False)
+    axes[0, 0].set_xticks([side * (i + 0.5) for i in range(len(columns))], columns, fontsize=6)
+    axes[0, 0].xaxis.tick_top()
+    axes[0, 0].tick_params(length=0)
+    figure.subplots_adjust(hspace=0.02)
+    save(figure, path)
+
+
+def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
+    """One panel a training stage: its losses against steps, and held-out figures on a second axis."""
+    figure, axes = plt.subplots(1, len(curves), figsize=(3.4 * len(curves), 2.8), squeeze=False)
+    for axis, (role, frame) in zip(axes[0], curves.items(), strict=True):
+        held = [c for c in frame.columns if c.startswith("eval/")]
+        shown = [c for c in ("l1", "base", "detail") if c in frame]
+        for colour, name in zip(COLOURS, shown, strict=False):
+            axis.plot(frame["step"], frame[name].rolling(9, min_periods=1).mean(), color=colour, lw=1, label=name)
+        other = axis.twinx() if any("psnr" in c for c in held) else axis
+        for colour, name in zip(COLOURS[2:], held, strict=False):
+            points = frame[["step", name]].dropna()
+            other.plot(points["step"], points[name], "o-", ms=2.5, lw=1, color=colour, label=name.removeprefix("eval/"))
+        lines = [*axis.get_lines(), *(other.get_lines() if other is not axis else [])]
+        axis.legend(lines, [str(line.get_label()) for line in lines], fontsize=6, frameon=False)
+        axis.set(title=role, xlabel="step", ylabel="training loss", yscale="log")
+        other.set_ylabel("PSNR dB" if other is not axis else "loss")
+    figure.tight_layout()
+    save(figure, path)
+
+
+def level_figure(frame: pd.DataFrame, metrics: dict[str, str], factor: str, title: str, *paths: Path) -> None:
+    """A panel a metric: every seed's value at each level of a factor, and the mean as a line.
+
+    frame has the columns level, seed, metric and value.
+    """
+    figure, axes = plt.subplots(1, len(metrics), figsize=(2.7 * len(metrics), 2.6), squeeze=False)
+    levels = sorted(frame["level"].unique())
+    for axis, (metric, label) in zip(axes[0], metrics.items(), strict=True):
+        rows = frame[frame["metric"] == metric]
+        for level, group in rows.groupby("level"):
+            axis.plot([levels.index(level)] * len(group), group["value"], "o", ms=4, color=COLOURS[0], alpha=0.6)
+        means = rows.groupby("level")["value"].mean()
+        axis.plot([levels.index(level) for level in means.index], means.to_numpy(), "-", color=INK, lw=1)
+        axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
+        axis.set(xlabel=factor, title=label)
+    figure.suptitle(title, fontsize=9)
+    figure.tight_layout()
+    save(figure, *paths)

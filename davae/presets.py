@@ -8,6 +8,7 @@ from davae.config import (
     BaseVAEConfig,
     DataConfig,
     DetailConfig,
+    EvalConfig,
     Experiment,
     SampleConfig,
     TrainConfig,
@@ -29,6 +30,28 @@ NANO = Experiment(
 )
 """Every stage in seconds, for tests and CI; the quality has no meaning."""
 
+SMOKE = Experiment(
+    data=DataConfig(train_crops=2_600, eval_crops=1_131),
+    base_vae=BaseVAEConfig(
+        block_out_channels=(32, 32, 64),
+        kl_weight=1e-5,
+        train=TrainConfig(steps=1_200, batch_size=8, lr=2e-3, lr_warmup_steps=50, lr_schedule="cosine"),
+    ),
+    base_dit=BaseDiTConfig(
+        hidden_size=128, num_heads=4, train=TrainConfig(steps=700, batch_size=24, lr=1e-3, ema_decay=0.99)
+    ),
+    davae=DetailConfig(
+        align_weight=0.01,
+        train=TrainConfig(steps=160, batch_size=8, lr=1e-3, lr_warmup_steps=20, lr_schedule="cosine"),
+    ),
+    adapt=AdaptConfig(
+        detail_warmup_steps=50, train=TrainConfig(steps=140, batch_size=24, lr=1e-3, lr_warmup_steps=20, ema_decay=0.98)
+    ),
+    sample=SampleConfig(num_inference_steps=10, batch_size=117),
+    eval=EvalConfig(input_px=96),
+)
+"""The first run: pictures appear and tables have sense, in minutes on 2 cores."""
+
 TINY = Experiment(
     base_vae=BaseVAEConfig(
         kl_weight=1e-5,
@@ -38,12 +61,13 @@ TINY = Experiment(
         train=TrainConfig(steps=6_000, batch_size=24, lr=1e-3, lr_warmup_steps=200, ema_decay=0.999),
     ),
     davae=DetailConfig(
-        train=TrainConfig(steps=700, batch_size=12, lr=5e-4, lr_warmup_steps=50, lr_schedule="cosine"),
+        train=TrainConfig(steps=600, batch_size=8, lr=1e-3, lr_warmup_steps=50, lr_schedule="cosine"),
     ),
     adapt=AdaptConfig(
-        detail_warmup_steps=300, train=TrainConfig(steps=1_200, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995)
+        detail_warmup_steps=300, train=TrainConfig(steps=1_000, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995)
     ),
+    sample=SampleConfig(num_inference_steps=20, batch_size=130),
 )
 """The CPU reproduction: 64 px photographs, f4c4p1 at 32 px (64 tokens) widened to f8c16p1."""
 
-PRESETS: dict[str, Experiment] = {"nano": NANO, "tiny": TINY}
+PRESETS: dict[str, Experiment] = {"nano": NANO, "smoke": SMOKE, "tiny": TINY}

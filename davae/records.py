@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 VOLATILE = ("run_id", "time_utc", "git_sha", "git_dirty", "seconds", "error")
 """Columns that may differ between two runs of the same thing."""
-IDENTITY = ("schema", "run_id", "time_utc", "git_sha", "git_dirty", "suite", "arm", "key", "preset", "seed", "status")
+TIMED_METRICS = ("seconds", "flops_per_second", "matmul_flops_per_second", "share_of_matmul_rate")
+"""Metrics that are durations or rates."""
 
 
 def new_run_id() -> str:
@@ -90,7 +91,7 @@ def stable(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that a repeated run must reproduce, in a canonical order of rows and columns."""
     kept = frame.drop(columns=[c for c in VOLATILE if c in frame.columns])
     if "metric" in kept.columns:
-        kept = kept[kept["metric"] != "seconds"]
+        kept = kept[~kept["metric"].isin(TIMED_METRICS)]
     columns = sorted(kept.columns)
     order = [c for c in ("suite", "arm", "preset", "seed", "metric", "key") if c in columns]
     return kept[columns].drop_duplicates().sort_values(order).reset_index(drop=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,6 @@ def value_columns(v: Value) -> dict[str, Any]:
 
 def stage_values(pipeline: Pipeline, role: str, stage: Stage) -> list[Value]:
     """Seconds of a stage and, if it trains, its steps, FLOPs, rate and last held-out figures."""
-    import json
-
     folder = pipeline.path(stage)
     seconds = pipeline.store.manifest(stage.name, stage.key)["seconds"]
     arm = f"stage:{role}"
@@ -113,8 +112,8 @@ def stage_values(pipeline: Pipeline, role: str, stage: Stage) -> list[Value]:
         return values
     summary = json.loads((folder / SUMMARY).read_text())
     values += [Value(arm, n, summary[n], 1, True, "counted") for n in ("steps", "parameters", "flops_step")]
-    timed = ("flops_per_second", "matmul_flops_per_second", "share_of_matmul_rate")
-    values += [Value(arm, f"{n}_seconds_based", summary[n], summary["steps"], True, "median step") for n in timed]
+    timed = [n for n in records.TIMED_METRICS if n in summary]
+    values += [Value(arm, n, summary[n], summary["steps"], True, "median step") for n in timed]
     return values + plateau(folder, arm)
 
 
@@ -141,8 +140,8 @@ def training_summary(frame: Any) -> str:
     wide = stages.pivot_table(index="arm", columns="metric", values="value", sort=False).reset_index()
     wide["stage"] = wide["arm"].str.removeprefix("stage:")
     columns = {"stage": "stage", "seconds": "seconds", "steps": "steps", "parameters": "parameters",
-               "flops_per_second_seconds_based": "GFLOP/s", "matmul_flops_per_second_seconds_based": "matmul GFLOP/s",
-               "share_of_matmul_rate_seconds_based": "share"}  # fmt: skip
+               "flops_per_second": "GFLOP/s", "matmul_flops_per_second": "matmul GFLOP/s",
+               "share_of_matmul_rate": "share"}  # fmt: skip
     wide = wide[[c for c in columns if c in wide]].rename(columns=columns)
     for name in ("GFLOP/s", "matmul GFLOP/s"):
         wide[name] = wide[name] / 1e9

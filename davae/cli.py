@@ -1,0 +1,102 @@
+"""The command line: `davae run` and `davae convert`, built from the dataclasses by tyro."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def guard(action: Callable[[], None]) -> int:
+    """Run it; user errors become one line and exit code 2, Ctrl-C exit code 130."""
+    try:
+        action()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(argv: Sequence[str]) -> int:
+    import tyro
+
+    from davae.config import Experiment
+    from davae.presets import PRESETS
+    from davae.runtime import Runtime
+
+    usage = f"usage: davae run PRESET [options], PRESET one of {', '.join(PRESETS)}; davae run PRESET --help lists options"
+    if not argv or argv[0] in ("-h", "--help"):
+        print(f"{usage}\n\nThe options and their defaults at the preset 'smoke':\n")
+        argv = ["smoke", "--help"]
+    if argv[0] not in PRESETS:
+        print(f"error: there is no preset {argv[0]!r}; {usage}", file=sys.stderr)
+        return 2
+    preset = argv[0]
+
+    @dataclass(frozen=True)
+    class Options:
+        """Run all stages of a preset and print its table. Every field of the experiment can be
+        overridden; finished stages are taken from the store, an interrupted one is resumed."""
+
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")] = PRESETS[preset]
+        runtime: Runtime = Runtime()
+        out: Path = Path("runs")
+        """Where records, table and pictures go: OUT/PRESET/seedN."""
+        store: Path = Path("store")
+        """Where finished stages are kept."""
+
+    options = tyro.cli(Options, prog=f"davae run {preset}", args=list(argv[1:]), config=(tyro.conf.FlagConversionOff,))
+
+    def action() -> None:
+        from davae.run import run_experiment
+        from davae.stages.stage import Pipeline
+        from davae.store import Store
+
+        options.runtime.apply()
+        pipeline = Pipeline(Store(options.store), options.runtime, lambda text: print(text, flush=True))
+        result = run_experiment(options.experiment, preset, pipeline, options.out)
+        print(f"\n{result.table}\nRecords, table and pictures: {result.folder}")
+
+    return guard(action)
+
+
+def _convert(argv: Sequence[str]) -> int:
+    import tyro
+
+    from davae.convert import ConvertOptions, convert
+
+    options = tyro.cli(ConvertOptions, prog="davae convert", args=list(argv))
+    return guard(lambda: print(convert(options)))
+
+
+COMMANDS = {"run": _run, "convert": _convert}
+HELP = """usage: davae COMMAND ...
+
+  davae run PRESET [--seed N] [--davae.align-weight X] ...   all stages of a preset, as one table
+  davae convert SRC --out DIR                                a checkpoint into a from_pretrained folder
+
+`davae COMMAND --help` lists the options. Ablations: python -m ablations --help.
+Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m reports --help.
+"""
+
+
+def main() -> None:
+    """Entry point of the `davae` command."""
+    argv = sys.argv[1:]
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP)
+        sys.exit(0)
+    if argv[0] not in COMMANDS:
+        print(f"error: there is no command {argv[0]!r}; commands: {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(COMMANDS[argv[0]](argv[1:]))

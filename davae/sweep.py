@@ -1,0 +1,151 @@
+"""Ablations: declared arms, run over cached stages, recorded arm by arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from davae import records
+from davae.config import Experiment
+from davae.findings import Claim, findings_table, judge
+from davae.plots import level_figure
+from davae.run import value_columns
+from davae.stages.evaluation import read_values
+from davae.stages.graph import graph
+from davae.stages.stage import Pipeline
+from davae.stats import t_interval
+from davae.tables import cell, to_markdown
+
+FAILURES = (ValueError, ArithmeticError, RuntimeError)
+"""What a failed arm may raise and still leave a record: a bad config, a diverged training, or torch's."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting of an ablation."""
+
+    name: str
+    factor: str
+    level: float
+    experiment: Experiment
+    reference: bool = False
+    """Whether this is the arm that the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A question, the arms that answer it, the metrics shown, and the claims judged."""
+
+    name: str
+    question: str
+    arms: Callable[[Experiment], tuple[Arm, ...]]
+    metrics: dict[str, str]
+    """Metric to column title, in the order of table and figure."""
+    claims: tuple[Claim, ...] = ()
+    measured: tuple[str, ...] = ("reconstruction", "generation")
+    """Roles of the stages whose values are recorded."""
+
+
+def arm_key(arm: Arm, measured: tuple[str, ...]) -> str:
+    """The keys of the measured stages, joined: an arm is done when records exist under it."""
+    stages = graph(arm.experiment)
+    return "+".join(stages[role].key for role in measured)
+
+
+def run_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The measured columns of an arm, a dict a value."""
+    stages = graph(arm.experiment)
+    values = [v for role in ablation.measured for v in read_values(pipeline.path(stages[role]))]
+    shown = [v for v in values if v.metric in ablation.metrics and v.arm in ("davae", "adapted")]
+    zeroed = {v.metric: v.value for v in values if v.arm == "davae_zeroed"}
+    rows = [value_columns(v) for v in shown]
+    for v in values:
+        if v.arm == "davae" and v.metric == "psnr_db" and "psnr_gain_db" in ablation.metrics:
+            gain = replace(v, metric="psnr_gain_db", value=v.value - zeroed["psnr_db"])
+            rows.append(value_columns(gain))
+    return rows
+
+
+def run_ablation(
+    ablation: Ablation, base: Experiment, preset: str, seeds: list[int], pipeline: Pipeline, out: Path
+) -> Path:
+    """Run every arm at every seed that has no record yet; write table, findings and figure.
+
+    A failed arm leaves one record with its error and the others go on.
+    """
+    folder = out / preset / "ablations" / ablation.name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "records.jsonl"
+    run_id = records.new_run_id()
+    for seed in seeds:
+        for arm in ablation.arms(replace(base, seed=seed)):
+            key = arm_key(arm, ablation.measured)
+            if _recorded(path, key):
+                pipeline.announce(f"{ablation.name}: {arm.name}, seed {seed}: recorded already")
+                continue
+            pipeline.announce(f"{ablation.name}: {arm.name}, seed {seed}")
+            same = {"run_id": run_id, "suite": f"ablation/{ablation.name}", "preset": preset, "seed": seed, "key": key}
+            same |= {"factor": arm.factor, "level": arm.level, "reference": arm.reference}
+            try:
+                measured = run_arm(ablation, arm, pipeline)
+            except FAILURES as error:
+                failed = records.row(**same, arm=arm.name)
+                records.append(path, [{**failed, "status": "failed", "error": f"{type(error).__name__}: {error}"}])
+                pipeline.announce(f"{ablation.name}: {arm.name}, seed {seed} failed: {error}")
+                continue
+            records.append(path, [records.row(**{**same, **v, "arm": arm.name}) for v in measured])
+    report(ablation, folder)
+    return folder
+
+
+def _recorded(path: Path, key: str) -> bool:
+    if not path.exists():
+        return False
+    frame = records.load(path)
+    return bool(((frame["key"] == key) & (frame["status"] == "ok")).any())
+
+
+def summary_table(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
+    """An arm a row: mean over seeds of each metric, with the 95% interval's half width if there is one."""
+    rows = []
+    for arm in frame["arm"].unique():
+        part = frame[frame["arm"] == arm]
+        row: dict[str, Any] = {"arm": arm, "level": part["level"].iloc[0], "seeds": part["seed"].nunique()}
+        for metric, title in ablation.metrics.items():
+            values = part.loc[part["metric"] == metric, "value"]
+            if values.empty:
+                continue
+            interval = t_interval(values.to_numpy())
+            row[title] = interval.mean
+            if interval.n > 1:
+                row[f"{title} ±"] = interval.high - interval.mean
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def report(ablation: Ablation, folder: Path) -> None:
+    """table.csv, table.md, figure.svg and figure.png from the folder's records alone."""
+    everything = records.load(folder / "records.jsonl")
+    frame = everything[everything["status"] == "ok"]
+    failed = everything[everything["status"] != "ok"]
+    if frame.empty:
+        raise ValueError(f"every arm of {ablation.name} failed; the first error: {failed['error'].iloc[0]}")
+    frame = records.latest(frame)
+    table = summary_table(ablation, frame)
+    table.to_csv(folder / "table.csv", index=False)
+    text = f"**{ablation.question}**\n\n" + to_markdown(table)
+    judged = [judge(claim, frame) for claim in ablation.claims if {claim.a, claim.b} <= set(frame["arm"])]
+    if judged:
+        findings = findings_table(judged)
+        findings.to_csv(folder / "findings.csv", index=False)
+        text += "\nVerdicts are computed from the 95% interval of the paired difference over seeds; "
+        text += "one seed decides nothing.\n\n" + to_markdown(findings)
+    for _, row in failed.iterrows():
+        text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
+    (folder / "table.md").write_text(text)
+    factor = str(frame["factor"].iloc[0])
+    level_figure(frame, ablation.metrics, factor, ablation.question, folder / "figure.svg", folder / "figure.png")

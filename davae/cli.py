@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,34 +26,18 @@ def guard(action: Callable[[], None]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    import tyro
-
-    from davae.config import Experiment
+    from davae.options import parse_run
     from davae.presets import PRESETS
-    from davae.runtime import Runtime
 
-    usage = f"usage: davae run PRESET [options], PRESET one of {', '.join(PRESETS)}; davae run PRESET --help lists options"
+    usage = f"usage: davae run PRESET [options], PRESET one of {', '.join(PRESETS)}"
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"{usage}\n\nThe options and their defaults at the preset 'smoke':\n")
+        print(f"{usage}\n\nThe options, with their defaults at the preset 'smoke':\n")
         argv = ["smoke", "--help"]
-    if argv[0] not in PRESETS:
-        print(f"error: there is no preset {argv[0]!r}; {usage}", file=sys.stderr)
-        return 2
     preset = argv[0]
-
-    @dataclass(frozen=True)
-    class Options:
-        """Run all stages of a preset and print its table. Every field of the experiment can be
-        overridden; finished stages are taken from the store, an interrupted one is resumed."""
-
-        experiment: Annotated[Experiment, tyro.conf.arg(name="")] = PRESETS[preset]
-        runtime: Runtime = Runtime()
-        out: Path = Path("runs")
-        """Where records, table and pictures go: OUT/PRESET/seedN."""
-        store: Path = Path("store")
-        """Where finished stages are kept."""
-
-    options = tyro.cli(Options, prog=f"davae run {preset}", args=list(argv[1:]), config=(tyro.conf.FlagConversionOff,))
+    if preset not in PRESETS:
+        print(f"error: there is no preset {preset!r}; {usage}", file=sys.stderr)
+        return 2
+    options = parse_run(preset, PRESETS[preset], list(argv[1:]))
 
     def action() -> None:
         from davae.run import run_experiment

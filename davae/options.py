@@ -1,0 +1,36 @@
+"""The options of `davae run`, as a dataclass for tyro."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from davae.config import Experiment
+from davae.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Run all stages of a preset and print its table.
+
+    Every field of the experiment can be overridden. Finished stages are taken from the store and
+    an interrupted one is resumed, so the same command goes on where it stopped.
+    """
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    runtime: Runtime = Runtime()
+    out: Path = Path("runs")
+    """Where records, table and pictures go: OUT/PRESET/seedN."""
+    store: Path = Path("store")
+    """Where finished stages are kept."""
+
+
+def parse_run(preset: str, default: Experiment, argv: list[str]) -> RunOptions:
+    """The options of one preset; exits with help or a message as command lines do."""
+    return tyro.cli(
+        RunOptions, prog=f"davae run {preset}", args=argv, default=RunOptions(experiment=default),
+        config=(tyro.conf.FlagConversionOff,),
+    )  # fmt: skip

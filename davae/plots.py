@@ -16,7 +16,13 @@ INK = "#22303c"
 COLOURS = ("#0b6e99", "#c8553d", "#588157", "#8d6a9f", "#b08900", "#52616b")
 
 plt.rcParams.update(
-    {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK, "svg.hashsalt": "davae"}
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": INK,
+        "svg.hashsalt": "davae",
+    }
 )
 
 
@@ -30,7 +36,9 @@ def save(figure: plt.Figure, *paths: Path) -> None:
 
 def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> None:
     """Named blocks of uint8 images [k, columns, 3, H, W] below each other, a class a column."""
-    blocks = [np.concatenate([np.concatenate(list(line.transpose(0, 2, 3, 1)), 1) for line in v]) for v in rows.values()]
+    blocks = [
+        np.concatenate([np.concatenate(list(line.transpose(0, 2, 3, 1)), 1) for line in v]) for v in rows.values()
+    ]
     side = next(iter(rows.values())).shape[-1]
     heights = [block.shape[0] / side for block in blocks]
     figure, axes = plt.subplots(

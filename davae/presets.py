@@ -64,7 +64,8 @@ TINY = Experiment(
         train=TrainConfig(steps=600, batch_size=8, lr=1e-3, lr_warmup_steps=50, lr_schedule="cosine"),
     ),
     adapt=AdaptConfig(
-        detail_warmup_steps=300, train=TrainConfig(steps=1_000, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995)
+        detail_warmup_steps=300,
+        train=TrainConfig(steps=1_000, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995),
     ),
     sample=SampleConfig(num_inference_steps=20, batch_size=130),
 )

@@ -154,7 +154,9 @@ def draw(folder: Path, pipeline: Pipeline, stages: dict[str, Stage]) -> None:
     at_crops = pipeline.path(stages["crops"])
     classes = class_names(at_crops)
     real, labels = crops(at_crops, "fresh")
-    real = np.concatenate([real[labels == k][:4] for k in range(len(classes))]).reshape(len(classes), 4, *real.shape[1:])
+    real = np.concatenate([real[labels == k][:4] for k in range(len(classes))]).reshape(
+        len(classes), 4, *real.shape[1:]
+    )
     shown = {
         role: np.load(pipeline.path(stages[role]) / "shown.npz")
         for role in ("reconstruction", "no_detail", "generation", "control_generation")

@@ -109,7 +109,9 @@ class StructuredPosterior:
     def sample_detail(self, generator: torch.Generator | None = None) -> torch.Tensor:
         """z_d ~ N(mean, exp(logvar)), [B, D, h, w]."""
         like = self.detail_mean
-        noise = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device if generator else like.device)
+        noise = torch.randn(
+            like.shape, generator=generator, dtype=like.dtype, device=generator.device if generator else like.device
+        )
         return like + (0.5 * self.detail_logvar).exp() * noise.to(like.device)
 
     def sample(self, generator: torch.Generator | None = None) -> torch.Tensor:

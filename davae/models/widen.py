@@ -163,7 +163,9 @@ def widen(
     elif isinstance(old_embed, nn.Linear):
         new_embed = WidenedLinear(old_embed, detail_channels, positions, channel_outermost)
     else:
-        raise ValueError(f"the patch embedder {embed!r} is a {type(old_embed).__name__}; Conv2d or Linear can be widened")
+        raise ValueError(
+            f"the patch embedder {embed!r} is a {type(old_embed).__name__}; Conv2d or Linear can be widened"
+        )
     new_head = WidenedHead(old_head, detail_channels, positions, channel_outermost)
     initialise(new_embed, new_head, init, generator)
     _replace(model, embed, new_embed)

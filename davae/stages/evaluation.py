@@ -124,9 +124,7 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
     values += Judge(work, "heldout", metrics).distances("bicubic", extract(bicubic, metrics, work.runtime.device), "r")
     vae = load_vae(work)
     latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
-    decoded = [
-        vae.decode(latents[i : i + BATCH].to(work.runtime.device)).sample for i in range(0, len(latents), BATCH)
-    ]
+    decoded = [vae.decode(latents[i : i + BATCH].to(work.runtime.device)).sample for i in range(0, len(latents), BATCH)]
     values += pixel_values("base_vae", to_uint8(torch.cat(decoded)), to_uint8(small))
     real = {split: np.load(work.inputs["references"] / f"{split}.npz")["features"] for split in ("heldout", "fresh")}
     values += Judge(work, "fresh", metrics).distances("real_heldout", real["heldout"], "g")
@@ -186,9 +184,7 @@ def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def make_samples(
-    work: Work, sample: SampleConfig, count: int, scale: int, seed: int, zero_detail: bool
-) -> None:
+def make_samples(work: Work, sample: SampleConfig, count: int, scale: int, seed: int, zero_detail: bool) -> None:
     """`count` images, classes in turn, from the DiT; enlarged bicubically where there is no DA-VAE.
 
     zero_detail: decode with the detail zeroed, as an unadapted widened model needs: it predicts

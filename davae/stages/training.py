@@ -178,9 +178,7 @@ def make_detail_latents(work: Work) -> None:
         np.save(work.folder / f"{split}.npy", torch.cat(modes).numpy())
 
 
-def make_adapted(
-    work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
-) -> None:
+def make_adapted(work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int) -> None:
     """Widen the base DiT and fine-tune it on [base | detail] latents."""
     base = DiT.from_pretrained(work.inputs["base_dit"] / MODEL)
     channels = np.load(work.inputs["detail_latents"] / "train.npy", mmap_mode="r").shape[1]
@@ -190,17 +188,13 @@ def make_adapted(
     train_dit(work, "adaptation", dit, adapt.train, flow, class_dropout, seed, roles, adapt)
 
 
-def make_control(
-    work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
-) -> None:
+def make_control(work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int) -> None:
     """Train the base DiT for as many more FLOPs as the adaptation took, with its optimizer settings.
 
     The steps follow from the FLOPs that both runs count: the adaptation's total over the base
     model's FLOPs a step.
     """
-    adaptation, base = (
-        json.loads((work.inputs[role] / SUMMARY).read_text()) for role in ("adapted", "base_dit")
-    )
+    adaptation, base = (json.loads((work.inputs[role] / SUMMARY).read_text()) for role in ("adapted", "base_dit"))
     per_step = base["flops_step"] * adapt.train.batch_size / base["batch_size"]
     steps = round(adaptation["steps"] * adaptation["flops_step"] / per_step)
     config = replace(adapt.train, steps=steps)

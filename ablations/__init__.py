@@ -1,0 +1,1 @@
+"""Declared ablations, one question a file: `python -m ablations NAME`."""

@@ -1,0 +1,81 @@
+"""`python -m ablations NAME|FILE.py [--preset P] [--seeds 0 1 2]`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import ablations
+from davae.cli import guard
+from davae.presets import PRESETS
+from davae.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Options:
+    """Run an ablation: every arm at every seed, over cached stages, then its table and figure.
+
+    Arms that have records already are not run again.
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    """An ablation of this package (align_weight, ...), or the path of a file of your own that
+    defines ABLATION."""
+    preset: str = "smoke"
+    """The experiment that the arms start from."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
+    runtime: Runtime = Runtime()
+    out: Path = Path("runs")
+    """Where records, table and figure go: OUT/PRESET/ablations/NAME."""
+    store: Path = Path("store")
+    """Where finished stages are kept."""
+
+
+def load(name: str):  # noqa: ANN201
+    """The `ABLATION` of a module of this package, or of a file; raises ValueError if there is none."""
+    known = sorted(m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_"))
+    if name in known:
+        return importlib.import_module(f"ablations.{name}").ABLATION
+    path = Path(name)
+    if path.suffix != ".py" or not path.is_file():
+        raise ValueError(f"there is no ablation {name!r}: name one of {', '.join(known)}, or a .py file of your own")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "ABLATION"):
+        raise ValueError(f"{path} defines no ABLATION; see ablations/align_weight.py for the form")
+    return module.ABLATION
+
+
+def main() -> int:
+    """Parse, run, and say where the results are."""
+    options = tyro.cli(Options, prog="python -m ablations", config=(tyro.conf.FlagConversionOff,))
+
+    def action() -> None:
+        ablation = load(options.name)
+        if options.preset not in PRESETS:
+            raise ValueError(f"there is no preset {options.preset!r}; presets: {', '.join(PRESETS)}")
+        from davae.stages.stage import Pipeline
+        from davae.store import Store
+        from davae.sweep import run_ablation
+
+        options.runtime.apply()
+        pipeline = Pipeline(Store(options.store), options.runtime, lambda text: print(text, flush=True))
+        seeds = list(options.seeds)
+        folder = run_ablation(ablation, PRESETS[options.preset], options.preset, seeds, pipeline, options.out)
+        print(f"\n{(folder / 'table.md').read_text()}\nRecords, table and figure: {folder}")
+
+    return guard(action)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Throughput cases for pytest-benchmark."""

@@ -1,0 +1,88 @@
+"""Three cases that everything rests on: VAE decode, DiT forward, and sampling end to end.
+
+Weights are random (speed does not depend on them) and sizes are those of the CPU presets, so that
+`pytest benchmarks/ --benchmark-json out.benchmark.json` runs anywhere in a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+
+from davae.config import Experiment
+from davae.measure.flops import count_flops
+from davae.models.base_vae import build_base_vae
+from davae.models.davae import DAVAE, DAVAEConfig
+from davae.models.dit import DiT, DiTConfig
+from davae.presets import PRESETS
+from davae.sample import sample_latents
+
+CLASSES = 13
+
+
+def build(e: Experiment) -> tuple[DAVAE, DiT]:
+    """A DA-VAE and a widened DiT of the experiment's shapes with random weights."""
+    torch.manual_seed(0)
+    davae = DAVAE(**asdict(DAVAEConfig.of_base(build_base_vae(e.base_vae), e.davae.detail_channels)))
+    config = DiTConfig(
+        in_channels=davae.config.latent_channels, detail_channels=e.davae.detail_channels, input_size=e.latent_size,
+        patch_size=e.base_dit.patch_size, hidden_size=e.base_dit.hidden_size, depth=e.base_dit.depth,
+        num_heads=e.base_dit.num_heads, num_classes=CLASSES, qk_norm=e.base_dit.qk_norm,
+    )  # fmt: skip
+    return davae.eval().to(memory_format=torch.channels_last), DiT(**asdict(config)).eval()
+
+
+def measure(
+    benchmark: Any, run: Callable[[], torch.Tensor], e: Experiment, preset: str, batch: int, **about: Any
+) -> None:
+    """Count, warm up and time `run`, and write the scenario beside the timings."""
+    flops, result = count_flops(run)
+    assert torch.isfinite(result).all()
+    benchmark.extra_info.update(
+        preset=preset, seed=0, weights="random", resolution_px=e.data.resolution_px, dtype="float32",
+        tokens=(e.latent_size // e.base_dit.patch_size) ** 2, channels=e.base_vae.latent_channels + e.davae.detail_channels,
+        batch=batch, flops=flops, threads=torch.get_num_threads(), device="cpu", compile=False, **about,
+    )  # fmt: skip
+    benchmark.pedantic(run, rounds=10, warmup_rounds=2)
+
+
+def test_vae_decode(benchmark: Any) -> None:
+    """The DA-VAE's decoder at `tiny`, batch 8."""
+    e = PRESETS["tiny"]
+    davae, _ = build(e)
+    z = torch.randn(8, davae.config.latent_channels, e.latent_size, e.latent_size)
+    params = sum(p.numel() for p in (*davae.decoder.parameters(), *davae.detail_up.parameters()))
+    measure(
+        benchmark, lambda: davae.decode(z).sample, e, "tiny", 8, stage="decode", model=e.names()["davae"], params=params
+    )
+
+
+def test_dit_forward(benchmark: Any) -> None:
+    """One forward of the widened DiT at `tiny`, batch 32."""
+    e = PRESETS["tiny"]
+    _, dit = build(e)
+    x, t = torch.randn(32, dit.config.in_channels, e.latent_size, e.latent_size), torch.rand(32)
+    y = torch.arange(32) % CLASSES
+    params = sum(p.numel() for p in dit.parameters())
+    measure(benchmark, lambda: dit(x, t, y), e, "tiny", 32, stage="denoise", model=e.names()["davae"], params=params)
+
+
+@pytest.mark.parametrize("preset", ["nano"])
+def test_sampling(benchmark: Any, preset: str) -> None:
+    """Noise to images: all steps with guidance, then the decoder; batch 16."""
+    e = PRESETS[preset]
+    davae, dit = build(e)
+    noise = torch.randn(16, dit.config.in_channels, e.latent_size, e.latent_size)
+    labels = torch.arange(16) % CLASSES
+
+    def run() -> torch.Tensor:
+        return davae.decode(sample_latents(dit, noise, labels, e.sample)).sample
+
+    steps = e.sample.num_inference_steps
+    about = {"steps": steps, "cfg_forwards": 2 * steps, "model": e.names()["davae"]}
+    params = sum(p.numel() for p in (*dit.parameters(), *davae.parameters()))
+    measure(benchmark, run, e, preset, 16, stage="end to end", params=params, **about)

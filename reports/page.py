@@ -1,0 +1,111 @@
+"""The report page: run table, ablations and benchmarks, from records alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from davae import records
+from davae.stats import t_interval
+from davae.tables import RUN_COLUMNS, RUN_ROWS, run_table, to_markdown
+
+
+def page(root: Path, to: Path) -> str:
+    """The Markdown page of all records below `root`; pictures are linked relative to `to`'s folder.
+
+    Raises ValueError if there are no records.
+    """
+    paths = sorted([*root.rglob("records.jsonl"), *root.rglob("*.benchmark.json")])
+    if not paths:
+        raise ValueError(f"no records below {root}; run `davae run smoke` first, or name another --records")
+    parts = ["# davae report\n"]
+    runs = [p for p in paths if p.name == "records.jsonl" and "ablations" not in p.parts]
+    for preset in sorted({p.parent.parent for p in runs}):
+        parts += run_section(preset, [p for p in runs if p.parent.parent == preset], to)
+    for folder in (p.parent for p in paths if p.name == "records.jsonl" and "ablations" in p.parts):
+        parts += ablation_section(folder, to)
+    for path in (p for p in paths if p.name.endswith(".benchmark.json")):
+        parts += benchmark_section(path)
+    return "\n".join(parts)
+
+
+def link(path: Path, to: Path, text: str) -> str:
+    """A Markdown picture, relative to the page."""
+    return f"![{text}]({os.path.relpath(path, to.parent)})\n"
+
+
+def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
+    """The table of one preset's runs: means over seeds, and the spread where there are several."""
+    frame = records.latest(records.load(*paths))
+    seeds = sorted(frame["seed"].unique())
+    parts = [f"## Run: `{preset.name}`, seeds {', '.join(str(s) for s in seeds)}\n", to_markdown(run_table(frame))]
+    if len(seeds) > 1:
+        parts += ["95% intervals of the mean over seeds (Student's t):\n", to_markdown(seed_table(frame))]
+    parts.append(provenance(frame))
+    stages = frame[frame["arm"].str.startswith("stage:")]
+    wide = stages.pivot_table(index=["seed", "arm"], columns="metric", values="value", sort=False)
+    columns = {"seconds": "seconds", "steps": "steps", "share_of_matmul_rate": "share of the matmul rate"}
+    wide = wide[[c for c in columns if c in wide]].rename(columns=columns).reset_index()
+    wide["arm"] = wide["arm"].str.removeprefix("stage:")
+    parts += ["Stages:\n", to_markdown(wide.rename(columns={"arm": "stage"}))]
+    for path in paths:
+        for name in ("samples.png", "reconstruction.png", "curves.png"):
+            if (path.parent / name).exists():
+                parts.append(link(path.parent / name, to, f"{preset.name} {path.parent.name}: {name}"))
+    return parts
+
+
+def seed_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean and 95% half width of the rows that depend on the seed."""
+    rows = []
+    for arm in ("no_detail", "davae_zeroed", "davae", "control", "adapted"):
+        row: dict[str, object] = {"row": RUN_ROWS[arm]}
+        for metric, title in RUN_COLUMNS.items():
+            values = frame.loc[(frame["arm"] == arm) & (frame["metric"] == metric), "value"]
+            if len(values):
+                interval = t_interval(values.to_numpy())
+                row[title] = f"{interval.mean:.4g} ± {interval.high - interval.mean:.2g}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def provenance(frame: pd.DataFrame) -> str:
+    """Revisions and protocols of the records."""
+    shas = ", ".join(sorted({str(sha)[:10] or "unknown" for sha in frame["git_sha"]}))
+    dirty = " (with uncommitted changes)" if frame["git_dirty"].any() else ""
+    distances = frame[frame["metric"].str.contains("kd_effnet")]
+    protocols = ", ".join(f"`{p}`" for p in sorted(distances["protocol"].unique()))
+    text = f"Revision {shas}{dirty}. Protocols of the distances: {protocols}. "
+    return text + "`kd_effnet` and `fd_effnet` are distances on EfficientNet-Lite0 features; they are not KID or FID.\n"
+
+
+def ablation_section(folder: Path, to: Path) -> list[str]:
+    """An ablation's table, findings and figure."""
+    preset = folder.parent.parent.name
+    parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", (folder / "table.md").read_text()]
+    parts.append(provenance(records.load(folder / "records.jsonl").dropna(subset=["metric"])))
+    return [*parts, link(folder / "figure.png", to, f"{folder.name} at {preset}")]
+
+
+def benchmark_section(path: Path) -> list[str]:
+    """A benchmark file's cases, and the machine they were timed on."""
+    frame = records.load(path)
+    frame["images_per_s"] = frame["batch"] / frame["median_s"]
+    frame["gflops_per_s"] = frame["flops"] / frame["median_s"] / 1e9
+    columns = {
+        "arm": "case", "stage": "stage", "resolution_px": "px", "tokens": "tokens", "batch": "batch",
+        "weights": "weights", "median_s": "median s", "images_per_s": "img/s", "gflops_per_s": "GFLOP/s",
+    }  # fmt: skip
+    about = json.loads(path.read_text())["machine_info"]["davae"]
+    parts = [f"## Benchmarks: `{path.name}`\n", to_markdown(frame[list(columns)].rename(columns=columns))]
+    machine, versions = about["machine"], about["versions"]
+    parts.append(
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, GPUs: "
+        f"{', '.join(machine['gpus']) or 'none'}; {machine['threads']} threads. float32 matrix product "
+        f"{about['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in the same job. "
+        f"Versions: {', '.join(f'{k} {v}' for k, v in versions.items())}.\n"
+    )
+    return parts

@@ -6,9 +6,9 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -16,6 +16,9 @@ import ablations
 from davae.cli import guard
 from davae.presets import PRESETS
 from davae.runtime import Runtime
+
+if TYPE_CHECKING:
+    from davae.sweep import Ablation
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,14 @@ class Options:
     """The experiment that the arms start from."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
-    runtime: Runtime = Runtime()
+    runtime: Runtime = field(default_factory=Runtime)
     out: Path = Path("runs")
     """Where records, table and figure go: OUT/PRESET/ablations/NAME."""
     store: Path = Path("store")
     """Where finished stages are kept."""
 
 
-def load(name: str):  # noqa: ANN201
+def load(name: str) -> Ablation:
     """The `ABLATION` of a module of this package, or of a file; raises ValueError if there is none."""
     known = sorted(m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_"))
     if name in known:
@@ -48,7 +51,8 @@ def load(name: str):  # noqa: ANN201
     if path.suffix != ".py" or not path.is_file():
         raise ValueError(f"there is no ablation {name!r}: name one of {', '.join(known)}, or a .py file of your own")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "ABLATION"):

@@ -44,8 +44,9 @@ def measure(
     assert torch.isfinite(result).all()
     benchmark.extra_info.update(
         preset=preset, seed=0, weights="random", resolution_px=e.data.resolution_px, dtype="float32",
-        tokens=(e.latent_size // e.base_dit.patch_size) ** 2, channels=e.base_vae.latent_channels + e.davae.detail_channels,
-        batch=batch, flops=flops, threads=torch.get_num_threads(), device="cpu", compile=False, **about,
+        tokens=(e.latent_size // e.base_dit.patch_size) ** 2, batch=batch,
+        channels=e.base_vae.latent_channels + e.davae.detail_channels,
+        flops=flops, threads=torch.get_num_threads(), device="cpu", compile=False, **about,
     )  # fmt: skip
     benchmark.pedantic(run, rounds=10, warmup_rounds=2)
 
@@ -56,9 +57,8 @@ def test_vae_decode(benchmark: Any) -> None:
     davae, _ = build(e)
     z = torch.randn(8, davae.config.latent_channels, e.latent_size, e.latent_size)
     params = sum(p.numel() for p in (*davae.decoder.parameters(), *davae.detail_up.parameters()))
-    measure(
-        benchmark, lambda: davae.decode(z).sample, e, "tiny", 8, stage="decode", model=e.names()["davae"], params=params
-    )
+    about = {"stage": "decode", "model": e.names()["davae"], "params": params}
+    measure(benchmark, lambda: davae.decode(z).sample, e, "tiny", 8, **about)
 
 
 def test_dit_forward(benchmark: Any) -> None:

@@ -43,10 +43,10 @@ def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
     `undecided` otherwise, in particular with a single seed.
     """
     rows = frame[frame["metric"] == claim.metric]
-    pair = [rows[rows["arm"] == arm] for arm in (claim.a, claim.b)]
-    check_same(sorted(set(pair[0]["protocol"]) | set(pair[1]["protocol"])))
-    by_seed = [dict(zip(part["seed"], part["value"], strict=True)) for part in pair]
-    difference = paired_difference(*by_seed)
+    a, b = (rows[rows["arm"] == arm] for arm in (claim.a, claim.b))
+    check_same(sorted(set(a["protocol"]) | set(b["protocol"])))
+    by_seed = [dict(zip(part["seed"], part["value"], strict=True)) for part in (a, b)]
+    difference = paired_difference(by_seed[0], by_seed[1])
     sign = 1 if claim.direction == "higher" else -1
     low, high = sorted((sign * difference.low, sign * difference.high))
     verdict: Verdict = "seen" if low > 0 else "contradicted" if high < 0 else "undecided"

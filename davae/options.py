@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,7 @@ class RunOptions:
     """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    runtime: Runtime = Runtime()
+    runtime: Runtime = field(default_factory=Runtime)
     out: Path = Path("runs")
     """Where records, table and pictures go: OUT/PRESET/seedN."""
     store: Path = Path("store")

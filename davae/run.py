@@ -83,7 +83,7 @@ def _append_new(path: Path, rows: list[dict[str, Any]]) -> None:
 def measured_rows(e: Experiment, preset: str, pipeline: Pipeline, stages: dict[str, Stage]) -> list[dict[str, Any]]:
     """One record a value: the quality rows, then seconds and throughput of every stage."""
     run_id = records.new_run_id()
-    same = {"run_id": run_id, "suite": "run", "preset": preset, "seed": e.seed}
+    same: dict[str, Any] = {"run_id": run_id, "suite": "run", "preset": preset, "seed": e.seed}
     rows = []
     for role in MEASURED:
         stage = stages[role]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 
@@ -21,14 +22,14 @@ def time_grid(steps: int, shift: float) -> torch.Tensor:
 
 def euler(velocity: Velocity, x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
     """x + (t' - t) v(x, t) over the grid."""
-    for t, after in zip(times[:-1], times[1:], strict=True):
+    for t, after in pairwise(times):
         x = x + (after - t) * velocity(x, t)
     return x
 
 
 def heun(velocity: Velocity, x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
     """The explicit trapezoidal rule: two evaluations a step, second order."""
-    for t, after in zip(times[:-1], times[1:], strict=True):
+    for t, after in pairwise(times):
         first = velocity(x, t)
         second = velocity(x + (after - t) * first, after)
         x = x + (after - t) * (first + second) / 2

@@ -88,7 +88,13 @@ def run_ablation(
                 pipeline.announce(f"{ablation.name}: {arm.name}, seed {seed}: recorded already")
                 continue
             pipeline.announce(f"{ablation.name}: {arm.name}, seed {seed}")
-            same = {"run_id": run_id, "suite": f"ablation/{ablation.name}", "preset": preset, "seed": seed, "key": key}
+            same: dict[str, Any] = {
+                "run_id": run_id,
+                "suite": f"ablation/{ablation.name}",
+                "preset": preset,
+                "seed": seed,
+                "key": key,
+            }
             same |= {"factor": arm.factor, "level": arm.level, "reference": arm.reference}
             try:
                 measured = run_arm(ablation, arm, pipeline)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -66,11 +67,11 @@ class DAVAEConfig:
         return tuple(self.block_out_channels[: -int(math.log2(self.scale))])
 
     @classmethod
-    def of_base(cls, vae: AutoencoderKL, detail_channels: int, **changes: object) -> DAVAEConfig:
+    def of_base(cls, vae: AutoencoderKL, detail_channels: int, **changes: Any) -> DAVAEConfig:
         """The config that fits a base VAE; `changes` override any field."""
         widths = tuple(vae.config.block_out_channels)
-        scale = int(changes.get("scale", 2))  # type: ignore[call-overload]
-        fields = {
+        scale = int(changes.get("scale", 2))
+        fields: dict[str, Any] = {
             "latent_channels": vae.config.latent_channels + detail_channels,
             "detail_channels": detail_channels,
             "block_out_channels": widths + (widths[-1],) * int(math.log2(scale)),
@@ -82,7 +83,7 @@ class DAVAEConfig:
             "scaling_factor": vae.config.scaling_factor,
             "shift_factor": vae.config.shift_factor or 0.0,
         }
-        return cls(**{**fields, **changes})  # type: ignore[arg-type]
+        return cls(**{**fields, **changes})
 
 
 class StructuredPosterior:

@@ -8,7 +8,8 @@ convert by name.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from davae.models.widen import WidenedConv2d, WidenedHead
+from davae.models.widen import Init, WidenedConv2d, WidenedHead, WidenReport, widen
 
 TIME_CHANNELS = 256
 
@@ -204,7 +205,7 @@ class DiT(ModelMixin, ConfigMixin):
     diffusers'.
     """
 
-    _no_split_modules = ["Block"]
+    _no_split_modules: ClassVar = ["Block"]
 
     @register_to_config
     def __init__(
@@ -241,15 +242,16 @@ class DiT(ModelMixin, ConfigMixin):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        embed = self.x_embedder.proj
-        conv = embed.base if isinstance(embed, WidenedConv2d) else embed
+        embed: Any = self.x_embedder.proj
+        conv: Any = embed.base if isinstance(embed, WidenedConv2d) else embed
         nn.init.xavier_uniform_(conv.weight.view(conv.weight.shape[0], -1))
         nn.init.zeros_(conv.bias)
-        for linear in (self.t_embedder.mlp[0], self.t_embedder.mlp[2]):
-            nn.init.normal_(linear.weight, std=0.02)
+        for index in (0, 2):
+            nn.init.normal_(self.t_embedder.mlp.get_parameter(f"{index}.weight"), std=0.02)
         nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
-        head = self.final_layer.linear
-        zero = [block.adaLN_modulation[-1] for block in self.blocks] + [self.final_layer.adaLN_modulation[-1]]
+        head: Any = self.final_layer.linear
+        modulated: list[Any] = [*self.blocks, self.final_layer]
+        zero = [part.adaLN_modulation[-1] for part in modulated]
         zero += [head.base, head.detail] if isinstance(head, WidenedHead) else [head]
         for linear in zero:
             nn.init.zeros_(linear.weight)
@@ -281,3 +283,24 @@ def check_dit(config: DiTConfig) -> None:
     if not 0 <= config.detail_channels < config.in_channels:
         given = f"detail_channels {config.detail_channels} of in_channels {config.in_channels}"
         raise ValueError(f"{given}: at least one base channel must remain")
+
+
+def widen_dit(
+    base: DiT, detail_channels: int, init: Init = "zero", generator: torch.Generator | None = None
+) -> tuple[DiT, WidenReport]:
+    """A new `DiT` with D more channels and the base DiT's settings and weights, and the report.
+
+    See `davae.models.widen.widen` for `init`. Raises ValueError for a DiT that is widened already.
+    """
+    config = DiTConfig(**{name: base.config[name] for name in DiTConfig.__dataclass_fields__})
+    if config.detail_channels:
+        raise ValueError(f"this DiT has {config.detail_channels} detail channels already; widen the base DiT")
+    twin = DiT(**asdict(config))
+    twin.load_state_dict(base.state_dict())
+    area = config.patch_size**2
+    embed, head = "x_embedder.proj", "final_layer.linear"
+    report = widen(twin, detail_channels, embed=embed, head=head, positions=area, init=init, generator=generator)
+    total = config.in_channels + detail_channels
+    wide = DiT(**asdict(replace(config, in_channels=total, detail_channels=detail_channels)))
+    wide.load_state_dict(twin.state_dict())
+    return wide.to(next(base.parameters()).device), report

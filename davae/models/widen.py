@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -27,8 +27,8 @@ class WidenedConv2d(nn.Module):
         if base.groups != 1:
             raise ValueError(f"a patch embedder with {base.groups} groups cannot be widened")
         self.base = base
-        shape = (base.kernel_size, base.stride, base.padding, base.dilation)
-        self.detail = nn.Conv2d(detail_channels, base.out_channels, *shape, bias=False, **_like(base.weight))
+        shape: Any = (base.kernel_size, base.stride, base.padding, base.dilation)
+        self.detail = nn.Conv2d(detail_channels, base.out_channels, *shape, bias=False, **_like(base.weight))  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         channels = self.base.in_channels
@@ -101,8 +101,8 @@ class WidenReport:
     """Every parameter of the widened network, once.
 
     untouched: outside the widened layers; copied: the base part of a widened layer with its
-    pretrained values; widened: the same with values rescaled to the new width (`repeat`); new:
-    without a pretrained value.
+    pretrained values; widened: made from a pretrained parameter by rescaling or tiling (`repeat`);
+    new: without a pretrained value.
     """
 
     init: Init
@@ -157,7 +157,7 @@ def widen(
         given = f"the head {head!r} has {old_head.out_features} outputs"
         raise ValueError(f"{given}, which {positions} patch positions do not divide")
     before = {name for name, _ in model.named_parameters()}
-    new_embed: nn.Module
+    new_embed: WidenedConv2d | WidenedLinear
     if isinstance(old_embed, nn.Conv2d):
         new_embed = WidenedConv2d(old_embed, detail_channels)
     elif isinstance(old_embed, nn.Linear):
@@ -174,7 +174,9 @@ def widen(
 
 
 @torch.no_grad()
-def initialise(embed: nn.Module, head: WidenedHead, init: Init, generator: torch.Generator | None) -> None:
+def initialise(
+    embed: WidenedConv2d | WidenedLinear, head: WidenedHead, init: Init, generator: torch.Generator | None
+) -> None:
     """Fill the new layers (and rescale or redraw the base ones) as `widen` describes."""
     if init == "zero":
         for parameter in (*embed.detail.parameters(), *head.detail.parameters()):
@@ -182,15 +184,16 @@ def initialise(embed: nn.Module, head: WidenedHead, init: Init, generator: torch
     elif init == "repeat":
         _repeat(embed, head)
     elif init in ("random", "reset"):
-        parts = ("detail",) if init == "random" else ("detail", "base")
-        for part in parts:
-            _draw_embed(getattr(embed, part), generator)
-            _draw_head(getattr(head, part), generator)
+        _draw_embed(embed.detail, generator)
+        _draw_head(head.detail, generator)
+        if init == "reset":
+            _draw_embed(embed.base, generator)
+            _draw_head(head.base, generator)
     else:
         raise ValueError(f"init is {init!r}; it is zero, random, repeat or reset")
 
 
-def _draw_embed(layer: nn.Module, generator: torch.Generator | None) -> None:
+def _draw_embed(layer: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if layer.bias is not None:
         bound = 1 / math.sqrt(layer.weight[0].numel())
@@ -204,7 +207,7 @@ def _draw_head(layer: nn.Linear, generator: torch.Generator | None) -> None:
         nn.init.uniform_(layer.bias, -0.01, 0.01, generator=generator)
 
 
-def _repeat(embed: nn.Module, head: WidenedHead) -> None:
+def _repeat(embed: WidenedConv2d | WidenedLinear, head: WidenedHead) -> None:
     """Tile base columns and rows over the detail channels; divide the columns by the tiling."""
     positions, outermost = head.positions, head.channel_outermost
     channels = head.base.out_features // positions
@@ -257,33 +260,11 @@ def _report(model: nn.Module, embed: str, head: str, init: Init, before: set[str
         if layer is not None:
             part, leaf = name.removeprefix(f"{layer}.").split(".")
             source = f"{layer}.{leaf}"
-            if part == "detail" and init != "repeat" or init == "reset":
+            drawn = init == "reset" or (part == "detail" and init != "repeat")
+            if drawn or source not in before:
                 source, status = "", "new"
-            elif part == "detail":
-                status = "new"
             else:
-                status = "widened" if init == "repeat" and layer == embed and leaf == "weight" else "copied"
-        assert not source or source in before, f"{name} claims to come from {source}"
+                rescaled = init == "repeat" and layer == embed and leaf == "weight"
+                status = "widened" if part == "detail" or rescaled else "copied"
         changes.append(ParameterChange(name, tuple(parameter.shape), status, source))  # type: ignore[arg-type]
     return WidenReport(init, tuple(changes))
-
-
-def widen_dit(
-    base: nn.Module, detail_channels: int, init: Init = "zero", generator: torch.Generator | None = None
-) -> tuple[nn.Module, WidenReport]:
-    """A new `DiT` with D more channels and the base DiT's settings and weights, and the report."""
-    from davae.models.dit import DiT
-
-    if base.config.detail_channels:
-        raise ValueError(f"this DiT already has {base.config.detail_channels} detail channels")
-    config = {**{k: v for k, v in base.config.items() if not k.startswith("_")}}
-    wide = DiT(**{**config, "in_channels": config["in_channels"] + detail_channels, "detail_channels": detail_channels})
-    twin = DiT(**config)
-    twin.load_state_dict(base.state_dict())
-    area = base.config.patch_size**2
-    report = widen(
-        twin, detail_channels, embed="x_embedder.proj", head="final_layer.linear", positions=area,
-        init=init, generator=generator,
-    )  # fmt: skip
-    wide.load_state_dict(twin.state_dict())
-    return wide.to(next(base.parameters()).device), report

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from tqdm import tqdm
 
 from davae import keyed
@@ -205,11 +206,11 @@ def make_samples(work: Work, sample: SampleConfig, count: int, scale: int, seed:
     np.save(work.folder / "labels.npy", labels.numpy())
 
 
-def decode(latent: torch.Tensor, vae: torch.nn.Module, davae: DAVAE | None, scale: int, zero: bool) -> np.ndarray:
+def decode(latent: torch.Tensor, vae: AutoencoderKL, davae: DAVAE | None, scale: int, zero: bool) -> np.ndarray:
     """uint8 images of unscaled latents."""
     if davae is None:
         return to_uint8(upsample(vae.decode(latent).sample, scale))
-    return to_uint8(davae.decode(davae.zero_detail(latent) if zero else latent).sample)
+    return to_uint8(davae.decode(davae.zero_detail(latent) if zero else latent, return_dict=False)[0])
 
 
 def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:

@@ -17,8 +17,7 @@ from davae.config import AdaptConfig, BaseDiTConfig, BaseVAEConfig, DataConfig, 
 from davae.data.crops import downsample, draw_crops, load_source, to_unit
 from davae.models.base_vae import build_base_vae, encode_mode, normalise
 from davae.models.davae import DAVAE, DAVAEConfig
-from davae.models.dit import DiT, DiTConfig
-from davae.models.widen import widen_dit
+from davae.models.dit import DiT, DiTConfig, widen_dit
 from davae.stages.stage import Work
 from davae.store import write_json
 from davae.train.base_vae import base_vae_task, latent_statistics

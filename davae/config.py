@@ -227,6 +227,9 @@ class EvalConfig:
     extractor: Literal["effnet_lite0"] = "effnet_lite0"
     input_px: int = 128
     """Images are resized to this side (clean-fid's PIL bicubic, no quantisation) for the extractor."""
+    blocks: int = option(11, neutral=11)
+    """Inverted-residual blocks of the extractor that are run: 11 give 112 features, 3 give 24.
+    The Frechet distance needs eval_crops of at least 10 times the features."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import matplotlib
@@ -57,8 +58,11 @@ def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> N
 
 def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
     """One panel a training stage: its losses against steps, and held-out figures on a second axis."""
-    figure, axes = plt.subplots(1, len(curves), figsize=(3.4 * len(curves), 2.8), squeeze=False)
-    for axis, (role, frame) in zip(axes[0], curves.items(), strict=True):
+    rows = math.ceil(len(curves) / 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(11, 3 * rows), squeeze=False)
+    for axis in axes.flat[len(curves) :]:
+        axis.set_visible(False)
+    for axis, (role, frame) in zip(axes.flat, curves.items(), strict=False):
         held = [c for c in frame.columns if c.startswith("eval/")]
         shown = [c for c in ("l1", "base", "detail") if c in frame]
         for colour, name in zip(COLOURS, shown, strict=False):
@@ -69,7 +73,7 @@ def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
             other.plot(points["step"], points[name], "o-", ms=2.5, lw=1, color=colour, label=name.removeprefix("eval/"))
         lines = [*axis.get_lines(), *(other.get_lines() if other is not axis else [])]
         axis.legend(lines, [str(line.get_label()) for line in lines], fontsize=6, frameon=False)
-        axis.set(title=role, xlabel="step", ylabel="training loss", yscale="log")
+        axis.set(title=role, xlabel="step", ylabel="training loss")
         other.set_ylabel("PSNR dB" if other is not axis else "loss")
     figure.tight_layout()
     save(figure, path)

@@ -15,7 +15,7 @@ from davae.config import (
 )
 
 NANO = Experiment(
-    data=DataConfig(train_crops=260, eval_crops=1_120),
+    data=DataConfig(train_crops=260, eval_crops=247),
     base_vae=BaseVAEConfig(
         block_out_channels=(16, 16, 32),
         norm_num_groups=8,
@@ -26,7 +26,8 @@ NANO = Experiment(
     ),
     davae=DetailConfig(train=TrainConfig(steps=8, batch_size=8, lr=1e-3, lr_warmup_steps=2, lr_schedule="cosine")),
     adapt=AdaptConfig(detail_warmup_steps=2, train=TrainConfig(steps=4, batch_size=16, ema_decay=0.9)),
-    sample=SampleConfig(num_inference_steps=2, batch_size=280),
+    sample=SampleConfig(num_inference_steps=2, batch_size=128),
+    eval=EvalConfig(input_px=32, blocks=3),
 )
 """Every stage in seconds, for tests and CI; the quality has no meaning."""
 

@@ -11,9 +11,6 @@ from cleanfid.resize import make_resizer
 from torch import nn
 from tqdm import tqdm
 
-BLOCKS = 11
-DIMENSIONS = 112
-"""Width of the network after its first `BLOCKS` inverted-residual blocks (five of its seven stages)."""
 RESIZE = "clean-fid PIL bicubic, float"
 
 
@@ -25,16 +22,19 @@ def weights_path() -> Path:
 
 
 class EffNetLite0(nn.Module):
-    """Images in 0..255, [B, 3, P, P] with P a multiple of 32 -> [B, 112]."""
+    """Images in 0..255, [B, 3, P, P] with P a multiple of 32 -> the pooled output of the first
+    `blocks` of its 16 blocks: [B, 24] after 3, [B, 112] after 11, [B, 320] after all."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: int) -> None:
         super().__init__()
+        if not 1 <= blocks <= 16:
+            raise ValueError(f"blocks is {blocks}; EfficientNet-Lite0 has 1 to 16")
         from efficientnet_lite_pytorch import EfficientNet
 
         net = EfficientNet.from_name("efficientnet-lite0")
         net.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
         self.stem, self.norm, self.act = net._conv_stem, net._bn0, net._swish
-        self.blocks = nn.ModuleList(net._blocks[:BLOCKS])
+        self.blocks = nn.ModuleList(net._blocks[:blocks])
         self.eval().requires_grad_(False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -50,9 +50,11 @@ def weights_hash() -> str:
 
 
 @torch.no_grad()
-def effnet_features(images: np.ndarray, input_px: int, device: str = "cpu", batch_size: int = 64) -> np.ndarray:
-    """Features [N, 112] of uint8 images [N, 3, H, W], resized as clean-fid does to `input_px`."""
-    net = EffNetLite0().to(device).to(memory_format=torch.channels_last)
+def effnet_features(
+    images: np.ndarray, input_px: int, blocks: int = 11, device: str = "cpu", batch_size: int = 64
+) -> np.ndarray:
+    """Features [N, d] of uint8 images [N, 3, H, W], resized as clean-fid does to `input_px`."""
+    net = EffNetLite0(blocks).to(device).to(memory_format=torch.channels_last)
     resize = make_resizer("PIL", False, "bicubic", (input_px, input_px))
     features = []
     for start in tqdm(range(0, len(images), batch_size), desc="features", unit="batch", delay=2, leave=False):

@@ -62,7 +62,7 @@ def images_hash(images: np.ndarray) -> str:
 
 def extract(images: np.ndarray, metrics: EvalConfig, device: str) -> np.ndarray:
     """Features of uint8 images by the config's extractor."""
-    return effnet.effnet_features(images, metrics.input_px, device)
+    return effnet.effnet_features(images, metrics.input_px, metrics.blocks, device)
 
 
 def make_references(work: Work, metrics: EvalConfig) -> None:

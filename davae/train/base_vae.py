@@ -27,7 +27,7 @@ def base_vae_task(
         return {"loss": l1 + config.kl_weight * kl, "l1": l1, "kl": kl}
 
     def evaluate() -> dict[str, float]:
-        batch = heldout[:256].to(device)
+        batch = heldout[:130].to(device)
         reconstruction = vae.decode(vae.encode(batch).latent_dist.mode()).sample.clamp(-1, 1)
         error = (reconstruction - batch.clamp(-1, 1)).square().mean((1, 2, 3))
         return {"psnr_db": float((10 * torch.log10(4 / error)).mean())}

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from davae.presets import PRESETS
+from davae.run import RunResult, run_experiment
+from davae.runtime import Runtime
+from davae.stages.stage import Pipeline
+from davae.store import Store
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory) -> tuple[Pipeline, Path, RunResult]:
+    """The whole nano run, once a session: pipeline, output folder and result."""
+    top = tmp_path_factory.mktemp("nano")
+    pipeline = Pipeline(Store(top / "store"), Runtime(), announce=lambda text: None)
+    return pipeline, top / "runs", run_experiment(PRESETS["nano"], "nano", pipeline, top / "runs")

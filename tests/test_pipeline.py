@@ -1,0 +1,199 @@
+"""The whole pipeline at nano: table, records, fingerprints, kills, ablation, report, command line."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from davae import records
+from davae.cli import guard
+from davae.presets import PRESETS
+from davae.run import run_experiment
+from davae.sweep import Arm, run_ablation
+from davae.tables import RUN_ROWS, run_table, to_markdown
+from reports.page import page
+from tests.fingerprints import COMMITTED, all_fingerprints
+
+
+def test_a_run_makes_every_row_and_picture(nano):
+    _, out, result = nano
+    frame = records.load(out)
+    table = run_table(records.latest(frame))
+    assert list(table["row"]) == list(RUN_ROWS.values())
+    by_row = table.set_index("row")
+    assert by_row["PSNR dB"].notna().sum() == 5
+    assert by_row["gKD"].notna().sum() == 3
+    for name in ("samples.png", "reconstruction.png", "curves.png", "table.csv"):
+        assert (result.folder / name).stat().st_size > 0
+    assert len(list((result.folder / "curves").glob("*.csv"))) == 6
+    stages = frame[frame["metric"] == "seconds"]
+    assert (stages["value"] > 0).all()
+    assert frame["git_sha"].notna().all()
+    assert (result.folder / "table.csv").read_text().count("\n") == len(table) + 1
+
+
+def test_the_control_is_trained_as_many_flops_as_the_adaptation(nano):
+    _, out, _ = nano
+    frame = records.latest(records.load(out))
+    value = frame.set_index(["arm", "metric"])["value"]
+    adaptation = value["stage:adapted", "steps"] * value["stage:adapted", "flops_step"]
+    control = value["stage:control", "steps"] * value["stage:control", "flops_step"]
+    assert abs(control - adaptation) <= value["stage:control", "flops_step"] / 2
+    assert value["stage:control", "parameters"] == value["stage:base_dit", "parameters"]
+
+
+def test_a_rerun_computes_and_records_nothing(nano):
+    pipeline, out, result = nano
+    before = (result.folder / "records.jsonl").read_bytes()
+    announced = []
+    again = run_experiment(PRESETS["nano"], "nano", replace(pipeline, announce=announced.append), out)
+    assert announced == []
+    assert (result.folder / "records.jsonl").read_bytes() == before
+    assert again.table == result.table
+
+
+def test_stage_outputs_are_the_committed_fingerprints(nano):
+    committed, now = json.loads(COMMITTED.read_text()), all_fingerprints(nano[0].store)
+    assert sorted(now) == sorted(committed), "stages came or went: rewrite the fingerprints"
+    for role, print_ in now.items():
+        old = committed[role]
+        if print_["version"] != old["version"]:
+            continue
+        assert print_["key"] == old["key"], f"{role}: the key changed at version {old['version']}"
+        assert sorted(print_["files"]) == sorted(old["files"])
+        for name, values in print_["files"].items():
+            assert values == pytest.approx(old["files"][name], rel=0.03, abs=2e-3), (
+                f"{role}/{name} changed: raise its version"
+            )
+
+
+def test_the_first_stages_reproduce_exactly(nano, tmp_path):
+    """Crops and untrained draws do not depend on the machine: their fingerprints are equal to 1e-9."""
+    committed, now = json.loads(COMMITTED.read_text())["crops"], all_fingerprints(nano[0].store)["crops"]
+    for name, values in now["files"].items():
+        assert values == pytest.approx(committed["files"][name], rel=1e-9), name
+
+
+def run_nano(top: Path) -> subprocess.Popen:
+    command = [sys.executable, "-c", "from davae.cli import main; main()", "run", "nano", "--out", str(top / "runs")]
+    command += ["--store", str(top / "store"), "--runtime.checkpoint-seconds", "0"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def test_killed_three_times_and_resumed_a_run_ends_the_same(nano, tmp_path):
+    """SIGKILL at random moments; the stable columns equal those of the uninterrupted run, bit for bit."""
+    seed = random.SystemRandom().randrange(2**32)
+    rng = random.Random(seed)
+    for _ in range(3):
+        process = run_nano(tmp_path)
+        started = time.time()
+        wait = rng.uniform(5.0, 14.0)
+        while process.poll() is None and time.time() - started < wait:
+            time.sleep(0.05)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    process = run_nano(tmp_path)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, f"random seed {seed}: {output[-2000:]}"
+    ours, theirs = (records.stable(records.load(top)) for top in (tmp_path / "runs", nano[1]))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True, obj=f"records (random seed {seed})")
+
+
+def test_an_ablation_runs_records_and_reports(nano, tmp_path):
+    from ablations.align_weight import ABLATION
+
+    pipeline, out, _ = nano
+    base = PRESETS["nano"]
+
+    def arms(e):
+        made = list(ABLATION.arms(e))[:2]
+        broken = replace(e, davae=replace(e.davae, detail_channels=2))  # fewer than the base's 4
+        return (*made, Arm("broken", "align_weight", 9.0, broken))
+
+    ablation = replace(ABLATION, arms=arms)
+    folder = run_ablation(ablation, base, "nano", [0], pipeline, out)
+    frame = records.load(folder)
+    done = frame[frame["status"] == "ok"]
+    assert sorted(done["arm"].unique()) == ["lambda=0", "lambda=0.01"]
+    assert set(done["metric"]) == set(ABLATION.metrics)
+    assert frame.loc[frame["status"] == "failed", "error"].str.contains("cannot be grouped").all()
+    text = (folder / "table.md").read_text()
+    assert "undecided" in text  # one seed decides nothing
+    assert "Failed: broken" in text
+    for name in ("figure.svg", "figure.png", "table.csv", "findings.csv"):
+        assert (folder / name).stat().st_size > 0
+    count = len(done)
+    run_ablation(ablation, base, "nano", [0], pipeline, out)
+    again = records.load(folder)
+    assert (again["status"] == "ok").sum() == count
+
+    bench = {"datetime": "2026-01-01", "machine_info": {"davae": {
+        "machine": {"cpu": "c", "cores": 2, "memory_gib": 1.0, "gpus": [], "threads": 2}, "versions": {"torch": "x"},
+        "matmul_flops_per_second": 2e11}}, "benchmarks": [{"name": "t", "stats": {"median": 0.5, "rounds": 3, "data": [0.5]},
+        "extra_info": {"stage": "decode", "resolution_px": 64, "tokens": 64, "batch": 8, "weights": "random", "flops": 1e9}}]}  # fmt: skip
+    (out / "core.benchmark.json").write_text(json.dumps(bench))
+    report = page(out, out / "report.md")
+    for part in (
+        "## Run: `nano`, seeds 0",
+        "## Ablation: `align_weight`",
+        "| t | decode |",
+        "| 16 |",
+        "samples.png",
+        "200 GFLOP/s",
+    ):
+        assert part in report, part
+    with pytest.raises(ValueError, match="no records below"):
+        page(tmp_path, tmp_path / "r.md")
+
+
+def test_markdown_by_hand():
+    table = pd.DataFrame({"a": ["x", "y"], "b": [1.23456, float("nan")], "c": [10, 20_000]})
+    assert to_markdown(table).splitlines()[2:] == ["| x | 1.235 | 10 |", "| y | – | 20,000 |"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ValueError("bad"), 2), (FloatingPointError("nan"), 3), (KeyboardInterrupt(), 130)]
+)
+def test_errors_become_lines_and_exit_codes(error, code, capsys):
+    def fails():
+        raise error
+
+    assert guard(fails) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def davae(*args: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", "from davae.cli import main; main()", *args], capture_output=True, text=True
+    )
+
+
+def test_the_command_line_teaches():
+    top = davae("--help")
+    assert top.returncode == 0
+    assert "davae run PRESET" in top.stdout
+    options = davae("run", "tiny", "--help").stdout
+    for name in ("--davae.align-weight", "--data.antialias", "--adapt.train.lr", "--runtime.device", "lambda_align"):
+        assert name in options, name
+    wrong = davae("run", "huge")
+    assert wrong.returncode == 2
+    assert "nano, smoke, tiny" in wrong.stderr
+    bad = davae("run", "nano", "--data.scale", "3")
+    assert bad.returncode == 2
+    assert "does not divide" in bad.stderr + bad.stdout
+
+
+def test_import_is_light():
+    code = "import sys, davae; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -33,7 +33,7 @@ def test_projection_is_the_matrix_and_repeat_is_its_right_inverse(wide, base):
 
 
 def test_fewer_detail_than_base_channels_is_refused():
-    with pytest.raises(ValueError, match="3 detail channels cannot be grouped onto 4"):
+    with pytest.raises(ValueError, match="3 channels cannot be grouped onto 4"):
         project(torch.zeros(1, 3, 1, 1), 4)
 
 

@@ -135,8 +135,12 @@ def test_up_block_shortcut_repeats_and_shuffles():
     torch.nn.init.zeros_(block.conv.weight)
     torch.nn.init.zeros_(block.conv.bias)
     assert block(torch.tensor([5.0, 7.0]).view(1, 2, 1, 1)).flatten().tolist() == [5, 5, 7, 7]
-    with pytest.raises(ValueError, match="no repeated shortcut"):
-        UpBlock(3, 4, 2)
+    uneven = UpBlock(3, 2, 2)  # 8 = 3 + 3 + 2
+    torch.nn.init.zeros_(uneven.conv.weight)
+    torch.nn.init.zeros_(uneven.conv.bias)
+    assert uneven(torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)).flatten().tolist() == [1, 1, 1, 2, 2, 2, 3, 3]
+    with pytest.raises(ValueError, match="cannot be grouped"):
+        UpBlock(9, 2, 2)
 
 
 def test_a_pretrained_base_is_loaded_and_described(tmp_path, base_vae):

@@ -75,7 +75,7 @@ def test_stage_outputs_are_the_committed_fingerprints(nano):
             )
 
 
-def test_the_first_stages_reproduce_exactly(nano, tmp_path):
+def test_the_first_stages_reproduce_exactly(nano):
     """Crops and untrained draws do not depend on the machine: their fingerprints are equal to 1e-9."""
     committed, now = json.loads(COMMITTED.read_text())["crops"], all_fingerprints(nano[0].store)["crops"]
     for name, values in now["files"].items():

@@ -20,6 +20,7 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
+from davae.alignment import group_sizes
 from davae.data.crops import downsample
 
 LOGVAR_RANGE = (-30.0, 20.0)
@@ -148,17 +149,19 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """3x3 conv and PixelShuffle(s), plus a shortcut of repeated, shuffled channels: C + D -> width."""
+    """3x3 conv and PixelShuffle(s), plus a shortcut of repeated, shuffled channels: C + D -> width.
+
+    Where C + D does not divide width s^2, the first channels are repeated once more.
+    """
 
     def __init__(self, channels: int, width: int, scale: int):
         super().__init__()
-        if width * scale**2 % channels:
-            raise ValueError(f"{channels} latent channels do not divide {width} x {scale}^2: no repeated shortcut")
-        self.scale, self.repeats = scale, width * scale**2 // channels
+        self.scale = scale
+        self.register_buffer("repeats", torch.tensor(group_sizes(width * scale**2, channels)), persistent=False)
         self.conv = nn.Conv2d(channels, width * scale**2, 3, padding=1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        shortcut = z.repeat_interleave(self.repeats, 1)
+        shortcut = z.repeat_interleave(self.repeats, 1, output_size=self.conv.out_channels)
         return F.pixel_shuffle(self.conv(z) + shortcut, self.scale)
 
 

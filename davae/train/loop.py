@@ -45,7 +45,8 @@ class Task:
     evaluate: Callable[[], dict[str, float]] | None = None
     """Held-out figures, computed with the averaged weights where there is an EMA."""
     evaluations: int = 16
-    """How often, evenly over the run; a multiple of 4, so that the last quarter can be read off."""
+    """How often, evenly over the run (4 times in a very short one); a multiple of 4, so that the
+    last quarter can be read off."""
 
 
 @dataclass
@@ -110,7 +111,7 @@ class Trainer:
         self._resume()
         writer = self._tensorboard()
         flops, saved = 0, time.perf_counter()
-        parts = self.task.evaluations
+        parts = self.task.evaluations if self.config.steps >= 10 * self.task.evaluations else 4
         evaluated = {round(self.config.steps * i / parts) for i in range(1, parts + 1)}
         self.task.module.train()
         with (

@@ -27,12 +27,12 @@ NANO = Experiment(
     davae=DetailConfig(train=TrainConfig(steps=8, batch_size=8, lr=1e-3, lr_warmup_steps=2, lr_schedule="cosine")),
     adapt=AdaptConfig(detail_warmup_steps=2, train=TrainConfig(steps=4, batch_size=16, ema_decay=0.9)),
     sample=SampleConfig(num_inference_steps=2, batch_size=128),
-    eval=EvalConfig(input_px=32, blocks=3),
+    eval=EvalConfig(input_px=32, blocks=3, probe_blocks=3),
 )
 """Every stage in seconds, for tests and CI; the quality has no meaning."""
 
 SMOKE = Experiment(
-    data=DataConfig(train_crops=2_600, eval_crops=1_131),
+    data=DataConfig(train_crops=2_600, eval_crops=806),
     base_vae=BaseVAEConfig(
         block_out_channels=(32, 32, 64),
         kl_weight=1e-5,
@@ -48,8 +48,7 @@ SMOKE = Experiment(
     adapt=AdaptConfig(
         detail_warmup_steps=50, train=TrainConfig(steps=140, batch_size=24, lr=1e-3, lr_warmup_steps=20, ema_decay=0.98)
     ),
-    sample=SampleConfig(num_inference_steps=10, batch_size=117),
-    eval=EvalConfig(input_px=96),
+    sample=SampleConfig(num_inference_steps=10),
 )
 """The first run: pictures appear and tables have sense, in minutes on 2 cores."""
 
@@ -68,7 +67,7 @@ TINY = Experiment(
         detail_warmup_steps=300,
         train=TrainConfig(steps=1_000, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995),
     ),
-    sample=SampleConfig(num_inference_steps=20, batch_size=130),
+    sample=SampleConfig(num_inference_steps=20),
 )
 """The CPU reproduction: 64 px photographs, f4c4p1 at 32 px (64 tokens) widened to f8c16p1."""
 

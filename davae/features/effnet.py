@@ -51,7 +51,7 @@ def weights_hash() -> str:
 
 @torch.no_grad()
 def effnet_features(
-    images: np.ndarray, input_px: int, blocks: int = 11, device: str = "cpu", batch_size: int = 64
+    images: np.ndarray, input_px: int, blocks: int, device: str = "cpu", batch_size: int = 64
 ) -> np.ndarray:
     """Features [N, d] of uint8 images [N, 3, H, W], resized as clean-fid does to `input_px`."""
     net = EffNetLite0(blocks).to(device).to(memory_format=torch.channels_last)

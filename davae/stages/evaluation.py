@@ -61,8 +61,13 @@ def images_hash(images: np.ndarray) -> str:
 
 
 def extract(images: np.ndarray, metrics: EvalConfig, device: str) -> np.ndarray:
-    """Features of uint8 images by the config's extractor."""
+    """Features of uint8 images for the distances."""
     return effnet.effnet_features(images, metrics.input_px, metrics.blocks, device)
+
+
+def probe_features(images: np.ndarray, metrics: EvalConfig, device: str) -> np.ndarray:
+    """Features of uint8 images for the linear probe."""
+    return effnet.effnet_features(images, metrics.probe_px, metrics.probe_blocks, device)
 
 
 def make_references(work: Work, metrics: EvalConfig) -> None:
@@ -70,8 +75,11 @@ def make_references(work: Work, metrics: EvalConfig) -> None:
     count = len(crops(work.inputs["crops"], "fresh")[0])
     for split, first in (("heldout", count), ("fresh", count), ("train", 2 * count)):
         images, labels = (part[:first] for part in crops(work.inputs["crops"], split))
-        features = extract(images, metrics, work.runtime.device)
-        np.savez(work.folder / f"{split}.npz", features=features, labels=labels, hash=images_hash(images))
+        extracted = {
+            "features": extract(images, metrics, work.runtime.device),
+            "probe_features": probe_features(images, metrics, work.runtime.device),
+        }
+        np.savez(work.folder / f"{split}.npz", **extracted, labels=labels, hash=images_hash(images))
 
 
 class Judge:
@@ -102,13 +110,15 @@ def pixel_values(arm: str, images: np.ndarray, originals: np.ndarray) -> list[Va
     return [Value(arm, n, float(f(images, originals).mean()), len(images), True, protocol) for n, f in pairs]
 
 
-def quality_values(work: Work, arm: str, images: np.ndarray, features: np.ndarray, labels: np.ndarray) -> list[Value]:
+def quality_values(work: Work, arm: str, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig) -> list[Value]:
     """A linear probe's accuracy, and the distance to the nearest training crop."""
     real = np.load(work.inputs["references"] / "train.npz")
     training = crops(work.inputs["crops"], "train")[0]
-    probe = distribution.linear_probe(real["features"], real["labels"])
+    probe = distribution.linear_probe(real["probe_features"], real["labels"])
+    features = probe_features(images, metrics, work.runtime.device)
     near = float(np.median(distribution.nearest_distance(images, training)))
-    known = f"logistic regression on {len(real['labels'])} training crops {real['hash']}"
+    known = f"logistic regression on {features.shape[1]} features at {metrics.probe_px} px of "
+    known += f"{len(real['labels'])} training crops {real['hash']}; weights {effnet.weights_hash()}"
     return [
         Value(arm, "probe_accuracy", float(probe.score(features, labels)), len(images), True, known),
         Value(arm, "nearest_rms", near, len(images), True, f"median, 0..255; {len(training)} training crops"),
@@ -127,11 +137,11 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
     latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
     decoded = [vae.decode(latents[i : i + BATCH].to(work.runtime.device)).sample for i in range(0, len(latents), BATCH)]
     values += pixel_values("base_vae", to_uint8(torch.cat(decoded)), to_uint8(small))
-    real = {split: np.load(work.inputs["references"] / f"{split}.npz")["features"] for split in ("heldout", "fresh")}
-    values += Judge(work, "fresh", metrics).distances("real_heldout", real["heldout"], "g")
+    real = np.load(work.inputs["references"] / "heldout.npz")["features"]
+    values += Judge(work, "fresh", metrics).distances("real_heldout", real, "g")
     for split in ("heldout", "fresh"):
         images, labels = crops(work.inputs["crops"], split)
-        values += quality_values(work, f"real_{split}", images, real[split], labels)
+        values += quality_values(work, f"real_{split}", images, labels, metrics)
     write_values(work.folder, values)
 
 
@@ -218,6 +228,6 @@ def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
     images, labels = (np.load(work.inputs["samples"] / f"{name}.npy") for name in ("images", "labels"))
     features = extract(images, metrics, work.runtime.device)
     values = Judge(work, "fresh", metrics).distances(arm, features, "g")
-    values += quality_values(work, arm, images, features, labels)
+    values += quality_values(work, arm, images, labels, metrics)
     write_values(work.folder, values)
     np.savez_compressed(work.folder / "shown.npz", samples=images[first_of_each(labels, SHOWN)])

@@ -113,7 +113,7 @@ def davae_task(
             figures["psnr_zeroed_db"] = psnr(model.decode_raw(torch.cat([z, torch.zeros_like(detail)], 1)), x)
         return figures
 
-    return Task("DA-VAE" if wide else "decoder without detail", trained, step, evaluate)
+    return Task("DA-VAE" if wide else "decoder without detail", trained, step, evaluate, evaluations=8)
 
 
 def psnr(reconstruction: torch.Tensor, images: torch.Tensor) -> float:

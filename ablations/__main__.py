@@ -68,15 +68,19 @@ def main() -> int:
         ablation = load(options.name)
         if options.preset not in PRESETS:
             raise ValueError(f"there is no preset {options.preset!r}; presets: {', '.join(PRESETS)}")
+        from davae import records
         from davae.stages.stage import Pipeline
         from davae.store import Store
-        from davae.sweep import run_ablation
+        from davae.sweep import run_ablation, still_failed
 
         options.runtime.apply()
         pipeline = Pipeline(Store(options.store), options.runtime, lambda text: print(text, flush=True))
         seeds = list(options.seeds)
         folder = run_ablation(ablation, PRESETS[options.preset], options.preset, seeds, pipeline, options.out)
         print(f"\n{(folder / 'table.md').read_text()}\nRecords, table and figure: {folder}")
+        failed = still_failed(records.load(folder))
+        if len(failed):
+            raise ValueError(f"{len(failed)} arms failed, see above; the same command tries them again")
 
     return guard(action)
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from davae.environment import machine, revision, versions
-from davae.measure.roofline import matmul_rate
+from davae.measure.roofline import convolution_rate, matmul_rate
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """The machine, versions and ceiling; the host's name is left out."""
     machine_info.pop("node", None)
     about = {"machine": machine(), "versions": versions(), "matmul_flops_per_second": matmul_rate()}
+    about["convolution_flops_per_second"] = convolution_rate()
     machine_info["davae"] = about
 
 

@@ -6,6 +6,8 @@ Weights are random (speed does not depend on them) and sizes are those of the CP
 
 from __future__ import annotations
 
+import resource
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import torch
 
 from davae.config import Experiment
-from davae.measure.flops import count_flops
+from davae.measure.flops import count_flops, dit_forward_flops
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
@@ -40,13 +42,17 @@ def measure(
     benchmark: Any, run: Callable[[], torch.Tensor], e: Experiment, preset: str, batch: int, **about: Any
 ) -> None:
     """Count, warm up and time `run`, and write the scenario beside the timings."""
+    start = time.perf_counter()
+    run()
+    first = time.perf_counter() - start
     flops, result = count_flops(run)
     assert torch.isfinite(result).all()
     benchmark.extra_info.update(
         preset=preset, seed=0, weights="random", resolution_px=e.data.resolution_px, dtype="float32",
         tokens=(e.latent_size // e.base_dit.patch_size) ** 2, batch=batch,
-        channels=e.base_vae.latent_channels + e.davae.detail_channels,
-        flops=flops, threads=torch.get_num_threads(), device="cpu", compile=False, **about,
+        channels=e.base_vae.latent_channels + e.davae.detail_channels, first_call_s=first, timer="perf_counter",
+        flops=flops, flops_image=flops / batch, threads=torch.get_num_threads(), device="cpu", compile=False,
+        attention="sdpa", peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, **about,
     )  # fmt: skip
     benchmark.pedantic(run, rounds=10, warmup_rounds=2)
 
@@ -68,7 +74,9 @@ def test_dit_forward(benchmark: Any) -> None:
     x, t = torch.randn(32, dit.config.in_channels, e.latent_size, e.latent_size), torch.rand(32)
     y = torch.arange(32) % CLASSES
     params = sum(p.numel() for p in dit.parameters())
-    measure(benchmark, lambda: dit(x, t, y), e, "tiny", 32, stage="denoise", model=e.names()["davae"], params=params)
+    closed = dit_forward_flops(e.latent_size**2, e.base_dit.hidden_size, e.base_dit.depth, batch=32)
+    about = {"stage": "denoise", "model": e.names()["davae"], "params": params, "flops_closed_form": closed}
+    measure(benchmark, lambda: dit(x, t, y), e, "tiny", 32, **about)
 
 
 @pytest.mark.parametrize("preset", ["nano"])

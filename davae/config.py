@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 
@@ -45,6 +46,19 @@ def digest(value: Any, length: int = 16) -> str:
     """The first `length` hexadecimal digits of the SHA-256 of a config's canonical JSON."""
     text = json.dumps(hashable(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def content_digest(path: str) -> str:
+    """A digest of the names and bytes of a file or folder; empty for a name that is no path here."""
+    top = Path(path)
+    if not path or not top.exists():
+        return ""
+    total = hashlib.sha256()
+    for file in sorted([top] if top.is_file() else [p for p in top.rglob("*") if p.is_file()]):
+        total.update(str(file.relative_to(top)).encode())
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 def positive(**values: float) -> None:
@@ -88,6 +102,8 @@ class DataConfig:
             raise ValueError(f"scale {self.scale} does not divide resolution_px {self.resolution_px}")
         if self.max_crop_px < self.min_crop_px:
             raise ValueError(f"max_crop_px {self.max_crop_px} is below min_crop_px {self.min_crop_px}")
+        if not 0 < self.heldout_fraction < 1:
+            raise ValueError(f"heldout_fraction is {self.heldout_fraction}; it lies between 0 and 1")
         if self.name == "folder" and not self.path:
             raise ValueError("data.name is 'folder' and data.path is empty: name a directory of images")
 
@@ -188,6 +204,8 @@ class DetailConfig:
     def __post_init__(self) -> None:
         if self.detail_channels < 0:
             raise ValueError(f"detail_channels is {self.detail_channels}; it must be 0 or more")
+        if not 0 <= self.detail_dropout < 1:
+            raise ValueError(f"detail_dropout is {self.detail_dropout}; it lies in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -255,7 +273,6 @@ class Experiment:
     """Seed of the DA-VAE, the adaptation, the control and the samples."""
     base_seed: int = 0
     """Seed of the crops, the base VAE and the base DiT, which several `seed`s share."""
-    precision: Literal["float32"] = "float32"
 
     @property
     def base_factor(self) -> int:

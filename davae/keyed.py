@@ -29,12 +29,12 @@ def _mix(state: int, word: int) -> int:
 
 
 def key(seed: int, purpose: str, step: int = 0, index: int = 0) -> int:
-    """A 64-bit key; distinct arguments give independent streams."""
+    """A 64-bit key; distinct arguments give distinct keys but for collisions of a hash."""
     return _mix(_mix(_mix(_mix(0, seed), _purpose_word(purpose)), step), index)
 
 
 def generator(seed: int, purpose: str, step: int = 0, index: int = 0) -> torch.Generator:
-    """A local CPU generator at the key."""
+    """A local CPU generator at the key, of which torch's Mersenne Twister uses the low 32 bits."""
     return torch.Generator().manual_seed(key(seed, purpose, step, index) >> 1)
 
 

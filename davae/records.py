@@ -51,19 +51,26 @@ def append(path: Path, rows: Iterable[dict[str, Any]]) -> None:
         stream.write(text)
 
 
+def is_benchmark(path: Path) -> bool:
+    """Whether a JSON file was written by pytest-benchmark."""
+    content = json.loads(path.read_text())
+    return isinstance(content, dict) and {"benchmarks", "machine_info"} <= set(content)
+
+
 def _benchmark_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a pytest-benchmark file: one a case, with the median of its raw timings."""
     report = json.loads(path.read_text())
     rows = []
     for case in report["benchmarks"]:
         known = {"suite": "benchmarks", "arm": case["name"], "status": "ok", "time_utc": report["datetime"]}
+        known |= {"schema": SCHEMA, **report["commit_info"]}
         timing = {"median_s": case["stats"]["median"], "rounds": case["stats"]["rounds"]}
         rows.append({**known, **case["extra_info"], **timing, "raw_s": case["stats"]["data"]})
     return rows
 
 
 def load(*paths: Path) -> pd.DataFrame:
-    """One DataFrame of all `*.jsonl` records and `*.benchmark.json` files at or below the paths.
+    """One DataFrame of all `*.jsonl` records and pytest-benchmark files at or below the paths.
 
     Raises ValueError for a schema newer than this code, or for a line that is not JSON.
     """
@@ -71,9 +78,11 @@ def load(*paths: Path) -> pd.DataFrame:
 
     rows: list[dict[str, Any]] = []
     for top in paths:
-        files = [top] if top.is_file() else sorted([*top.rglob("*.jsonl"), *top.rglob("*.benchmark.json")])
+        files = [top] if top.is_file() else sorted([*top.rglob("*.jsonl"), *top.rglob("*.json")])
         for path in files:
-            if path.name.endswith(".json"):
+            if path.suffix == ".json":
+                if not is_benchmark(path):
+                    continue
                 rows.extend(_benchmark_rows(path))
                 continue
             for number, line in enumerate(path.read_text().splitlines(), 1):

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from davae import records
-from davae.config import Experiment
+from davae.config import Experiment, digest
+from davae.environment import machine, versions
 from davae.plots import curves_figure, image_rows
+from davae.presets import PRESETS
 from davae.stages.evaluation import Value, read_values
 from davae.stages.graph import graph
 from davae.stages.stage import Pipeline, Stage
 from davae.stages.training import class_names, crops
+from davae.store import write_json
 from davae.tables import curve_frame, run_table, to_markdown
 from davae.train.loop import LOG, SUMMARY
 
@@ -53,11 +56,13 @@ def run_experiment(e: Experiment, preset: str, pipeline: Pipeline, out: Path) ->
     stages = run_stages(e)
     for role in MEASURED:
         pipeline.path(stages[role])
-    folder = out / preset / f"seed{e.seed}"
+    folder = out / preset / run_name(e, preset)
     folder.mkdir(parents=True, exist_ok=True)
     rows = measured_rows(e, preset, pipeline, stages)
-    _append_new(folder / "records.jsonl", rows)
-    frame = records.latest(records.load(folder / "records.jsonl"))
+    append_new(folder / "records.jsonl", rows)
+    write_json(folder / "environment.json", {"machine": machine(), "versions": versions()})
+    frame = records.load(folder / "records.jsonl")
+    frame = records.latest(frame[frame["key"].isin({row["key"] for row in rows})])
     table = run_table(frame)
     table.to_csv(folder / "table.csv", index=False)
     names = e.names()
@@ -69,7 +74,14 @@ def run_experiment(e: Experiment, preset: str, pipeline: Pipeline, out: Path) ->
     return RunResult(text, folder)
 
 
-def _append_new(path: Path, rows: list[dict[str, Any]]) -> None:
+def run_name(e: Experiment, preset: str) -> str:
+    """`seedN`, with a digest behind it where fields of the preset were overridden."""
+    if e == replace(PRESETS[preset], seed=e.seed):
+        return f"seed{e.seed}"
+    return f"seed{e.seed}-{digest(e, 8)}"
+
+
+def append_new(path: Path, rows: list[dict[str, Any]]) -> None:
     """Append the rows whose (arm, metric, key) are not recorded yet, so that a rerun adds nothing."""
     known: set[tuple[str, str, str]] = set()
     if path.exists():
@@ -111,7 +123,7 @@ def stage_values(pipeline: Pipeline, role: str, stage: Stage) -> list[Value]:
     if not (folder / SUMMARY).exists():
         return values
     summary = json.loads((folder / SUMMARY).read_text())
-    values += [Value(arm, n, summary[n], 1, True, "counted") for n in ("steps", "parameters", "flops_step")]
+    values += [Value(arm, n, summary[n], 1, None, "counted") for n in ("steps", "parameters", "flops_step")]
     timed = [n for n in records.TIMED_METRICS if n in summary]
     values += [Value(arm, n, summary[n], summary["steps"], True, "median step") for n in timed]
     return values + plateau(folder, arm)

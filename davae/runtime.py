@@ -18,7 +18,7 @@ class Runtime:
     threads: int = 0
     """CPU threads; 0 leaves torch's own choice."""
     compile: bool = False
-    """torch.compile the networks (needs a C++ compiler on CPU)."""
+    """torch.compile the DiT in training (needs a C++ compiler on CPU)."""
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     """Layout of the convolutional networks."""
     tf32: bool = False
@@ -32,8 +32,12 @@ class Runtime:
         """Set torch's global switches; raises ValueError for a device that is not there."""
         import torch
 
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"runtime.device is {self.device!r} and torch sees no GPU; use --runtime.device cpu")
+        kind, _, number = self.device.partition(":")
+        if kind not in ("cpu", "cuda") or not (number.isdigit() or not number):
+            raise ValueError(f"runtime.device is {self.device!r}; it is cpu, cuda or cuda:N")
+        seen = torch.cuda.device_count()
+        if kind == "cuda" and int(number or 0) >= seen:
+            raise ValueError(f"runtime.device is {self.device!r} and torch sees {seen} GPUs; use --runtime.device cpu")
         if self.threads:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = self.tf32

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from filelock import FileLock
 from davae.environment import machine, revision, versions
 
 MANIFEST = "manifest.json"
+CLOCK = "scratch.clock.json"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -47,11 +47,13 @@ class Store:
         """The manifest of a complete artifact."""
         return json.loads((self.folder(stage, key) / MANIFEST).read_text())
 
-    def build(self, stage: str, key: str, inputs: dict[str, Any], make: Callable[[Path], None]) -> Path:
+    def build(
+        self, stage: str, key: str, inputs: dict[str, Any], make: Callable[[Path], None], runtime: dict[str, Any]
+    ) -> Path:
         """The artifact's folder; `make(partial_folder)` is called if it does not exist yet.
 
-        Seconds spent are added up over interruptions. Scratch files (`scratch.*`) that `make`
-        keeps for resuming are removed before the folder is published.
+        `inputs` (what the key is a hash of) and `runtime` go into the manifest. Scratch files
+        (`scratch.*`) that `make` keeps for resuming are removed before the folder is published.
         """
         final = self.folder(stage, key)
         if final.is_dir():
@@ -62,17 +64,24 @@ class Store:
                 return final
             partial = final.with_name(final.name + ".partial")
             partial.mkdir(exist_ok=True)
-            start = time.perf_counter()
-            clock = partial / "scratch.seconds"
-            spent = float(clock.read_text()) if clock.exists() else 0.0
-            try:
-                make(partial)
-            finally:
-                seconds = spent + time.perf_counter() - start
-                clock.write_text(str(seconds))
+            spent = _seconds_so_far(partial)
+            start = time.time()
+            write_json(partial / CLOCK, {"spent": spent, "since": start})
+            make(partial)
+            seconds = spent + time.time() - start
             for scratch in partial.glob("scratch.*"):
-                shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
-            about = {"stage": stage, "key": key, "inputs": inputs, "seconds": seconds}
+                scratch.unlink()
+            about = {"stage": stage, "key": key, "inputs": inputs, "seconds": seconds, "runtime": runtime}
             write_json(partial / MANIFEST, {**about, **revision(), "machine": machine(), "versions": versions()})
             os.replace(partial, final)
         return final
+
+
+def _seconds_so_far(partial: Path) -> float:
+    """Seconds of the interrupted attempts: each from its start to the last write it made."""
+    clock = partial / CLOCK
+    if not clock.exists():
+        return 0.0
+    before = json.loads(clock.read_text())
+    last = max(path.stat().st_mtime for path in partial.iterdir())
+    return before["spent"] + max(0.0, last - before["since"])

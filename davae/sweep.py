@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from davae import records
-from davae.config import Experiment
+from davae.config import Experiment, digest
 from davae.findings import Claim, findings_table, judge
 from davae.plots import level_figure
 from davae.run import value_columns
@@ -50,17 +50,14 @@ class Ablation:
     """Roles of the stages whose values are recorded."""
 
 
-def arm_key(arm: Arm, measured: tuple[str, ...]) -> str:
-    """The keys of the measured stages, joined: an arm is done when records exist under it."""
-    stages = graph(arm.experiment)
-    return "+".join(stages[role].key for role in measured)
-
-
 def run_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[str, Any]]:
     """The measured columns of an arm, a dict a value."""
     stages = graph(arm.experiment)
+    absent = [role for role in ablation.measured if role not in stages]
+    if absent:
+        raise ValueError(f"the arm has no stage {', '.join(absent)}; set the ablation's `measured`")
     values = [v for role in ablation.measured for v in read_values(pipeline.path(stages[role]))]
-    shown = [v for v in values if v.metric in ablation.metrics and v.arm in ("davae", "adapted")]
+    shown = [v for v in values if v.metric in ablation.metrics and v.arm != "davae_zeroed"]
     zeroed = {v.metric: v.value for v in values if v.arm == "davae_zeroed"}
     rows = [value_columns(v) for v in shown]
     for v in values:
@@ -83,8 +80,8 @@ def run_ablation(
     run_id = records.new_run_id()
     for seed in seeds:
         for arm in ablation.arms(replace(base, seed=seed)):
-            key = arm_key(arm, ablation.measured)
-            if _recorded(path, key):
+            key = digest(arm.experiment)
+            if _recorded(path, arm.name, key):
                 pipeline.announce(f"{ablation.name}: {arm.name}, seed {seed}: recorded already")
                 continue
             pipeline.announce(f"{ablation.name}: {arm.name}, seed {seed}")
@@ -108,11 +105,12 @@ def run_ablation(
     return folder
 
 
-def _recorded(path: Path, key: str) -> bool:
+def _recorded(path: Path, arm: str, key: str) -> bool:
+    """Whether the arm has measured values under the key of its experiment."""
     if not path.exists():
         return False
     frame = records.load(path)
-    return bool(((frame["key"] == key) & (frame["status"] == "ok")).any())
+    return bool(((frame["arm"] == arm) & (frame["key"] == key) & (frame["status"] == "ok")).any())
 
 
 def summary_table(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
@@ -133,11 +131,18 @@ def summary_table(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def still_failed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The last failure of each (arm, seed) that has no measured values."""
+    done = set(frame.loc[frame["status"] == "ok", ["arm", "seed"]].itertuples(index=False, name=None))
+    failed = frame[(frame["status"] != "ok")].drop_duplicates(["arm", "seed"], keep="last")
+    return failed[[pair not in done for pair in failed[["arm", "seed"]].itertuples(index=False, name=None)]]
+
+
 def report(ablation: Ablation, folder: Path) -> None:
     """table.csv, table.md, figure.svg and figure.png from the folder's records alone."""
     everything = records.load(folder / "records.jsonl")
     frame = everything[everything["status"] == "ok"]
-    failed = everything[everything["status"] != "ok"]
+    failed = still_failed(everything)
     if frame.empty:
         raise ValueError(f"every arm of {ablation.name} failed; the first error: {failed['error'].iloc[0]}")
     frame = records.latest(frame)

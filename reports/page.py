@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,8 +19,9 @@ def page(root: Path, to: Path) -> str:
 
     Raises ValueError if there are no records.
     """
-    paths = sorted([*root.rglob("records.jsonl"), *root.rglob("*.benchmark.json")])
-    if not paths:
+    paths = sorted(root.rglob("records.jsonl"))
+    benchmarks = [path for path in sorted(root.rglob("*.json")) if records.is_benchmark(path)]
+    if not paths and not benchmarks:
         raise ValueError(f"no records below {root}; run `davae run smoke` first, or name another --records")
     parts = ["# davae report\n"]
     runs = [p for p in paths if p.name == "records.jsonl" and "ablations" not in p.parts]
@@ -27,7 +29,7 @@ def page(root: Path, to: Path) -> str:
         parts += run_section(preset, [p for p in runs if p.parent.parent == preset], to)
     for folder in (p.parent for p in paths if p.name == "records.jsonl" and "ablations" in p.parts):
         parts += ablation_section(folder, to)
-    for path in (p for p in paths if p.name.endswith(".benchmark.json")):
+    for path in benchmarks:
         parts += benchmark_section(path)
     return "\n".join(parts)
 
@@ -51,6 +53,10 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
     wide = wide[[c for c in columns if c in wide]].rename(columns=columns).reset_index()
     wide["arm"] = wide["arm"].str.removeprefix("stage:")
     parts += ["Stages:\n", to_markdown(wide.rename(columns={"arm": "stage"}))]
+    for path in paths:
+        about = path.parent / "environment.json"
+        if about.exists():
+            parts.append(f"{path.parent.name}: {machine_text(json.loads(about.read_text()))}")
     for path in paths:
         for name in ("samples.png", "reconstruction.png", "curves.png"):
             if (path.parent / name).exists():
@@ -83,11 +89,17 @@ def provenance(frame: pd.DataFrame) -> str:
 
 
 def ablation_section(folder: Path, to: Path) -> list[str]:
-    """An ablation's table, findings and figure."""
+    """An ablation's arms, means over seeds of every metric, and its findings and figure."""
     preset = folder.parent.parent.name
-    parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", (folder / "table.md").read_text()]
-    parts.append(provenance(records.load(folder / "records.jsonl").dropna(subset=["metric"])))
-    return [*parts, link(folder / "figure.png", to, f"{folder.name} at {preset}")]
+    frame = records.load(folder / "records.jsonl")
+    frame = records.latest(frame[frame["status"] == "ok"])
+    wide = frame.pivot_table(index=["arm", "level"], columns="metric", values="value", sort=False).reset_index()
+    wide.insert(2, "seeds", [frame.loc[frame["arm"] == arm, "seed"].nunique() for arm in wide["arm"]])
+    parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", to_markdown(wide)]
+    if (folder / "findings.csv").exists():
+        text = "Verdicts come from the 95% interval of the paired difference over seeds; one seed decides nothing.\n"
+        parts += [text, to_markdown(pd.read_csv(folder / "findings.csv"))]
+    return [*parts, provenance(frame), link(folder / "figure.png", to, f"{folder.name} at {preset}")]
 
 
 def benchmark_section(path: Path) -> list[str]:
@@ -100,12 +112,16 @@ def benchmark_section(path: Path) -> list[str]:
         "weights": "weights", "median_s": "median s", "images_per_s": "img/s", "gflops_per_s": "GFLOP/s",
     }  # fmt: skip
     about = json.loads(path.read_text())["machine_info"]["davae"]
+    ceiling = f"float32 matrix product {about['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in the same job. "
     parts = [f"## Benchmarks: `{path.name}`\n", to_markdown(frame[list(columns)].rename(columns=columns))]
+    return [*parts, ceiling + machine_text(about)]
+
+
+def machine_text(about: dict[str, Any]) -> str:
+    """Machine and versions in a sentence each."""
     machine, versions = about["machine"], about["versions"]
-    parts.append(
+    return (
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, GPUs: "
-        f"{', '.join(machine['gpus']) or 'none'}; {machine['threads']} threads. float32 matrix product "
-        f"{about['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in the same job. "
+        f"{', '.join(machine['gpus']) or 'none'}; {machine['threads']} threads. "
         f"Versions: {', '.join(f'{k} {v}' for k, v in versions.items())}.\n"
     )
-    return parts

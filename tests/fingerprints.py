@@ -19,27 +19,47 @@ from davae.store import Store
 COMMITTED = Path(__file__).with_name("nano_fingerprints.json")
 
 
-def arrays(folder: Path) -> dict[str, np.ndarray]:
-    """The numbers of an artifact, by file: arrays, weights joined, and measured values."""
+def numbers(folder: Path) -> dict[str, np.ndarray]:
+    """The numbers of an artifact: arrays and joined weights by file, measured values one by one."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".npy":
             found[name] = np.load(path)
+        elif path.suffix == ".npz":
+            content = np.load(path)
+            found |= {f"{name} {k}": content[k] for k in content.files if content[k].dtype.kind in "fiu"}
         elif path.suffix == ".safetensors":
             found[name] = np.concatenate([v.ravel() for _, v in sorted(load_file(path).items())])
         elif path.name == "metrics.json":
-            found[name] = np.array([row["value"] for row in json.loads(path.read_text())])
+            rows = json.loads(path.read_text())
+            found |= {f"{name} {row['arm']} {row['metric']}": np.array([row["value"]]) for row in rows}
     return found
 
 
 def fingerprint(store: Store, stage: Stage) -> dict:
-    """Version, key, and mean and root mean square of every file."""
+    """Version, key, and for every array its root mean square and a fixed random projection.
+
+    The projection, onto a random direction of unit variance over sqrt(n), moves by about the root
+    mean square of any change.
+    """
     files = {}
-    for name, values in arrays(store.folder(stage.name, stage.key)).items():
-        x = values.astype(np.float64)
-        files[name] = [float(x.mean()), float(np.sqrt((x**2).mean()))]
+    for name, values in numbers(store.folder(stage.name, stage.key)).items():
+        x = values.astype(np.float64).ravel()
+        direction = np.random.default_rng(0).standard_normal(len(x))
+        files[name] = [float(np.sqrt((x**2).mean())), float(x @ direction / np.sqrt(len(x)))]
     return {"version": stage.version, "key": stage.key, "files": files}
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """Names of arrays that came, went or moved by more than 1% of their size (metrics: 3%, or 0.02)."""
+    moved = sorted(set(old) ^ set(new))
+    for name in sorted(set(old) & set(new)):
+        size = abs(old[name][0])
+        allowed = max(0.03 * size, 0.02) if name.startswith("metrics.json") else 0.01 * size
+        if any(abs(a - b) > allowed for a, b in zip(old[name], new[name], strict=True)):
+            moved.append(name)
+    return moved
 
 
 def all_fingerprints(store: Store) -> dict:

@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 
 from davae.config import DataConfig
-from davae.data import crops as crops_module
 from davae.data.crops import downsample, draw_crops, load_source, plan_crop, to_uint8, to_unit, upsample
 from davae.data.photos import PHOTOS, split_boxes
 from davae.data.source import Region, Source
 
 DATA = DataConfig()
+SOURCE = load_source(DATA)
 
 
 def overlap(a, b):
@@ -37,17 +37,16 @@ def test_the_stereo_pair_keeps_its_disparity_apart():
         assert b.box[0] - a.box[2] >= 60  # the largest disparity of the pair
 
 
-def test_no_heldout_pixel_is_seen(monkeypatch):
+def test_no_heldout_pixel_is_seen():
     """On an image whose held-out part is white and whose rest is black, no training crop has a white pixel."""
     image = Image.new("RGB", (300, 200))
     (train, held) = split_boxes(image.size, 0.0, 0.25, 96, 0)
     image.paste((255, 255, 255), held)
     region = [Region("x", box, 0.8, lambda: image) for box in (train, held)]
     source = Source(("x",), ((region[0],),), ((region[1],),))
-    monkeypatch.setattr(crops_module, "load_source", lambda config: source)
     for split in ("train", "fresh"):
-        assert draw_crops(DATA, 0, split, 200)[0].max() == 0
-    assert draw_crops(DATA, 0, "heldout", 50)[0].min() == 255
+        assert draw_crops(DATA, source, 0, split, 200)[0].max() == 0
+    assert draw_crops(DATA, source, 0, "heldout", 50)[0].min() == 255
 
 
 def test_split_boxes_by_hand():
@@ -57,12 +56,12 @@ def test_split_boxes_by_hand():
 
 
 def test_crops_depend_on_seed_split_and_index_only():
-    few, labels = draw_crops(DATA, 0, "train", 26)
-    more, _ = draw_crops(DATA, 0, "train", 39)
+    few, labels = draw_crops(DATA, SOURCE, 0, "train", 26)
+    more, _ = draw_crops(DATA, SOURCE, 0, "train", 39)
     assert np.array_equal(few, more[:26])
     assert labels.tolist() == [i % 13 for i in range(26)]
-    assert not np.array_equal(few, draw_crops(DATA, 1, "train", 26)[0])
-    assert not np.array_equal(few, draw_crops(DATA, 0, "fresh", 26)[0])
+    assert not np.array_equal(few, draw_crops(DATA, SOURCE, 1, "train", 26)[0])
+    assert not np.array_equal(few, draw_crops(DATA, SOURCE, 0, "fresh", 26)[0])
 
 
 def test_crops_stay_inside_and_vary():
@@ -110,7 +109,7 @@ def test_folder_makes_classes_of_its_subfolders(images):
     for train, held in zip(source.train, source.heldout, strict=True):
         assert len(train) == 3
         assert {r.name for r in train}.isdisjoint({r.name for r in held})
-    crops, labels = draw_crops(config, 0, "heldout", 6)
+    crops, labels = draw_crops(config, source, 0, "heldout", 6)
     assert crops.shape == (6, 3, 64, 64)
     assert labels.tolist() == [0, 1, 0, 1, 0, 1]
 
@@ -121,6 +120,7 @@ def test_folder_makes_classes_of_its_subfolders(images):
         (lambda top: (top / "cat" / "bad.png").write_text("not an image"), "bad.png cannot be read"),
         (lambda top: Image.new("RGB", (40, 90)).save(top / "dog" / "small.png"), "small.png is 40x90 px"),
         (lambda top: (top / "empty").mkdir(), "empty holds no images"),
+        (lambda top: Image.new("RGB", (90, 90)).save(top / "loose.png"), "loose.png lies beside class folders"),
         (lambda top: [p.unlink() for p in sorted((top / "dog").iterdir())[1:]], "class 'dog' has 1 image"),
     ],
 )

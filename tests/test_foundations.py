@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import threading
 from dataclasses import dataclass, replace
 
@@ -72,9 +73,13 @@ def test_arms_share_what_they_have_in_common():
 
 
 def test_runtime_is_in_no_key():
-    assert "runtime" not in json.dumps(hashable(Experiment()))
-    with pytest.raises(ValueError, match="torch sees no GPU"):
-        Runtime(device="cuda").apply() if not torch.cuda.is_available() else Runtime(device="cuda:99")
+    inputs = json.dumps([stage.inputs() for stage in graph(Experiment()).values()])
+    for field in Runtime.__dataclass_fields__:
+        assert f'"{field}"' not in inputs
+    with pytest.raises(ValueError, match="torch sees"):
+        Runtime(device="cuda:99").apply()
+    with pytest.raises(ValueError, match="cpu, cuda or cuda:N"):
+        Runtime(device="tpu").apply()
 
 
 @pytest.mark.parametrize("splits", [(1, 63), (10, 20, 34), (64,)])
@@ -110,7 +115,7 @@ def test_a_folder_that_exists_is_complete(tmp_path):
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        store.build("s", "k", {}, fails)
+        store.build("s", "k", {}, fails, {})
     assert not store.has("s", "k")
     assert (tmp_path / "s" / "k.partial" / "half").exists()
 
@@ -119,12 +124,25 @@ def test_a_folder_that_exists_is_complete(tmp_path):
         (folder / "scratch.checkpoint").write_text("optimizer")
         (folder / "whole").write_text("y")
 
-    path = store.build("s", "k", {"config": 1}, resumes)
+    path = store.build("s", "k", {"config": 1}, resumes, {"device": "cpu"})
     assert sorted(p.name for p in path.iterdir()) == ["half", "manifest.json", "whole"]
     manifest = store.manifest("s", "k")
     assert manifest["inputs"] == {"config": 1}
+    assert manifest["runtime"] == {"device": "cpu"}
     assert {"git_sha", "machine", "versions", "seconds"} <= set(manifest)
-    assert store.build("s", "k", {}, fails) == path
+    assert store.build("s", "k", {}, fails, {}) == path
+
+
+def test_seconds_of_killed_attempts_are_kept(tmp_path):
+    partial = tmp_path / "s" / "k.partial"
+    partial.mkdir(parents=True)
+    (partial / "scratch.clock.json").write_text(json.dumps({"spent": 100.0, "since": 1_000.0}))
+    (partial / "log").write_text("last sign of life")
+    os.utime(partial / "scratch.clock.json", (1_000, 1_000))
+    os.utime(partial / "log", (1_050, 1_050))
+    store = Store(tmp_path)
+    store.build("s", "k", {}, lambda folder: None, {})
+    assert store.manifest("s", "k")["seconds"] == pytest.approx(150, abs=1)
 
 
 def test_concurrent_builders_make_an_artifact_once(tmp_path):
@@ -134,7 +152,7 @@ def test_concurrent_builders_make_an_artifact_once(tmp_path):
         calls.append(1)
         threading.Event().wait(0.2)
 
-    threads = [threading.Thread(target=Store(tmp_path).build, args=("s", "k", {}, make)) for _ in range(4)]
+    threads = [threading.Thread(target=Store(tmp_path).build, args=("s", "k", {}, make, {})) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -157,6 +175,20 @@ def test_pipeline_builds_dependencies_first_and_once(tmp_path):
     pipeline.path(c)
     assert built == [("a", []), ("b", ["first"]), ("c", ["left", "right"])]
     assert Stage("a", 2, make, a.config).key != a.key
+
+
+def test_the_bytes_of_outside_files_are_in_the_key(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"1")
+
+    def key():
+        data = DataConfig(name="folder", path=str(tmp_path / "images"))
+        return graph(Experiment(data=data))["crops"].key
+
+    first = key()
+    assert key() == first
+    (tmp_path / "images" / "a.png").write_bytes(b"2")
+    assert key() != first
 
 
 def record(**changes):

@@ -151,6 +151,14 @@ def test_a_pretrained_base_is_loaded_and_described(tmp_path, base_vae):
     assert (config.latent_channels, config.block_out_channels, config.scaling_factor) == (8, (8, 8, 16, 16), 0.5)
 
 
+def test_a_base_without_a_shift_is_not_shifted(base_vae):
+    base_vae.register_to_config(shift_factor=None)
+    z = torch.randn(1, 4, 8, 8)
+    assert torch.equal(normalise(z, base_vae.config), z * 0.5)
+    torch.testing.assert_close(denormalise(normalise(z, base_vae.config), base_vae.config), z)
+    assert DAVAEConfig.of_base(base_vae, 4).shift_factor == 0.0
+
+
 def test_a_fresh_dit_predicts_zero_and_takes_the_null_label():
     dit = DiT(**asdict(DiTConfig(hidden_size=48, depth=1, num_heads=4, num_classes=3)))
     out = dit(torch.randn(2, 4, 8, 8), torch.rand(2), torch.tensor([0, 3]))

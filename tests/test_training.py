@@ -94,7 +94,7 @@ TRAIN = TrainConfig(steps=20, batch_size=4, lr=0.05, lr_warmup_steps=2, ema_deca
 
 def test_a_non_finite_term_stops_training_and_is_named(tmp_path):
     trainer = Trainer(line_task(Line(), poison_at=7), TRAIN, Runtime(), tmp_path)
-    with pytest.raises(FloatingPointError, match=r"term 'loss' is nan at step 7 .*extra nan"):
+    with pytest.raises(FloatingPointError, match=r"term 'extra' is nan at step 7 .*loss nan"):
         trainer.run()
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from davae.models.dit import DiT, DiTConfig, widen_dit
-from davae.models.widen import WidenedConv2d, WidenedHead, WidenedLinear, join_packed, split_packed, widen
+from davae.models.widen import join_packed, split_packed, widen
 
 
 class Net(nn.Module):
@@ -151,11 +151,3 @@ def test_widened_dit_starts_as_the_base_dit(patch, qk_norm):
     assert len(report.parameters) == len(list(wide.parameters()))
     with pytest.raises(ValueError, match="already"):
         widen_dit(wide, 4)
-
-
-def test_modules_are_what_widen_says():
-    _, conv, _ = pair(4, 4, 1, 16, linear=False)
-    _, linear, _ = pair(4, 4, 1, 16, linear=True)
-    assert isinstance(conv.embed, WidenedConv2d)
-    assert isinstance(linear.embed, WidenedLinear)
-    assert isinstance(conv.head, WidenedHead)

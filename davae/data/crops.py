@@ -53,12 +53,13 @@ def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index
     return Crop(label, region, left, top, side, draw("flip") < 0.5)
 
 
-def draw_crops(config: DataConfig, seed: int, split: Split, count: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_crops(
+    config: DataConfig, source: Source, seed: int, split: Split, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """`count` crops: uint8 images [count, 3, resolution, resolution] and int64 labels [count].
 
     Crops are cut out, then resized with an antialiased bicubic filter. Each region is read once.
     """
-    source = load_source(config)
     plan = [plan_crop(config, source, seed, split, index) for index in range(count)]
     by_region: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, crop in enumerate(plan):

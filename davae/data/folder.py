@@ -47,6 +47,9 @@ def folder(config: DataConfig) -> Source:
     if not top.is_dir():
         raise ValueError(f"data.path is {config.path!r}, which is not a directory")
     named = {sub.name: sub for sub in sorted(top.iterdir()) if sub.is_dir()} or {top.name: top}
+    loose = [path for path in top.iterdir() if path.suffix.lower() in SUFFIXES]
+    if loose and top.name not in named:
+        raise ValueError(f"{loose[0]} lies beside class folders; move it into one of {', '.join(named)}")
     classes, train, heldout = [], [], []
     for name, sub in named.items():
         paths = sorted(path for path in sub.rglob("*") if path.suffix.lower() in SUFFIXES)

@@ -154,6 +154,8 @@ class UpBlock(nn.Module):
     Where C + D does not divide width s^2, the first channels are repeated once more.
     """
 
+    repeats: torch.Tensor
+
     def __init__(self, channels: int, width: int, scale: int):
         super().__init__()
         self.scale = scale

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,8 @@ class Value:
     metric: str
     value: float
     n_samples: int
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """None for what is neither good nor bad, as a count."""
     protocol: str
 
 
@@ -75,7 +77,7 @@ def make_references(work: Work, metrics: EvalConfig) -> None:
     count = len(crops(work.inputs["crops"], "fresh")[0])
     for split, first in (("heldout", count), ("fresh", count), ("train", 2 * count)):
         images, labels = (part[:first] for part in crops(work.inputs["crops"], split))
-        extracted = {
+        extracted: dict[str, Any] = {
             "features": extract(images, metrics, work.runtime.device),
             "probe_features": probe_features(images, metrics, work.runtime.device),
         }
@@ -114,15 +116,16 @@ def quality_values(work: Work, arm: str, images: np.ndarray, labels: np.ndarray,
     """A linear probe's accuracy, and the distance to the nearest training crop."""
     real = np.load(work.inputs["references"] / "train.npz")
     training = crops(work.inputs["crops"], "train")[0]
+    near = float(np.median(distribution.nearest_distance(images, training)))
+    nearest = f"median, 0..255; {len(training)} training crops {real['hash']}"
+    values = [Value(arm, "nearest_rms", near, len(images), True, nearest)]
+    if len(set(real["labels"])) == 1:  # a single class leaves nothing to tell apart
+        return values
     probe = distribution.linear_probe(real["probe_features"], real["labels"])
     features = probe_features(images, metrics, work.runtime.device)
-    near = float(np.median(distribution.nearest_distance(images, training)))
     known = f"logistic regression on {features.shape[1]} features at {metrics.probe_px} px of "
     known += f"{len(real['labels'])} training crops {real['hash']}; weights {effnet.weights_hash()}"
-    return [
-        Value(arm, "probe_accuracy", float(probe.score(features, labels)), len(images), True, known),
-        Value(arm, "nearest_rms", near, len(images), True, f"median, 0..255; {len(training)} training crops"),
-    ]
+    return [*values, Value(arm, "probe_accuracy", float(probe.score(features, labels)), len(images), True, known)]
 
 
 @torch.no_grad()

@@ -54,15 +54,16 @@ def shared(e: Experiment) -> dict[str, Stage]:
     s: dict[str, Stage] = {}
     images = {"scale": e.data.scale, "antialias": e.data.antialias}
     drawn = replace(e.data, scale=1, antialias=False)  # the base image's reduction changes no crop
-    s["crops"] = Stage("crops", 1, training.make_crops, {"data": drawn, "seed": e.base_seed})
+    s["crops"] = Stage("crops", 1, training.make_crops, {"data": drawn, "seed": e.base_seed}, content=e.data.path)
     at_crops = {"crops": s["crops"]}
     base = {"base_vae": e.base_vae, **images, "seed": e.base_seed}
-    s["base_vae"] = Stage("base_vae", 1, training.make_base_vae, base, at_crops)
+    s["base_vae"] = Stage("base_vae", 1, training.make_base_vae, base, at_crops, content=e.base_vae.pretrained)
     at_vae = {**at_crops, "base_vae": s["base_vae"]}
     s["base_latents"] = Stage("base_latents", 1, training.make_base_latents, images, at_vae)
     at_latents = {**at_vae, "base_latents": s["base_latents"]}
     transformer = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}
-    s["base_dit"] = Stage("base_dit", 1, training.make_base_dit, transformer, at_latents)
+    given = e.base_dit.pretrained
+    s["base_dit"] = Stage("base_dit", 1, training.make_base_dit, transformer, at_latents, content=given)
     s["references"] = Stage("references", 1, evaluation.make_references, {"metrics": e.eval}, at_crops)
     judged = {**at_latents, "references": s["references"]}
     s["baselines"] = Stage("baselines", 1, evaluation.make_baselines, {"metrics": e.eval, **images}, judged)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from davae.config import digest, hashable
+from davae.config import content_digest, digest, hashable
 from davae.runtime import Runtime
 from davae.store import Store
 
@@ -34,20 +35,23 @@ class Stage:
     make: Callable[..., None]
     config: dict[str, Any]
     upstream: dict[str, Stage] = field(default_factory=dict)
+    content: str = ""
+    """A file or folder from outside the store that the stage reads: its bytes enter the key."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """hash(name, version, config without neutral fields, upstream keys)."""
         return digest(self.inputs())
 
     def inputs(self) -> dict[str, Any]:
         """What the key is a hash of."""
-        return {
+        inputs = {
             "stage": self.name,
             "version": self.version,
             "config": hashable(self.config),
             "upstream": {role: stage.key for role, stage in self.upstream.items()},
         }
+        return {**inputs, "content": content_digest(self.content)} if self.content else inputs
 
     def walk(self) -> Iterator[Stage]:
         """This stage and all it depends on, dependencies first, each once."""
@@ -81,8 +85,4 @@ class Pipeline:
         def make(folder: Path) -> None:
             stage.make(Work(folder, inputs, self.runtime), **stage.config)
 
-        self.store.build(stage.name, stage.key, stage.inputs(), make)
-
-    def seconds(self, stage: Stage) -> dict[str, float]:
-        """Seconds that each stage of the walk took when it was built, by `name key`."""
-        return {f"{s.name} {s.key}": self.store.manifest(s.name, s.key)["seconds"] for s in stage.walk()}
+        self.store.build(stage.name, stage.key, stage.inputs(), make, asdict(self.runtime))

@@ -15,6 +15,7 @@ from diffusers.utils import logging as diffusers_logging
 from davae import keyed
 from davae.config import AdaptConfig, BaseDiTConfig, BaseVAEConfig, DataConfig, DetailConfig, FlowConfig
 from davae.data.crops import downsample, draw_crops, load_source, to_unit
+from davae.measure.flops import count_flops
 from davae.models.base_vae import build_base_vae, encode_mode, normalise
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig, widen_dit
@@ -30,17 +31,23 @@ diffusers_logging.set_verbosity_error()  # its advice to install accelerate is n
 SPLITS = ("train", "heldout", "fresh")
 CHECKS = 650
 """Samples of a held-out set whose flow loss is logged."""
+EVAL_PER_CLASS = 4
+"""Evaluation crops a class that the grids need."""
 STATISTICS_SAMPLES = 10_000
 MODEL = "model"
 
 
 def make_crops(work: Work, data: DataConfig, seed: int) -> None:
     """uint8 crops and labels of the three splits, and the class names."""
+    source = load_source(data)
+    if data.eval_crops < EVAL_PER_CLASS * len(source.classes):
+        least = EVAL_PER_CLASS * len(source.classes)
+        raise ValueError(f"data.eval_crops is {data.eval_crops}; {len(source.classes)} classes need {least} or more")
     for split, count in zip(SPLITS, (data.train_crops, data.eval_crops, data.eval_crops), strict=True):
-        images, labels = draw_crops(data, seed, split, count)  # type: ignore[arg-type]
+        images, labels = draw_crops(data, source, seed, split, count)  # type: ignore[arg-type]
         np.save(work.folder / f"{split}_images.npy", images)
         np.save(work.folder / f"{split}_labels.npy", labels)
-    write_json(work.folder / "classes.json", list(load_source(data).classes))
+    write_json(work.folder / "classes.json", list(source.classes))
 
 
 def crops(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +109,7 @@ def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
 def latent_set(work: Work, split: str, factors: Any, *roles: str) -> LatentSet:
     """Normalised latents of a split, the inputs named by `roles` concatenated by channel."""
     parts = [torch.from_numpy(np.load(work.inputs[role] / f"{split}.npy")) for role in roles]
-    labels = torch.from_numpy(crops(work.inputs["crops"], split)[1])
+    labels = torch.from_numpy(np.load(work.inputs["crops"] / f"{split}_labels.npy"))
     return LatentSet(normalise(torch.cat(parts, 1), factors), labels)
 
 
@@ -122,12 +129,23 @@ def train_dit(
     dit.save_pretrained(work.folder / MODEL)
 
 
+def check_fits(dit: DiT, latents: tuple[int, ...], classes: int, path: str) -> None:
+    """Raise ValueError if a pretrained DiT does not take these latents or classes."""
+    takes = (dit.config.in_channels, dit.config.input_size, dit.config.num_classes)
+    needs = (latents[1], latents[2], classes)
+    if takes != needs:
+        names = "(in_channels, input_size, num_classes)"
+        raise ValueError(f"the DiT at {path} has {names} {takes}; the base VAE and the data make {needs}")
+
+
 def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: int) -> None:
     """Train (or load) the DiT on the base latents."""
-    if base_dit.pretrained:
-        DiT.from_pretrained(base_dit.pretrained).save_pretrained(work.folder / MODEL)
-        return
     latents = np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="r")
+    if base_dit.pretrained:
+        dit = DiT.from_pretrained(base_dit.pretrained)
+        check_fits(dit, latents.shape, len(class_names(work.inputs["crops"])), base_dit.pretrained)
+        dit.save_pretrained(work.folder / MODEL)
+        return
     architecture = DiTConfig(
         in_channels=latents.shape[1], input_size=latents.shape[2], patch_size=base_dit.patch_size,
         hidden_size=base_dit.hidden_size, depth=base_dit.depth, num_heads=base_dit.num_heads,
@@ -187,15 +205,24 @@ def make_adapted(work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout
     train_dit(work, "adaptation", dit, adapt.train, flow, class_dropout, seed, roles, adapt)
 
 
+def training_flops(dit: DiT, batch_size: int) -> int:
+    """FLOPs of a training step, forward and backward."""
+    size = dit.config.input_size
+    x = torch.zeros(batch_size, dit.config.in_channels, size, size)
+    t, y = torch.zeros(batch_size), torch.zeros(batch_size, dtype=torch.long)
+    flops, _ = count_flops(lambda: dit(x, t, y).sum().backward())
+    dit.zero_grad()
+    return flops
+
+
 def make_control(work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int) -> None:
     """Train the base DiT for as many more FLOPs as the adaptation took, with its optimizer settings.
 
     The steps follow from the FLOPs that both runs count: the adaptation's total over the base
     model's FLOPs a step.
     """
-    adaptation, base = (json.loads((work.inputs[role] / SUMMARY).read_text()) for role in ("adapted", "base_dit"))
-    per_step = base["flops_step"] * adapt.train.batch_size / base["batch_size"]
-    steps = round(adaptation["steps"] * adaptation["flops_step"] / per_step)
-    config = replace(adapt.train, steps=steps)
+    adaptation = json.loads((work.inputs["adapted"] / SUMMARY).read_text())
     dit = DiT.from_pretrained(work.inputs["base_dit"] / MODEL)
+    steps = round(adaptation["steps"] * adaptation["flops_step"] / training_flops(dit, adapt.train.batch_size))
+    config = replace(adapt.train, steps=steps)
     train_dit(work, "control", dit, config, flow, class_dropout, seed, ("base_latents",))

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,11 @@ class Task:
 
 @dataclass
 class State:
-    """All that a checkpoint holds."""
+    """The progress of a training run, which a checkpoint holds beside the tensors."""
 
     step: int = 0
+    flops_step: int = 0
+    """Counted on the first step."""
     step_seconds: list[float] = field(default_factory=list)
 
 
@@ -110,7 +112,7 @@ class Trainer:
         ceiling = matmul_rate(self.runtime.device)
         self._resume()
         writer = self._tensorboard()
-        flops, saved = 0, time.perf_counter()
+        saved = time.perf_counter()
         parts = self.task.evaluations if self.config.steps >= 10 * self.task.evaluations else 4
         evaluated = {round(self.config.steps * i / parts) for i in range(1, parts + 1)}
         self.task.module.train()
@@ -121,15 +123,7 @@ class Trainer:
             if self.state.step == 0:
                 self._evaluate(log, writer)
             while self.state.step < self.config.steps:
-                first = flops == 0
-                start = time.perf_counter()
-                if first:
-                    flops, terms = count_flops(self._step)
-                else:
-                    terms = self._step()
-                seconds = time.perf_counter() - start
-                if not first:
-                    self.state.step_seconds.append(seconds)
+                terms = self._timed_step()
                 self._write(log, writer, {"step": self.state.step, **terms})
                 progress.set_postfix({k: f"{v:.4f}" for k, v in terms.items() if k != "lr"}, refresh=False)
                 progress.update()
@@ -143,7 +137,19 @@ class Trainer:
         if writer:
             writer.close()
         self.task.module.eval()
-        return self._summary(flops, ceiling)
+        return self._summary(ceiling)
+
+    def _timed_step(self) -> dict[str, float]:
+        """One step with its duration noted; the first step's FLOPs are counted instead."""
+        if not self.state.flops_step:
+            self.state.flops_step, terms = count_flops(self._step)
+            return terms
+        start = time.perf_counter()
+        terms = self._step()
+        if self.runtime.device.startswith("cuda"):
+            torch.cuda.synchronize(self.runtime.device)
+        self.state.step_seconds.append(time.perf_counter() - start)
+        return terms
 
     def _step(self) -> dict[str, float]:
         """One optimizer step; returns the terms as floats."""
@@ -153,11 +159,11 @@ class Trainer:
             group["lr"] = self.config.lr * factor
         terms = self.task.step(n, list(range(n * size, (n + 1) * size)))
         values = dict(zip(terms, torch.stack([t.detach().float() for t in terms.values()]).tolist(), strict=True))
-        for term, value in values.items():
-            if not math.isfinite(value):
+        for term in sorted(values, key="loss".__eq__):  # the sum last: one of its terms is to blame
+            if not math.isfinite(values[term]):
                 others = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
                 raise FloatingPointError(
-                    f"{self.task.name}: term {term!r} is {value} at step {n} ({others}); lower the learning rate "
+            raise ValueError("runtime.tensorboard needs tensorboard: pip install tensorboard") from error
                     "or set clip_grad_norm"
                 )
         terms["loss"].backward()
@@ -187,7 +193,10 @@ class Trainer:
     def _tensorboard(self) -> Any:
         if not self.runtime.tensorboard:
             return None
-        from torch.utils.tensorboard import SummaryWriter
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ValueError("runtime.tensorboard needs tensorboard: pip install 'davae[bench]'") from error
 
         return SummaryWriter(str(self.folder / "tensorboard"))
 
@@ -203,8 +212,7 @@ class Trainer:
         log.flush()
         os.fsync(log.fileno())
         state = {
-            "step": self.state.step,
-            "step_seconds": self.state.step_seconds,
+            "progress": asdict(self.state),
             "log_bytes": (self.folder / LOG).stat().st_size,
             "module": self.task.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -225,10 +233,11 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
             self.ema.average = state["ema"]
-        self.state = State(state["step"], state["step_seconds"])
+        self.state = State(**state["progress"])
         os.truncate(self.folder / LOG, state["log_bytes"])
 
-    def _summary(self, flops: int, ceiling: float) -> dict[str, Any]:
+    def _summary(self, ceiling: float) -> dict[str, Any]:
+        flops = self.state.flops_step
         seconds = sorted(self.state.step_seconds)
         median = seconds[len(seconds) // 2] if seconds else 0.0
         summary = {

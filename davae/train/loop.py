@@ -163,8 +163,8 @@ class Trainer:
             if not math.isfinite(values[term]):
                 others = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
                 raise FloatingPointError(
-            raise ValueError("runtime.tensorboard needs tensorboard: pip install tensorboard") from error
-                    "or set clip_grad_norm"
+                    f"{self.task.name}: term {term!r} is {values[term]} at step {n} ({others}); "
+                    "lower the learning rate or set clip_grad_norm"
                 )
         terms["loss"].backward()
         if self.config.clip_grad_norm:

@@ -22,10 +22,15 @@ NANO = Experiment(
         train=TrainConfig(steps=12, batch_size=8, lr=2e-3, lr_warmup_steps=4, lr_schedule="cosine"),
     ),
     base_dit=BaseDiTConfig(
-        hidden_size=32, depth=1, num_heads=2, train=TrainConfig(steps=20, batch_size=16, ema_decay=0.99)
+        hidden_size=32,
+        depth=1,
+        num_heads=2,
+        train=TrainConfig(steps=20, batch_size=16, lr=3e-3, lr_warmup_steps=5, ema_decay=0.99),
     ),
     davae=DetailConfig(train=TrainConfig(steps=8, batch_size=8, lr=1e-3, lr_warmup_steps=2, lr_schedule="cosine")),
-    adapt=AdaptConfig(detail_warmup_steps=2, train=TrainConfig(steps=4, batch_size=16, ema_decay=0.9)),
+    adapt=AdaptConfig(
+        detail_warmup_steps=2, train=TrainConfig(steps=4, batch_size=16, lr=3e-3, lr_warmup_steps=1, ema_decay=0.9)
+    ),
     sample=SampleConfig(num_inference_steps=2, batch_size=128),
     eval=EvalConfig(input_px=32, blocks=3, probe_blocks=3),
 )

@@ -49,7 +49,7 @@ def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> N
         axis.imshow(block, interpolation="nearest")
         axis.set(xticks=[], yticks=[], ylabel=name)
         axis.spines[:].set_visible(False)
-    axes[0, 0].set_xticks([side * (i + 0.5) for i in range(len(columns))], columns, fontsize=6)
+    axes[0, 0].set_xticks([side * (i + 0.5) for i in range(len(columns))], columns, fontsize=6, rotation=20, ha="left")
     axes[0, 0].xaxis.tick_top()
     axes[0, 0].tick_params(length=0)
     figure.subplots_adjust(hspace=0.02)

@@ -105,7 +105,7 @@ def davae_task(
         return {"loss": loss, **parts, **terms, **align_terms, **gan_terms}
 
     def evaluate() -> dict[str, float]:
-        x, z = (part[:64].to(device) for part in heldout)
+        x, z = (part[:39].to(device) for part in heldout)
         x = x.float() / 127.5 - 1
         detail = model.detail_moments(x)[0]
         figures = {"psnr_db": psnr(model.decode_raw(torch.cat([z, detail], 1)), x)}

@@ -37,7 +37,7 @@ NANO = Experiment(
 """Every stage in seconds, for tests and CI; the quality has no meaning."""
 
 SMOKE = Experiment(
-    data=DataConfig(train_crops=2_600, eval_crops=806),
+    data=DataConfig(train_crops=2_600, eval_crops=403),
     base_vae=BaseVAEConfig(
         block_out_channels=(32, 32, 64),
         kl_weight=1e-5,
@@ -53,7 +53,8 @@ SMOKE = Experiment(
     adapt=AdaptConfig(
         detail_warmup_steps=50, train=TrainConfig(steps=140, batch_size=24, lr=1e-3, lr_warmup_steps=20, ema_decay=0.98)
     ),
-    sample=SampleConfig(num_inference_steps=10),
+    sample=SampleConfig(num_inference_steps=10, guidance_scale=2.0),
+    eval=EvalConfig(blocks=5),
 )
 """The first run: pictures appear and tables have sense, in minutes on 2 cores."""
 

@@ -72,7 +72,7 @@ def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
             points = frame[["step", name]].dropna()
             other.plot(points["step"], points[name], "o-", ms=2.5, lw=1, color=colour, label=name.removeprefix("eval/"))
         lines = [*axis.get_lines(), *(other.get_lines() if other is not axis else [])]
-        axis.legend(lines, [str(line.get_label()) for line in lines], fontsize=6, frameon=False)
+        axis.legend(lines, [str(line.get_label()) for line in lines], fontsize=6, frameon=False, loc="center right")
         axis.set(title=role, xlabel="step", ylabel="training loss")
         other.set_ylabel("PSNR dB" if other is not axis else "loss")
     figure.tight_layout()
@@ -84,9 +84,12 @@ def level_figure(frame: pd.DataFrame, metrics: dict[str, str], factor: str, titl
 
     frame has the columns level, seed, metric and value.
     """
-    figure, axes = plt.subplots(1, len(metrics), figsize=(2.7 * len(metrics), 2.6), squeeze=False)
+    rows_of_three = math.ceil(len(metrics) / 3)
+    figure, axes = plt.subplots(rows_of_three, 3, figsize=(9, 2.7 * rows_of_three), squeeze=False)
+    for axis in axes.flat[len(metrics) :]:
+        axis.set_visible(False)
     levels = sorted(frame["level"].unique())
-    for axis, (metric, label) in zip(axes[0], metrics.items(), strict=True):
+    for axis, (metric, label) in zip(axes.flat, metrics.items(), strict=False):
         rows = frame[frame["metric"] == metric]
         for level, group in rows.groupby("level"):
             axis.plot([levels.index(level)] * len(group), group["value"], "o", ms=4, color=COLOURS[0], alpha=0.6)

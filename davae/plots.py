@@ -62,13 +62,13 @@ def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
     figure, axes = plt.subplots(rows, 3, figsize=(11, 3 * rows), squeeze=False)
     for axis in axes.flat[len(curves) :]:
         axis.set_visible(False)
-    for axis, (role, frame) in zip(axes.flat, curves.items(), strict=False):
+    for axis, (role, frame) in zip(axes.flat[: len(curves)], curves.items(), strict=True):
         held = [c for c in frame.columns if c.startswith("eval/")]
         shown = [c for c in ("l1", "base", "detail") if c in frame]
-        for colour, name in zip(COLOURS, shown, strict=False):
+        for colour, name in zip(COLOURS[: len(shown)], shown, strict=True):
             axis.plot(frame["step"], frame[name].rolling(9, min_periods=1).mean(), color=colour, lw=1, label=name)
         other = axis.twinx() if any("psnr" in c for c in held) else axis
-        for colour, name in zip(COLOURS[2:], held, strict=False):
+        for colour, name in zip(COLOURS[2 : 2 + len(held)], held, strict=True):
             points = frame[["step", name]].dropna()
             other.plot(points["step"], points[name], "o-", ms=2.5, lw=1, color=colour, label=name.removeprefix("eval/"))
         lines = [*axis.get_lines(), *(other.get_lines() if other is not axis else [])]
@@ -89,7 +89,7 @@ def level_figure(frame: pd.DataFrame, metrics: dict[str, str], factor: str, titl
     for axis in axes.flat[len(metrics) :]:
         axis.set_visible(False)
     levels = sorted(frame["level"].unique())
-    for axis, (metric, label) in zip(axes.flat, metrics.items(), strict=False):
+    for axis, (metric, label) in zip(axes.flat[: len(metrics)], metrics.items(), strict=True):
         rows = frame[frame["metric"] == metric]
         for level, group in rows.groupby("level"):
             axis.plot([levels.index(level)] * len(group), group["value"], "o", ms=4, color=COLOURS[0], alpha=0.6)

@@ -27,7 +27,7 @@ ABLATION = Ablation(
     arms=arms,
     metrics={
         "psnr_db": "PSNR dB",
-        "psnr_gain_db": "PSNR above zeroed detail, dB",
+        "psnr_over_zeroed_db": "PSNR above zeroed detail, dB",
         "rkd_effnet": "rKD",
         "gkd_effnet": "gKD",
         "orthogonal_share": "orthogonal share",

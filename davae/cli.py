@@ -1,4 +1,4 @@
-"""The command line: `davae run` and `davae convert`, built from the dataclasses by tyro."""
+"""The command line: `davae run`, `davae eval` and `davae convert`, built from the dataclasses by tyro."""
 
 from __future__ import annotations
 
@@ -52,6 +52,24 @@ def _run(argv: Sequence[str]) -> int:
     return guard(action)
 
 
+def _eval(argv: Sequence[str]) -> int:
+    from davae.options import parse_eval
+
+    options = parse_eval(list(argv))
+
+    def action() -> None:
+        from davae.evaluate import run_eval
+        from davae.stages.stage import Pipeline
+        from davae.store import Store
+
+        options.runtime.apply()
+        pipeline = Pipeline(Store(options.store), options.runtime, lambda text: print(text, flush=True))
+        text, folder = run_eval(options.request, pipeline, options.out)
+        print(f"\n{text}\nRecord and table: {folder}")
+
+    return guard(action)
+
+
 def _convert(argv: Sequence[str]) -> int:
     import tyro
 
@@ -61,11 +79,12 @@ def _convert(argv: Sequence[str]) -> int:
     return guard(lambda: print(convert(options)))
 
 
-COMMANDS = {"run": _run, "convert": _convert}
+COMMANDS = {"run": _run, "eval": _eval, "convert": _convert}
 HELP = """usage: davae COMMAND ...
 
-  davae run PRESET [--seed N] [--davae.align-weight X] ...   all stages of a preset, as one table
-  davae convert SRC --out DIR                                a checkpoint into a from_pretrained folder
+  davae run PRESET [--seed N] [--davae.align-weight X] ...      all stages of a preset, as one table
+  davae eval IMAGES --reference IMAGES|STATS [--metrics M ...]  metrics of any two sets of images
+  davae convert SRC --out DIR                                   a checkpoint into a from_pretrained folder
 
 `davae COMMAND --help` lists the options. Ablations: python -m ablations --help.
 Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m reports --help.

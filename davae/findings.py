@@ -16,7 +16,7 @@ Verdict = Literal["seen", "contradicted", "undecided"]
 
 @dataclass(frozen=True)
 class Claim:
-    """`metric` of arm `a` is `direction` than that of arm `b`."""
+    """`metric` of arm `a` is `direction` than that of arm `b`, or than 0 where `b` is empty."""
 
     text: str
     published: str
@@ -46,7 +46,7 @@ def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
     a, b = (rows[rows["arm"] == arm] for arm in (claim.a, claim.b))
     check_same(sorted(set(a["protocol"]) | set(b["protocol"])))
     by_seed = [dict(zip(part["seed"], part["value"], strict=True)) for part in (a, b)]
-    difference = paired_difference(by_seed[0], by_seed[1])
+    difference = paired_difference(by_seed[0], by_seed[1] if claim.b else dict.fromkeys(by_seed[0], 0.0))
     sign = 1 if claim.direction == "higher" else -1
     low, high = sorted((sign * difference.low, sign * difference.high))
     verdict: Verdict = "seen" if low > 0 else "contradicted" if high < 0 else "undecided"

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
+from davae.features.weights import MissingWeights
+
 
 def kl_mean(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     """mean(mu^2 + sigma^2 - 1 - log sigma^2) over all elements: twice the KL an element."""
@@ -73,7 +75,7 @@ def hinge_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 def load_lpips(net: str = "vgg") -> nn.Module:
     """LPIPS with its ImageNet backbone, in [-1, 1], frozen.
 
-    Raises ValueError if the backbone's downloaded weights are missing; random ones are never used.
+    Raises MissingWeights if the backbone's downloaded weights are missing; random ones are never used.
     """
     import lpips
     import torchvision.models as models
@@ -81,9 +83,5 @@ def load_lpips(net: str = "vgg") -> nn.Module:
     weights = {"vgg": models.VGG16_Weights, "alex": models.AlexNet_Weights}[net].IMAGENET1K_V1
     path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
     if not path.exists():
-        raise ValueError(
-            f"LPIPS ({net}) needs the file {path.name} in {path.parent}; get it with torchvision "
-            f"(models.{'vgg16' if net == 'vgg' else 'alexnet'}(weights='IMAGENET1K_V1')) on a machine with network "
-            "access, or train with lpips_weight 0 and use pyramid_weight instead"
-        )
+        raise MissingWeights(path, weights.url, "pyramid_weight in training and pd_effnet in judging")
     return lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""The options of `davae run`, as a dataclass for tyro."""
+"""The options of `davae run` and `davae eval`, as dataclasses for tyro."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from davae.config import Experiment
+from davae.request import EvalRequest
 from davae.runtime import Runtime
 
 
@@ -34,3 +35,27 @@ def parse_run(preset: str, default: Experiment, argv: list[str]) -> RunOptions:
         RunOptions, prog=f"davae run {preset}", args=argv, default=RunOptions(experiment=default),
         config=(tyro.conf.FlagConversionOff,),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Score a set of images under a recorded protocol.
+
+    Examples:
+      davae eval samples --reference photos --metrics fd kd fd_inf prdc --samples 2000
+      davae eval decoded --reference originals --metrics psnr ssim pd
+      davae eval samples --captions captions.csv --metrics clip
+      davae eval samples --reference VIRTUAL_imagenet512.npz --metrics fd --extractor inception_legacy_tensorflow
+    """
+
+    request: Annotated[EvalRequest, tyro.conf.arg(name="")]
+    runtime: Runtime = field(default_factory=Runtime)
+    out: Path = Path("runs/eval")
+    """A folder for record and table is made below it at every call."""
+    store: Path = Path("store")
+    """Where reference features and clip_tiny are kept."""
+
+
+def parse_eval(argv: list[str]) -> EvalOptions:
+    """The options of `davae eval`."""
+    return tyro.cli(EvalOptions, prog="davae eval", args=argv, config=(tyro.conf.FlagConversionOff,))

@@ -100,3 +100,38 @@ def level_figure(frame: pd.DataFrame, metrics: dict[str, str], factor: str, titl
     figure.suptitle(title, fontsize=9)
     figure.tight_layout()
     save(figure, *paths)
+
+
+def embedding_rows(path: Path, rows: dict[str, dict[str, np.ndarray]], labels: np.ndarray, classes: list[str]) -> None:
+    """A row an arm, a panel a space: 2-D embeddings [N, 2], coloured by class."""
+    columns = list(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), len(columns), figsize=(3.2 * len(columns), 3.2 * len(rows)), squeeze=False)
+    colours = plt.get_cmap("tab20")(np.arange(len(classes)) % 20)
+    for line, (name, panels) in zip(axes, rows.items(), strict=True):
+        for axis, column in zip(line, columns, strict=True):
+            for k, label in enumerate(classes):
+                points = panels[column][labels == k]
+                axis.scatter(*points.T, s=3, color=colours[k], label=label, linewidths=0)
+            axis.set(xticks=[], yticks=[], title=column if line is axes[0] else "")
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name)
+    axes[0, -1].legend(fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=3)
+    save(figure, path, path.with_suffix(".svg"))
+
+
+def spectra_figure(path: Path, panels: dict[str, list[dict[str, np.ndarray]]], spaces: dict[str, str]) -> None:
+    """A panel an arm: radial spectra of each space, a line a seed, on logarithmic axes.
+
+    Every dict holds `frequency` and one array for each key of `spaces`, whose values are titles.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.2), squeeze=False, sharey=True)
+    for axis, (name, seeds) in zip(axes[0], panels.items(), strict=True):
+        for colour, (space, title) in zip(COLOURS, spaces.items(), strict=False):
+            for i, spectrum in enumerate(seeds):
+                label = title if i == 0 else None
+                axis.loglog(spectrum["frequency"], spectrum[space], color=colour, lw=1, alpha=0.7, label=label)
+        axis.set(title=name, xlabel="cycles a latent position")
+    axes[0, 0].set_ylabel("power density (white noise: 1)")
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    figure.tight_layout()
+    save(figure, path, path.with_suffix(".svg"))

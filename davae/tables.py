@@ -12,6 +12,7 @@ from davae.train.loop import read_log
 RUN_ROWS = {
     "bicubic": "bicubic",
     "no_detail": "decoder without detail (D = 0)",
+    "davae_random": "DA-VAE, detail randomised",
     "davae_zeroed": "DA-VAE, detail zeroed",
     "davae": "DA-VAE",
     "base_vae": "base VAE at its own resolution",
@@ -23,6 +24,7 @@ RUN_ROWS = {
 RUN_COLUMNS = {
     "psnr_db": "PSNR dB",
     "ssim": "SSIM",
+    "pd_effnet": "PD",
     "rkd_effnet": "rKD",
     "rfd_effnet": "rFD",
     "gkd_effnet": "gKD",

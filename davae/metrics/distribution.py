@@ -1,63 +1,189 @@
-"""Distances between two sets of features, and a linear probe on them."""
+"""Distances between two sets of features [N, d], each with its 95% interval."""
 
 from __future__ import annotations
 
+import math
+import warnings
+from dataclasses import dataclass
+
 import numpy as np
 from cleanfid.fid import frechet_distance
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from scipy.linalg import eigh, pinvh
+
+from davae.metrics.estimate import Estimate, around, score_interval
+
+CHUNK_ENTRIES = 2**24
+"""Kernel values held at once, in float64."""
+SPLITTINGS = 8
+"""Random halvings over which FD at half the samples is averaged."""
+PAIRS = 20_000
+"""Random pairs of samples from which the second-order variance of FD is measured."""
 
 
-def frechet(x: np.ndarray, y: np.ndarray) -> float:
-    """|mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^1/2) of features [N, d], covariances with N - 1.
+@dataclass(frozen=True)
+class Moments:
+    """Mean [d] and covariance [d, d] of n samples, the covariance over n - ddof."""
 
-    clean-fid's function. Biased upward by O(d / N): raises ValueError for N below 10 d.
+    mean: np.ndarray
+    covariance: np.ndarray
+    n: int | None
+    """None for published statistics that do not say."""
+
+    @staticmethod
+    def of(features: np.ndarray, ddof: int = 1) -> Moments:
+        """The moments of features [N, d], summed in float64."""
+        x = features.astype(np.float64)
+        if len(x) < 2:
+            raise ValueError(f"a covariance needs at least 2 images; {len(x)} given")
+        return Moments(x.mean(0), np.atleast_2d(np.cov(x, rowvar=False, ddof=ddof)), len(x))
+
+
+def check_pair(x: np.ndarray, y: np.ndarray) -> None:
+    """Raise ValueError unless x and y are [N, d] of one shape with N >= 2."""
+    if x.ndim != 2 or x.shape != y.shape or len(x) < 2:
+        raise ValueError(f"a distance compares two [N, d] arrays of one N >= 2, not {x.shape} and {y.shape}")
+
+
+def frechet_of_moments(x: Moments, y: Moments) -> float:
+    """|mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^1/2) by clean-fid's function."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # its offset for singular products is said in our notes
+        return float(frechet_distance(x.mean, x.covariance, y.mean, y.covariance))
+
+
+def frechet(x: np.ndarray, y: np.ndarray, ddof: int = 1) -> Estimate:
+    """Frechet distance of features [N, d], by clean-fid's function; biased upward by O(d / N).
+
+    The interval is of its expectation at this N, from the infinitesimal jackknife.
     """
-    for features in (x, y):
-        if len(features) < 10 * features.shape[1]:
-            given = f"{len(features)} samples of {features.shape[1]} dimensions"
-            raise ValueError(f"the Frechet distance of {given} is mostly bias; at least 10 per dimension are needed")
-    moments = [(f.mean(0, dtype=np.float64), np.cov(f.astype(np.float64), rowvar=False)) for f in (x, y)]
-    return float(frechet_distance(*moments[0], *moments[1]))
+    check_pair(x, y)
+    first, second = Moments.of(x, ddof), Moments.of(y, ddof)
+    value = frechet_of_moments(first, second)
+    note = frechet_note(len(x), x.shape[1], (first, second))
+    return Estimate(value, len(x), *around(value, math.sqrt(_first_order(x, y))), note)
 
 
-def kernel(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased MMD^2 with the kernel (x.y / d + 1)^3 over all pairs i != j; may be negative.
+def frechet_note(n: int, dimensions: int, moments: tuple[Moments, ...] = ()) -> str:
+    """What to say of a Frechet distance of n samples: empty if nothing."""
+    said = []
+    if n <= dimensions:
+        said.append(f"N = {n} <= d = {dimensions}: the covariance is singular and the value mostly bias")
+    elif n < 10 * dimensions:
+        said.append(f"N = {n} < 10 d = {10 * dimensions}: the bias is a large part of the value")
+    if n > dimensions and any(np.linalg.matrix_rank(m.covariance, hermitian=True) < dimensions for m in moments):
+        said.append("a covariance is singular")
+    return "; ".join(said)
 
-    The U-statistic of Gretton et al. (2012, Lemma 6), h(i, j) = k(x_i, x_j) + k(y_i, y_j)
-    - k(x_i, y_j) - k(x_j, y_i): unbiased also where y_i depends on x_i, as a reconstruction does.
-    Uses every sample once, so there is nothing random in it. x, y: [N, d] with one N >= 2.
+
+def frechet_infinity(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Estimate:
+    """FD extrapolated to infinitely many samples: 2 FD(N) - mean FD(N / 2) (cf. Chong & Forsyth 2020).
+
+    The bias of FD is linear in 1 / N to first order; the line through the distance at N and the
+    mean over seeded halvings at N / 2 is followed to 1 / N = 0. May be negative. The interval covers
+    the distance of the distributions, 0 included.
     """
-    if x.shape != y.shape or len(x) < 2:
-        raise ValueError(f"the kernel distance compares two [N, d] arrays of one N >= 2, not {x.shape} and {y.shape}")
+    check_pair(x, y)
+    half, d = len(x) // 2, x.shape[1]
+    if half < 2:
+        raise ValueError(f"FD at half the samples needs at least 4 images; {len(x)} given")
+    rng = np.random.default_rng(seed)
+    halves = []
+    for _ in range(SPLITTINGS):
+        a, b = rng.permutation(len(x)), rng.permutation(len(y))
+        halves += [_fast_frechet(x[a[s]], y[b[s]]) for s in (slice(half), slice(half, 2 * half))]
+    whole = _fast_frechet(x[: 2 * half], y[: 2 * half])
+    note = frechet_note(half, d)
+    note = f"at half the samples: {note}" if note else ""
+    value = 2 * whole - float(np.mean(halves))
+    return Estimate(value, len(x), *score_interval(value, whole, _first_order(x, y), _second_order(x, y)), note)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """The symmetric square root of a positive semi-definite matrix."""
+    values, vectors = eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def _fast_frechet(x: np.ndarray, y: np.ndarray) -> float:
+    """FD with the trace of the root taken from eigenvalues: what clean-fid's function gives, sooner."""
+    a, b = Moments.of(x), Moments.of(y)
+    root = _root(a.covariance)
+    values = eigh(root @ b.covariance @ root, eigvals_only=True)
+    traces = np.trace(a.covariance) + np.trace(b.covariance) - 2 * np.sqrt(np.maximum(values, 0)).sum()
+    return float(((a.mean - b.mean) ** 2).sum() + traces)
+
+
+def _first_order(x: np.ndarray, y: np.ndarray) -> float:
+    """The infinitesimal jackknife's variance of FD."""
+    a, b = Moments.of(x), Moments.of(y)
+    return float(_influence(x, a, b).var(ddof=1) / len(x) + _influence(y, b, a).var(ddof=1) / len(y))
+
+
+def _influence(x: np.ndarray, a: Moments, b: Moments) -> np.ndarray:
+    """First-order effect of each sample on FD: 2 (mu_a - mu_b).(x - mu_a) + (x - mu_a)^T (I - T) (x - mu_a).
+
+    T = S_b^1/2 (S_b^1/2 S_a S_b^1/2)^-1/2 S_b^1/2 carries N(0, S_a) onto N(0, S_b).
+    """
+    root = _root(b.covariance)
+    transport = root @ pinvh(_root(root @ a.covariance @ root)) @ root
+    centred = x.astype(np.float64) - a.mean
+    quadratic = centred * (centred @ (np.eye(len(transport)) - transport))
+    return 2 * centred @ (a.mean - b.mean) + quadratic.sum(1)
+
+
+def _second_order(x: np.ndarray, y: np.ndarray) -> float:
+    """Variance of FD between two samples of one distribution, 8 tr(C^2) / N^2, plus that of the halvings.
+
+    About a common covariance with eigenvalues l, FD is the squared norm of a mean difference of
+    phi(u) = (u_i, (u_i u_j - l_i [i=j]) / (2 (l_i + l_j))^1/2), u in the eigenbasis. tr(C^2) is the
+    mean of <phi(u), phi(u')>^2 over pairs of samples.
+    """
+    n, pooled = len(x), np.concatenate([x, y]).astype(np.float64)
+    centre = np.repeat([x.mean(0), y.mean(0)], [len(x), len(y)], 0)
+    values, vectors = eigh(np.atleast_2d(np.cov(pooled - centre, rowvar=False)))
+    kept = values > values.max() * 1e-10
+    values, u = values[kept], ((pooled - centre) @ vectors)[:, kept]
+    rng = np.random.default_rng(0)
+    i, j = rng.integers(0, len(u), (2, PAIRS))
+    i, j = i[i != j], j[i != j]
+    weights = 1 / (2 * (values[:, None] + values))
+    total = 0.0
+    for start in range(0, len(i), 2000):
+        p, q = u[i[start : start + 2000]], u[j[start : start + 2000]]
+        product = p * q
+        inner = product.sum(1) + ((product @ weights) * product).sum(1)
+        inner -= ((p**2).sum(1) + (q**2).sum(1) - values.sum()) / 4
+        total += float((inner**2).sum())
+    return 8 * total / len(i) / n**2 * (1 + 1 / SPLITTINGS)
+
+
+def kernel(x: np.ndarray, y: np.ndarray, paired: bool = False) -> Estimate:
+    """Unbiased MMD^2 with the kernel (x.y / d + 1)^3 over all pairs; may be negative (KID's estimator).
+
+    Every sample is used once, so there is nothing random in it. paired: leave out the pairs
+    (x_i, y_i), as where y_i is a reconstruction of x_i (the U-statistic of Gretton et al. 2012,
+    Lemma 6). The interval is of the U-statistic.
+    """
+    check_pair(x, y)
     x, y = x.astype(np.float64), y.astype(np.float64)
     n, d = x.shape
-
-    def gram(a: np.ndarray, b: np.ndarray) -> float:
-        k = (a @ b.T / d + 1) ** 3
-        return float(k.sum() - np.trace(k))
-
-    return (gram(x, x) + gram(y, y) - 2 * gram(x, y)) / (n * (n - 1))
-
-
-def linear_probe(features: np.ndarray, labels: np.ndarray) -> Pipeline:
-    """Multinomial logistic regression on standardised features; `.score(x, y)` is the accuracy."""
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
-    return probe.fit(features, labels)
-
-
-def nearest_distance(images: np.ndarray, training: np.ndarray, chunk: int = 256) -> np.ndarray:
-    """Root-mean-square pixel distance (0..255) of each uint8 image to its nearest training image.
-
-    images [N, 3, H, W], training [M, 3, H, W] -> [N]. Small for copies; a memorising model's
-    samples lie nearer than fresh real crops do.
-    """
-    flat = training.reshape(len(training), -1).astype(np.float32)
-    norms = (flat**2).sum(1)
-    found = []
-    for start in range(0, len(images), chunk):
-        part = images[start : start + chunk].reshape(-1, flat.shape[1]).astype(np.float32)
-        squares = (part**2).sum(1)[:, None] + norms - 2 * part @ flat.T
-        found.append(np.sqrt(np.maximum(squares.min(1), 0) / flat.shape[1]))
-    return np.concatenate(found)
+    rows, squares, cross_sum, diagonal = np.zeros(n), 0.0, 0.0, 0.0
+    step = max(1, CHUNK_ENTRIES // (4 * n))
+    for start in range(0, n, step):
+        own = np.arange(start, min(start + step, n))
+        cross = (x[own] @ y.T / d + 1) ** 3
+        cross_sum += float(cross.sum())
+        diagonal += float(cross[own - start, own].sum())
+        h = (x[own] @ x.T / d + 1) ** 3 + (y[own] @ y.T / d + 1) ** 3 - cross - (y[own] @ x.T / d + 1) ** 3
+        h[own - start, own] = 0
+        rows[own] = h.sum(1)
+        squares += float((h**2).sum())
+    every = n * (n - 1)
+    value = float(rows.sum()) / every
+    own_pairs = ((((x**2).sum(1) / d + 1) ** 3) + ((y**2).sum(1) / d + 1) ** 3).sum()
+    biased = (value * every + float(own_pairs) - 2 * diagonal) / n**2
+    linear = 4 * float((rows / (n - 1)).var(ddof=1)) / n
+    pairs = 2 * max(squares / every - value**2, 0.0) / every
+    if not paired:
+        value += 2 * (cross_sum - diagonal) / every - 2 * cross_sum / n**2
+    return Estimate(value, n, *score_interval(value, biased, linear, pairs))

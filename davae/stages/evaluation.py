@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from davae.alignment import alignment_loss, orthogonal
 from davae.config import EvalConfig, SampleConfig
 from davae.data.crops import to_uint8, to_unit, upsample
 from davae.features import effnet
-from davae.metrics import distribution, reconstruction
+from davae.metrics import content, distribution, perceptual, reconstruction
 from davae.metrics.protocol import Protocol
 from davae.models.base_vae import denormalise
 from davae.models.davae import DAVAE
@@ -93,35 +93,45 @@ class Judge:
         self.reference = stored["features"]
         self.protocol = Protocol(
             extractor=metrics.extractor, weights=effnet.weights_hash(), dimensions=self.reference.shape[1],
-            resize=f"{effnet.RESIZE} {metrics.input_px} px", quantisation="uint8, rounded", ddof=1,
+            resize=f"{effnet.RESIZERS['pil'][0]} {metrics.input_px} px", quantisation="uint8, rounded", ddof=1,
             reference=f"{reference} {stored['hash']}", samples=len(self.reference),
         ).label()  # fmt: skip
 
     def distances(self, arm: str, features: np.ndarray, prefix: str) -> list[Value]:
-        """`{prefix}kd_effnet` and `{prefix}fd_effnet` of features against the reference."""
-        kd = distribution.kernel(features, self.reference)
+        """`{prefix}kd_effnet` and `{prefix}fd_effnet` of features against the reference.
+
+        prefix: r of a reconstruction, whose features are paired with the reference's, or g of samples.
+        """
+        kd = distribution.kernel(features, self.reference, paired=prefix == "r")
         fd = distribution.frechet(features, self.reference)
+        if fd.note:
+            raise ValueError(f"{prefix}fd_effnet of {arm}: {fd.note}; raise data.eval_crops or lower eval.blocks")
         pairs = ((f"{prefix}kd_effnet", kd), (f"{prefix}fd_effnet", fd))
-        return [Value(arm, name, value, len(features), False, self.protocol) for name, value in pairs]
+        return [Value(arm, name, found.value, len(features), False, self.protocol) for name, found in pairs]
 
 
 def pixel_values(arm: str, images: np.ndarray, originals: np.ndarray) -> list[Value]:
-    """PSNR and SSIM of uint8 images: the mean over images of the value of each."""
+    """PSNR, SSIM and pd_effnet of uint8 images: the mean over images of the value of each."""
     protocol = f"uint8, rounded; held-out crops {images_hash(originals)}"
-    pairs = (("psnr_db", reconstruction.psnr), ("ssim", reconstruction.ssim))
-    return [Value(arm, n, float(f(images, originals).mean()), len(images), True, protocol) for n, f in pairs]
+    judged = f"{protocol}; effnet_lite0 {effnet.weights_hash()}"
+    found = (
+        ("psnr_db", reconstruction.psnr, True, protocol),
+        ("ssim", reconstruction.ssim, True, protocol),
+        ("pd_effnet", perceptual.pd_effnet, False, judged),
+    )
+    return [Value(arm, n, float(f(images, originals).mean()), len(images), up, known) for n, f, up, known in found]
 
 
 def quality_values(work: Work, arm: str, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig) -> list[Value]:
     """A linear probe's accuracy, and the distance to the nearest training crop."""
     real = np.load(work.inputs["references"] / "train.npz")
     training = crops(work.inputs["crops"], "train")[0]
-    near = float(np.median(distribution.nearest_distance(images, training)))
+    near = float(np.median(content.nearest_distance(images, training)))
     nearest = f"median, 0..255; {len(training)} training crops {real['hash']}"
     values = [Value(arm, "nearest_rms", near, len(images), True, nearest)]
     if len(set(real["labels"])) == 1:  # a single class leaves nothing to tell apart
         return values
-    probe = distribution.linear_probe(real["probe_features"], real["labels"])
+    probe = content.linear_probe(real["probe_features"], real["labels"])
     features = probe_features(images, metrics, work.runtime.device)
     known = f"logistic regression on {features.shape[1]} features at {metrics.probe_px} px of "
     known += f"{len(real['labels'])} training crops {real['hash']}; weights {effnet.weights_hash()}"
@@ -150,32 +160,59 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
 
 @torch.no_grad()
 def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
-    """Held-out crops through the DA-VAE, with its detail and with the detail zeroed."""
+    """Held-out crops through the DA-VAE: with its detail, and with it zeroed and randomised (Fig. S2)."""
     model = load_davae(work)
     heldout, labels = crops(work.inputs["crops"], "heldout")
     base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
-    full, zeroed, details = [], [], []
-    for start in range(0, len(heldout), BATCH):
-        z = base[start : start + BATCH].to(work.runtime.device)
-        detail = model.detail_moments(to_unit(heldout[start : start + BATCH]).to(work.runtime.device))[0]
-        full.append(to_uint8(model.decode_raw(torch.cat([z, detail], 1))))
-        details.append(detail.cpu())
-        if model.config.detail_channels:
-            zeroed.append(to_uint8(model.decode_raw(torch.cat([z, torch.zeros_like(detail)], 1))))
-    arm = "davae" if zeroed else "no_detail"
-    rows = {arm: np.concatenate(full)}
+    detail = raw_detail(model, heldout, work.runtime.device)
+    rows = {"davae" if model.config.detail_channels else "no_detail": detail}
     values: list[Value] = []
-    if zeroed:
-        rows["davae_zeroed"] = np.concatenate(zeroed)
-        values += detail_values(torch.cat(details), base, work)
+    if model.config.detail_channels:
+        rows |= {"davae_zeroed": torch.zeros_like(detail), "davae_random": random_detail(detail)}
+        values += detail_values(detail, base, work)
     judge = Judge(work, "heldout", metrics)
-    for name, images in rows.items():
+    shown, kept = first_of_each(labels, SHOWN), {}
+    for name, given in rows.items():
+        images = decode_all(model, torch.cat([base, given], 1), work.runtime.device)
         values += pixel_values(name, images, heldout)
         values += judge.distances(name, extract(images, metrics, work.runtime.device), "r")
-    write_values(work.folder, values)
-    shown = first_of_each(labels, SHOWN)
-    kept = {name: images[shown] for name, images in rows.items()}
+        kept[name] = images[shown]
+    write_values(work.folder, values + dependence(values))
     np.savez_compressed(work.folder / "shown.npz", original=heldout[shown], **kept)
+
+
+def dependence(values: list[Value]) -> list[Value]:
+    """What the detail brings over a zeroed and a randomised one; nothing where there is no detail."""
+    found = {(v.arm, v.metric): v for v in values}
+    made = []
+    for other, name in (("davae_zeroed", "over_zeroed"), ("davae_random", "over_random")):
+        if (other, "psnr_db") not in found:
+            continue
+        psnr, rfd = found["davae", "psnr_db"], found["davae", "rfd_effnet"]
+        gain = psnr.value - found[other, "psnr_db"].value
+        made.append(replace(psnr, metric=f"psnr_{name}_db", value=gain))
+        ratio = found[other, "rfd_effnet"].value / rfd.value
+        made.append(replace(rfd, metric=f"rfd_{name}_ratio", value=ratio, higher_is_better=True))
+    return made
+
+
+@torch.no_grad()
+def raw_detail(model: DAVAE, images: np.ndarray, device: str) -> torch.Tensor:
+    """The posterior mode of the detail before normalisation, of uint8 images: [N, D, h, w] on the CPU."""
+    parts = (to_unit(images[i : i + BATCH]).to(device) for i in range(0, len(images), BATCH))
+    return torch.cat([model.detail_moments(part)[0].cpu() for part in parts])
+
+
+def random_detail(detail: torch.Tensor) -> torch.Tensor:
+    """Normal noise with each channel's mean and deviation over the set."""
+    mean, std = detail.mean((0, 2, 3), keepdim=True), detail.std((0, 2, 3), keepdim=True)
+    return mean + std * keyed.normal(0, "reconstruction/random", 0, range(len(detail)), detail.shape[1:])
+
+
+def decode_all(model: DAVAE, latents: torch.Tensor, device: str) -> np.ndarray:
+    """uint8 images of raw latents [N, C + D, h, w]."""
+    parts = (latents[i : i + BATCH].to(device) for i in range(0, len(latents), BATCH))
+    return np.concatenate([to_uint8(model.decode_raw(part)) for part in parts])
 
 
 def detail_values(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Value]:

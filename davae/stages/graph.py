@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from davae.config import Experiment
-from davae.stages import evaluation, training
+from davae.stages import evaluation, structure, training
 from davae.stages.stage import Stage
 
 GENERATOR_ROW = {"davae": "adapted", "base_upsampled": "control"}
@@ -26,7 +26,7 @@ def graph(e: Experiment) -> dict[str, Stage]:
     s["davae"] = Stage("davae", 1, training.make_davae, detail, at_latents)
     measured = {**judged, "base_latents": s["base_latents"], "davae": s["davae"]}
     metrics = {"metrics": e.eval}
-    s["reconstruction"] = Stage("reconstruction", 1, evaluation.make_reconstruction, metrics, measured)
+    s["reconstruction"] = Stage("reconstruction", 2, evaluation.make_reconstruction, metrics, measured)
     if not e.davae.detail_channels:
         return s
 
@@ -45,8 +45,21 @@ def graph(e: Experiment) -> dict[str, Stage]:
     sources = {"base_vae": s["base_vae"], "dit": generator, **decoder}
     s["samples"] = Stage("samples", 1, evaluation.make_samples, {**how, "zero_detail": untrained}, sources)
     row = {**metrics, "arm": GENERATOR_ROW[e.method]}
-    s["generation"] = Stage("generation", 1, evaluation.make_generation, row, {**judged, "samples": s["samples"]})
+    s["generation"] = Stage("generation", 2, evaluation.make_generation, row, {**judged, "samples": s["samples"]})
     return s
+
+
+def analyses(e: Experiment) -> dict[str, Stage]:
+    """Stages that look into the latents; a run does not need them, an ablation may ask for them."""
+    s = graph(e)
+    if not e.davae.detail_channels:
+        return {}
+    at = {"crops": s["crops"], "base_latents": s["base_latents"], "davae": s["davae"]}
+    drawn = {"data": replace(e.data, scale=1, antialias=False), "seed": e.base_seed}
+    return {
+        "structure": Stage("structure", 1, structure.make_structure, {}, at),
+        "spectrum": Stage("spectrum", 1, structure.make_spectrum, drawn, {"davae": s["davae"]}, content=e.data.path),
+    }
 
 
 def shared(e: Experiment) -> dict[str, Stage]:
@@ -66,5 +79,5 @@ def shared(e: Experiment) -> dict[str, Stage]:
     s["base_dit"] = Stage("base_dit", 1, training.make_base_dit, transformer, at_latents, content=given)
     s["references"] = Stage("references", 1, evaluation.make_references, {"metrics": e.eval}, at_crops)
     judged = {**at_latents, "references": s["references"]}
-    s["baselines"] = Stage("baselines", 1, evaluation.make_baselines, {"metrics": e.eval, **images}, judged)
+    s["baselines"] = Stage("baselines", 2, evaluation.make_baselines, {"metrics": e.eval, **images}, judged)
     return s

@@ -1,0 +1,54 @@
+"""A measured value with the interval that the drawing of its samples leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+Z95 = 1.959963984540054
+"""The normal quantile of a two-sided 95% interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value on `n` samples, and its 95% interval over the drawing of those samples."""
+
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    """None where no interval is estimated."""
+    note: str = ""
+    """What makes the value less than it seems: too few samples, a singular covariance; else empty."""
+
+
+def around(value: float, standard_error: float) -> tuple[float, float]:
+    """value -+ 1.96 standard errors."""
+    return value - Z95 * standard_error, value + Z95 * standard_error
+
+
+def mean_of(values: np.ndarray) -> Estimate:
+    """The mean of per-image values [N] with the interval of its standard error."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Estimate(mean, len(values), note="a single image has no interval")
+    return Estimate(mean, len(values), *around(mean, float(values.std(ddof=1)) / math.sqrt(len(values))))
+
+
+def score_interval(value: float, biased: float, linear: float, pairs: float) -> tuple[float, float]:
+    """95% interval of a squared distance theta from its unbiased estimate `value`.
+
+    The variance of such an estimate has a second-order part, `pairs`, which is all of it at theta =
+    0, and a first-order part proportional to theta, whose infinitesimal jackknife is `linear` where
+    the biased distance is `biased`. The interval is the set of theta with
+    (value - theta)^2 <= z^2 (pairs + theta linear / biased), as Wilson's is for a proportion: valid
+    at theta = 0, where a jackknife counts the second order twice (Efron & Stein 1981), and equal to
+    the jackknife's far from it. The lower end may be negative.
+    """
+    slope = linear / biased if biased > 0 else 0.0
+    middle = value + Z95**2 * slope / 2
+    inside = middle**2 - value**2 + Z95**2 * pairs
+    half = math.sqrt(max(inside, 0.0))
+    return middle - half, middle + half

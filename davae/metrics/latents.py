@@ -1,0 +1,98 @@
+"""The structure of a latent space, measured in the space itself; z, z_d and z_d orthogonal to Proj.
+
+Aligning z_d with z makes it resemble z, class structure included; what the rest of it,
+z_d - repeat(Proj z_d), has gained is not a consequence of the loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+from sklearn.metrics import silhouette_score
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+NEIGHBOURS = 10
+EMBEDDING_SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Companions of a t-SNE picture, all of them measured without it."""
+
+    silhouette: float
+    """Of the classes of held-out images, in [-1, 1]; 0: none."""
+    knn_purity: float
+    """Accuracy of 10 nearest neighbours among training regions, on held-out images."""
+    probe_accuracy: float
+    """Accuracy of a linear classifier fitted on training regions, on held-out images."""
+    cka: float
+    """Linear centred kernel alignment with z, in [0, 1]."""
+    effective_rank: float
+    """exp of the entropy of the channel covariance's spectrum, in [1, channels] (Roy & Vetterli 2007)."""
+
+
+def standardise(latents: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """[N, C, h, w] with each channel's mean [C] taken off and its deviation [C] made 1, flattened: [N, C h w]."""
+    scaled = (latents - mean[:, None, None]) / np.maximum(std, 1e-12)[:, None, None]
+    return scaled.reshape(len(latents), -1)
+
+
+def by_channel(latents: np.ndarray) -> np.ndarray:
+    """[N, C, h, w] -> [N h w, C]: every position a sample."""
+    return latents.transpose(0, 2, 3, 1).reshape(-1, latents.shape[1])
+
+
+def structure(train: np.ndarray, train_y: np.ndarray, held: np.ndarray, held_y: np.ndarray, z: np.ndarray) -> Structure:
+    """train, held, z: latents [N, C, h, w], channels scaled by the training set's statistics; z is held's base."""
+    mean, std = by_channel(train).mean(0), by_channel(train).std(0)
+    x, y = standardise(train, mean, std), standardise(held, mean, std)
+    return Structure(
+        silhouette=float(silhouette_score(y, held_y)),
+        knn_purity=float(KNeighborsClassifier(NEIGHBOURS).fit(x, train_y).score(y, held_y)),
+        probe_accuracy=probe_accuracy(x, train_y, y, held_y),
+        cka=linear_cka(y, z.reshape(len(z), -1)),
+        effective_rank=effective_rank(by_channel(held)),
+    )
+
+
+def probe_accuracy(x: np.ndarray, x_labels: np.ndarray, y: np.ndarray, y_labels: np.ndarray) -> float:
+    """Accuracy on y of multinomial logistic regression fitted on x."""
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    return float(probe.fit(x, x_labels).score(y, y_labels))
+
+
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
+    """|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F) of centred x [N, p] and y [N, q] (Kornblith et al. 2019)."""
+    x, y = (v.astype(np.float64) - v.mean(0) for v in (x, y))
+    kx, ky = x @ x.T, y @ y.T
+    return float((kx * ky).sum() / np.sqrt((kx * kx).sum() * (ky * ky).sum()))
+
+
+def effective_rank(samples: np.ndarray) -> float:
+    """exp(-sum p log p), p the covariance's eigenvalues over their sum; samples [N, C]."""
+    values = np.linalg.eigvalsh(np.atleast_2d(np.cov(samples.astype(np.float64), rowvar=False))).clip(0)
+    p = values / values.sum()
+    p = p[p > 0]
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def tsne(samples: np.ndarray, seed: int = 0, init: str = "pca") -> np.ndarray:
+    """t-SNE of [N, p], perplexity 30, started from PCA: [N, 2] float32."""
+    embed = TSNE(2, perplexity=min(30, (len(samples) - 1) / 3), init=init, random_state=seed)
+    return embed.fit_transform(samples.astype(np.float32))
+
+
+def neighbour_overlap(a: np.ndarray, b: np.ndarray, k: int = NEIGHBOURS) -> float:
+    """Mean share of a point's k nearest neighbours that two embeddings [N, 2] have in common."""
+    near = [NearestNeighbors(n_neighbors=k).fit(v).kneighbors(return_distance=False) for v in (a, b)]
+    return float(np.mean([len(set(p) & set(q)) / k for p, q in zip(*near, strict=True)]))
+
+
+def stability(samples: np.ndarray, embedding: np.ndarray) -> float:
+    """Overlap of the embedding with those from random starts, averaged over `EMBEDDING_SEEDS`."""
+    return float(np.mean([neighbour_overlap(embedding, tsne(samples, s, "random")) for s in EMBEDDING_SEEDS]))

@@ -1,0 +1,57 @@
+"""Perceptual distances of image pairs: LPIPS, and the offline one on EfficientNet-Lite0."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+
+from davae.features.effnet import network
+from davae.losses import load_lpips
+
+STAGES = (0, 2, 4, 10, 14)
+"""Blocks of EfficientNet-Lite0 whose outputs are compared: at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+BATCH = 32
+
+
+def _unit(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images).float() / 127.5 - 1
+
+
+@torch.inference_mode()
+def pd_effnet(images: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Perceptual distance of uint8 pairs [N, 3, H, W], sides of 32 px or more -> [N]; not LPIPS.
+
+    The form of LPIPS without learned weights: features of each stage scaled to unit length over
+    channels, their squared difference summed over channels, averaged over positions and stages.
+    """
+    net, found = network(STAGES[-1] + 1, "cpu"), []
+    for start in tqdm(range(0, len(images), BATCH), desc="pd_effnet", unit="batch", delay=2, leave=False):
+        pair = (torch.from_numpy(x[start : start + BATCH]).float() for x in (images, references))
+        a, b = (net.maps(x.contiguous(memory_format=torch.channels_last)) for x in pair)
+        stages = [(F.normalize(a[i], dim=1) - F.normalize(b[i], dim=1)).square().sum(1).mean((1, 2)) for i in STAGES]
+        found.append(torch.stack(stages).mean(0).numpy())
+    return np.concatenate(found)
+
+
+@lru_cache(maxsize=2)
+def _lpips(backbone: str) -> nn.Module:
+    return load_lpips(backbone)
+
+
+@torch.inference_mode()
+def lpips(images: np.ndarray, references: np.ndarray, backbone: Literal["alex", "vgg"] = "alex") -> np.ndarray:
+    """LPIPS v0.1 (Zhang et al. 2018) of uint8 pairs [N, 3, H, W] -> [N]; MissingWeights without the backbone.
+
+    With AlexNet, so that the VGG network of the training loss is not the judge.
+    """
+    net, found = _lpips(backbone), []
+    for start in tqdm(range(0, len(images), BATCH), desc="LPIPS", unit="batch", delay=2, leave=False):
+        pair = (_unit(x[start : start + BATCH]) for x in (images, references))
+        found.append(net(*pair).flatten().numpy())
+    return np.concatenate(found)

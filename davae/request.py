@@ -1,0 +1,46 @@
+"""What `davae eval` is asked for, apart from what computes it, so that its help needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+Quantisation = Literal["rounded", "truncated", "float"]
+Metric = Literal["fd", "kd", "fd_inf", "is", "prdc", "psnr", "ssim", "lpips", "pd", "clip"]
+ExtractorName = Literal[
+    "effnet_lite0", "inception_clean", "inception_legacy_tensorflow", "inception_legacy_pytorch", "clip"
+]
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What `davae eval` computes."""
+
+    images: tyro.conf.Positional[Path]
+    """A folder of images, or a .npy or .npz file of an array: uint8, or float in [-1, 1]."""
+    reference: Path | None = None
+    """Images to compare with, or an .npz file of statistics (mu and sigma, as ADM's)."""
+    captions: Path | None = None
+    """For clip: a .csv, .tsv or .jsonl file with the columns file and caption."""
+    metrics: tuple[Metric, ...] = ("fd", "kd")
+    """fd, kd: Frechet and kernel distance; fd_inf: FD extrapolated to infinitely many samples; is:
+    Inception Score; prdc: precision, recall, density, coverage; psnr, ssim, lpips, pd: of pairs with
+    one file name; clip: CLIP score, with the control of shuffled captions."""
+    extractor: ExtractorName = "effnet_lite0"
+    """Whose features the distances are on. Only with inception_* are they FID and KID."""
+    input_px: int = 224
+    """effnet_lite0: side that images are resized to, a multiple of 32."""
+    blocks: int = 15
+    """effnet_lite0: blocks run, 1 to 16; 15 give 192 features, 11 give 112, 8 give 80."""
+    clip_model: str = "clip_tiny"
+    """clip_tiny (trained here on captioned scenes), MODEL/TAG of open_clip, or a folder of its format."""
+    samples: int = 0
+    """Take so many of the images and of the reference, chosen by seed; 0: all."""
+    quantisation: Quantisation = "rounded"
+    """What becomes of float images: rounded or truncated to uint8, or left as they are."""
+    protocols: Literal["one", "all"] = "one"
+    """all: the distances under every available protocol as well, with their differences."""
+    seed: int = 0

@@ -1,0 +1,99 @@
+"""The stage that trains clip_tiny, the offline judge of captions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from davae.config import ClipConfig
+from davae.data.scenes import CAPTION_FORMS, scenes
+from davae.features.clip import CONFIG, WEIGHTS
+from davae.metrics.clip_score import retrieval
+from davae.stages.evaluation import Value, write_values
+from davae.stages.stage import Stage, Work
+from davae.stages.training import seeded
+from davae.store import write_json
+from davae.train.clip import MEAN, STD, clip_task
+from davae.train.loop import Trainer
+
+AMONG = 64
+"""Distinct captions among which an image's own is to be found."""
+ROUNDS = 8
+
+
+def model_config(clip: ClipConfig) -> dict[str, Any]:
+    """The architecture in open_clip's terms."""
+    vision = {
+        "image_size": clip.image_px, "layers": [1, 1, 1, 1], "width": clip.vision_width,
+        "head_width": clip.vision_width,
+    }  # fmt: skip
+    text = {
+        "context_length": clip.context_length, "vocab_size": 49408, "width": clip.text_width,
+        "heads": max(1, clip.text_width // 32), "layers": clip.text_layers,
+    }  # fmt: skip
+    return {"embed_dim": clip.embed_dim, "vision_cfg": vision, "text_cfg": text}
+
+
+def heldout_rounds(clip: ClipConfig, seed: int, rounds: int) -> list[tuple[np.ndarray, list[str]]]:
+    """`rounds` sets of 64 held-out scenes whose captions, in one form, differ from each other."""
+    found, index = [], 0
+    for _ in range(rounds):
+        chosen: dict[str, int] = {}
+        while len(chosen) < AMONG:
+            _, _, shown = scenes(clip.image_px, seed, "heldout", [index])
+            chosen.setdefault(shown[0].caption(), index)
+            index += 1
+        images, _, _ = scenes(clip.image_px, seed, "heldout", list(chosen.values()))
+        found.append((images, list(chosen)))
+    return found
+
+
+def make_clip_tiny(work: Work, clip: ClipConfig, seed: int) -> None:
+    """Train on scenes, save as an open_clip folder, measure retrieval on held-out combinations."""
+    import open_clip
+    from open_clip.model import CLIP
+
+    images, _, shown = scenes(clip.image_px, seed, "train", list(range(clip.scenes)))
+    tokenizer = open_clip.SimpleTokenizer(context_length=clip.context_length)
+    tokens = torch.stack([tokenizer([s.caption(form) for s in shown]) for form in range(CAPTION_FORMS)])
+    check = heldout_rounds(clip, seed, 1)[0]
+    seeded(seed, "clip_tiny")
+    architecture = model_config(clip)
+    model = CLIP(**architecture).to(work.runtime.device, memory_format=work.runtime.layout())
+    held = (torch.from_numpy(check[0]), tokenizer(check[1]))
+    task = clip_task(model, torch.from_numpy(images), tokens, held, clip, seed)
+    Trainer(task, clip.train, work.runtime, work.folder).run()
+    save(work, model, architecture)
+    measure(work, model, tokenizer, heldout_rounds(clip, seed + 1, ROUNDS))
+
+
+def save(work: Work, model: torch.nn.Module, architecture: dict[str, Any]) -> None:
+    """A folder that open_clip loads as `local-dir:`."""
+    folder = work.folder / "clip_tiny"
+    folder.mkdir(exist_ok=True)
+    prepare = {"mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    write_json(folder / CONFIG, {"model_cfg": architecture, "preprocess_cfg": prepare})
+    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
+
+
+@torch.no_grad()
+def measure(work: Work, model: Any, tokenizer: Any, rounds: list[tuple[np.ndarray, list[str]]]) -> None:
+    """Top-1 retrieval among 64 captions, averaged over the rounds."""
+    accuracies = []
+    for images, captions in rounds:
+        x = (torch.from_numpy(images).float() / 127.5 - 1).to(work.runtime.device)
+        seen = model.encode_image(x, normalize=True).cpu().numpy()
+        read = model.encode_text(tokenizer(captions).to(work.runtime.device), normalize=True).cpu().numpy()
+        accuracies.append(retrieval(seen, read))
+    known = f"{AMONG} distinct captions of held-out combinations, {len(rounds)} rounds"
+    write_values(work.folder, [
+        Value("clip_tiny", "retrieval_top1", float(np.mean(accuracies)), AMONG * len(rounds), True, known)
+    ])  # fmt: skip
+
+
+def clip_tiny_stage(clip: ClipConfig | None = None, seed: int = 0) -> Stage:
+    """The stage at a config; the default one is the judge."""
+    return Stage("clip_tiny", 1, make_clip_tiny, {"clip": clip or ClipConfig(), "seed": seed})

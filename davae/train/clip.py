@@ -1,0 +1,50 @@
+"""Contrastive training of a small CLIP (Radford et al. 2021) on captioned scenes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from davae import keyed
+from davae.config import ClipConfig
+from davae.data.scenes import CAPTION_FORMS
+from davae.train.loop import Task, Terms
+
+MEAN, STD = 0.5, 0.5
+"""Of the preprocessing: images in [-1, 1]."""
+
+
+def contrastive_loss(images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Mean of the two cross-entropies of scale cos over a batch; unit rows [B, d]."""
+    logits, target = scale * images @ texts.T, torch.arange(len(images), device=images.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def clip_task(
+    model: Any, images: torch.Tensor, tokens: torch.Tensor,
+    heldout: tuple[torch.Tensor, torch.Tensor], config: ClipConfig, seed: int,
+) -> Task:  # fmt: skip
+    """Train on uint8 images [N, 3, P, P]; tokens [forms, N, context] of every form of their captions.
+
+    `heldout` are images and tokens of distinct captions, whose retrieval accuracy is logged.
+    """
+    device = next(model.parameters()).device
+
+    def step(n: int, samples: list[int]) -> Terms:
+        index = keyed.choose(seed, "clip/data", n, samples, len(images))
+        form = keyed.choose(seed, "clip/form", n, samples, CAPTION_FORMS)
+        x = (images[index].float() / 127.5 - 1).to(device, memory_format=torch.channels_last)
+        seen = model.encode_image(x, normalize=True)
+        read = model.encode_text(tokens[form, index].to(device), normalize=True)
+        return {"loss": contrastive_loss(seen, read, model.logit_scale.clamp(max=math.log(100)).exp())}
+
+    def evaluate() -> dict[str, float]:
+        x = (heldout[0].float() / 127.5 - 1).to(device)
+        seen, read = model.encode_image(x, normalize=True), model.encode_text(heldout[1].to(device), normalize=True)
+        hit = (seen @ read.T).argmax(1).cpu() == torch.arange(len(x))
+        return {"retrieval": float(hit.float().mean())}
+
+    return Task("clip_tiny", model, step, evaluate, evaluations=8)

@@ -1,0 +1,181 @@
+"""Distances between feature sets: closed forms, and torch-fidelity on the same features."""
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+
+from davae.metrics.content import linear_probe, nearest_distance
+from davae.metrics.coverage import coverage, radii
+from davae.metrics.distribution import Moments, frechet, frechet_infinity, frechet_note, kernel
+from davae.metrics.estimate import around, score_interval
+from davae.metrics.inception_score import inception_score
+
+
+def normal(n, d, seed, scale=1.0, shift=0.0):
+    return np.random.default_rng(seed).standard_normal((n, d)) * scale + shift
+
+
+def with_moments(mean, covariance, n, seed):
+    """Samples whose empirical mean and covariance (N - 1) are exactly these."""
+    d = len(mean)
+    x = np.random.default_rng(seed).standard_normal((n, d))
+    x = (x - x.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+    return x @ np.linalg.cholesky(np.atleast_2d(covariance)).T + mean
+
+
+def test_frechet_of_two_gaussians_in_closed_form():
+    a = with_moments(np.zeros(3), np.diag([1.0, 4.0, 9.0]), 100, 0)
+    b = with_moments(np.array([1.0, 0.0, 2.0]), np.diag([4.0, 4.0, 1.0]), 100, 1)
+    assert frechet(a, b).value == pytest.approx(1 + 4 + (1 - 2) ** 2 + 0 + (3 - 1) ** 2, rel=1e-6)
+    assert frechet(a, a).value == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(ValueError, match="one N"):
+        frechet(a[:20], b)
+
+
+def brute_force_kernel(x, y):
+    def k(a, b):
+        return (a @ b / len(a) + 1) ** 3
+
+    n = len(x)
+    pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
+    return sum(k(x[i], x[j]) + k(y[i], y[j]) - k(x[i], y[j]) - k(x[j], y[i]) for i, j in pairs) / len(pairs)
+
+
+def test_kernel_distance_is_the_u_statistic():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, 5)), rng.standard_normal((12, 5)) + 1
+    assert kernel(x, y, paired=True).value == pytest.approx(brute_force_kernel(x, y))
+    assert kernel(x, x, paired=True).value == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(ValueError, match="one N"):
+        kernel(x, y[:5])
+
+
+def test_kernel_distance_is_unbiased():
+    rng = np.random.default_rng(1)
+    values = [kernel(rng.standard_normal((20, 4)), rng.standard_normal((20, 4))).value for _ in range(400)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / 20
+    assert min(values) < 0
+
+
+def test_probe_and_nearest():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = rng.standard_normal((60, 5)) + 6 * np.eye(5)[labels]
+    probe = linear_probe(features, labels)
+    assert probe.score(features, labels) == 1.0
+    assert probe.score(features, (labels + 1) % 3) == 0.0
+    training = rng.integers(0, 256, (20, 3, 16, 16), np.uint8)
+    moved = training[[7]].astype(np.int16)
+    moved = np.where(moved > 127, moved - 3, moved + 3).astype(np.uint8)
+    near = nearest_distance(np.concatenate([training[[4]], moved]), training)
+    assert near.tolist() == pytest.approx([0.0, 3.0], abs=0.05)
+
+
+def test_degenerate_sets_are_said_and_not_hidden():
+    x, y = normal(30, 40, 0), normal(30, 40, 1)
+    assert "N = 30 <= d = 40" in frechet(x, y).note
+    assert "N = 300 < 10 d = 400" in frechet(normal(300, 40, 0), normal(300, 40, 1)).note
+    assert frechet_note(400, 40) == ""
+    flat = normal(100, 4, 0)
+    flat[:, 3] = flat[:, 0]
+    found = frechet(flat, normal(100, 4, 1))
+    assert found.note == "a covariance is singular"
+    assert np.isfinite([found.value, found.low, found.high]).all()
+    assert "half the samples" in frechet_infinity(normal(300, 40, 0), normal(300, 40, 1)).note
+    for one in (frechet, kernel):
+        with pytest.raises(ValueError, match="N >= 2"):
+            one(x[:1], y[:1])
+    with pytest.raises(ValueError, match="at least 2 images; 1 given"):
+        Moments.of(x[:1])
+
+
+def test_ddof_changes_the_frechet_distance_by_its_closed_form():
+    a = with_moments(np.zeros(2), np.diag([1.0, 4.0]), 40, 0)
+    b = with_moments(np.ones(2), np.diag([4.0, 9.0]), 40, 1)
+    trace = (1 - 2) ** 2 + (2 - 3) ** 2
+    assert frechet(a, b).value == pytest.approx(2 + trace, rel=1e-6)
+    assert frechet(a, b, ddof=0).value == pytest.approx(2 + trace * 39 / 40, rel=1e-6)
+
+
+@pytest.mark.parametrize(("n", "d"), [(200, 8), (120, 2), (500, 20)])
+def test_fd_infinity_interval_covers_zero_between_halves_of_one_distribution(n, d):
+    mixing = np.random.default_rng(d).standard_normal((d, d)) * np.linspace(0.2, 2, d)
+    covered = 0
+    for draw in range(200):
+        x = normal(2 * n, d, [d, draw]) @ mixing
+        found = frechet_infinity(x[:n], x[n:], seed=draw)
+        covered += found.low <= 0 <= found.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_fd_infinity_covers_and_centres_on_a_known_distance():
+    d, n, shift, scale = 6, 300, 0.4, 1.3
+    true = d * (shift**2 + (scale - 1) ** 2)
+    found = [frechet_infinity(normal(n, d, [1, i]), normal(n, d, [2, i], scale, shift), i) for i in range(100)]
+    assert np.mean([f.low <= true <= f.high for f in found]) >= 0.88
+    values = np.array([f.value for f in found])
+    assert abs(values.mean() - true) < 4 * values.std() / 10
+    biased = np.mean([frechet(normal(n, d, [1, i]), normal(n, d, [2, i], scale, shift)).value for i in range(100)])
+    assert biased - true > 4 * values.std() / 10  # what the extrapolation takes away
+
+
+def test_frechet_interval_covers_the_expectation_at_its_n():
+    found = [frechet(normal(200, 5, [3, i]), normal(200, 5, [4, i], 1.4)) for i in range(200)]
+    expected = np.mean([f.value for f in found])
+    assert 0.88 <= np.mean([f.low <= expected <= f.high for f in found]) <= 1.0
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_kernel_interval_covers_the_true_distance(shift):
+    d, n = 4, 150
+    true = kernel(normal(6000, d, 100), normal(6000, d, 101, 1.0, shift)).value if shift else 0.0
+    found = [kernel(normal(n, d, [5, i]), normal(n, d, [6, i], 1.0, shift)) for i in range(200)]
+    assert 0.88 <= np.mean([f.low <= true <= f.high for f in found]) <= 1.0
+
+
+def test_score_interval_by_hand():
+    assert score_interval(3.0, 0.0, 0.0, 1.0) == pytest.approx(around(3.0, 1.0))
+    low, high = score_interval(2.0, 2.5, 0.5, 0.04)
+    for end in (low, high):  # the ends solve (value - theta)^2 = z^2 (pairs + theta linear / biased)
+        assert (2.0 - end) ** 2 == pytest.approx(1.959964**2 * (0.04 + end * 0.2), rel=1e-5)
+
+
+def test_torch_fidelity_agrees_on_the_same_features():
+    x, y = normal(400, 16, 0), normal(400, 16, 1, 1.2, 0.3)
+    statistics = [fid_features_to_statistics(torch.from_numpy(v)) for v in (x, y)]
+    theirs = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert frechet(x, y).value == pytest.approx(theirs, rel=1e-3)
+    settings = {"kid_subsets": 1, "kid_subset_size": 400, "kid_kernel": "poly", "kid_kernel_poly_degree": 3,
+                "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1, "rng_seed": 0, "verbose": False}  # fmt: skip
+    theirs = kid_features_to_metric(torch.from_numpy(x), torch.from_numpy(y), **settings)
+    assert kernel(x, y).value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
+    logits = torch.from_numpy(normal(500, 7, 2, 3.0))
+    for splits in (1, 10):
+        theirs = isc_features_to_metric(logits, splits=splits)["inception_score_mean"]
+        assert inception_score(logits.softmax(1).numpy(), splits).value == pytest.approx(theirs, rel=1e-6)
+
+
+def test_inception_score_closed_forms():
+    sure = np.eye(4)[np.arange(400) % 4]
+    assert inception_score(sure, splits=1).value == pytest.approx(4.0)
+    assert inception_score(np.full((400, 4), 0.25)).value == pytest.approx(1.0)
+    assert "biased downward" in inception_score(np.full((30, 4), 0.25)).note
+    with pytest.raises(ValueError, match="sum to 1"):
+        inception_score(np.full((40, 4), 0.5))
+
+
+def test_coverage_of_sets_known_by_eye():
+    line = np.arange(40.0)[:, None]
+    assert radii(line)[20] == 3.0  # the fifth neighbour of an inner point: 1, 1, 2, 2, 3
+    same = coverage(line, line)
+    assert (same.precision, same.recall, same.coverage) == (1.0, 1.0, 1.0)
+    far = coverage(line + 1000, line)
+    assert (far.precision, far.recall, far.density, far.coverage) == (0.0, 0.0, 0.0, 0.0)
+    half = coverage(np.concatenate([line[:20], line[:20] + 1000]), line)
+    assert half.precision == 0.5
+    assert half.coverage == pytest.approx(23 / 40)  # those within 3 of the first twenty
+    with pytest.raises(ValueError, match="more than 5"):
+        coverage(line[:4], line[:4])

@@ -1,0 +1,187 @@
+"""`davae eval` on folders, arrays and published statistics."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from davae import records
+from davae.evaluate import all_protocols, run_eval, score
+from davae.features.effnet import effnet_features
+from davae.judge import Reference, distance, read_moments
+from davae.metrics.distribution import Moments, frechet, kernel
+from davae.metrics.protocol import check_same
+from davae.metrics.reconstruction import psnr
+from davae.request import EvalRequest
+from davae.runtime import Runtime
+from davae.stages.stage import Pipeline
+from davae.store import Store
+
+
+def crops(seed, n=60, side=48):
+    """Crops of a photograph: features of noise would all be alike."""
+    from skimage import data
+
+    photo, rng = data.coffee(), np.random.default_rng(seed)
+    corners = rng.integers(0, [400 - side, 600 - side], (n, 2))
+    return np.stack([photo[y : y + side, x : x + side] for y, x in corners])
+
+
+def write(folder, images):
+    folder.mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{i:03d}.png")
+    return folder
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Two folders of 60 crops."""
+    return write(tmp_path / "made", crops(0)), write(tmp_path / "real", crops(1))
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    return Pipeline(Store(tmp_path / "store"), Runtime(), announce=lambda text: None)
+
+
+SMALL = {"input_px": 32, "blocks": 3}
+
+
+def test_distances_are_those_of_the_features(sets, pipeline, tmp_path):
+    made, real = sets
+    request = EvalRequest(made, real, metrics=("fd", "kd", "fd_inf", "prdc"), **SMALL)
+    rows = {r.metric: r for r in score(request, pipeline)}
+    x, y = (effnet_features(crops(s).transpose(0, 3, 1, 2), 32, 3) for s in (0, 1))
+    assert rows["fd_effnet"].estimate.value == pytest.approx(frechet(x, y).value, rel=1e-6)
+    assert rows["kd_effnet"].estimate.value == pytest.approx(kernel(x, y).value, rel=1e-6)
+    assert "N = 60 < 10 d = 240" in rows["fd_effnet"].estimate.note
+    assert {"precision_effnet", "recall_effnet", "density_effnet", "coverage_effnet"} <= set(rows)
+    kept = list((tmp_path / "store" / "reference_features").glob("*.npz"))
+    assert len(kept) == 1
+    again = {r.metric: r for r in score(request, pipeline)}
+    assert again == rows
+    other = score(replace(request, blocks=5), pipeline)
+    with pytest.raises(ValueError, match="different protocols"):
+        check_same([rows["fd_effnet"].protocol, other[0].protocol])
+    assert len(list((tmp_path / "store" / "reference_features").glob("*.npz"))) == 2
+
+
+def test_unequal_numbers_are_an_error_that_says_how_to_go_on(sets, pipeline, tmp_path):
+    fewer = write(tmp_path / "fewer", crops(2, 30))
+    with pytest.raises(ValueError, match=r"30 images and 60 references.*--samples 30"):
+        score(EvalRequest(fewer, sets[1], **SMALL), pipeline)
+    rows = score(EvalRequest(fewer, sets[1], samples=30, **SMALL), pipeline)
+    assert {r.estimate.n for r in rows} == {30}
+    with pytest.raises(ValueError, match="--samples is 40 and fewer holds 30"):
+        score(EvalRequest(fewer, sets[1], samples=40, **SMALL), pipeline)
+
+
+def test_pairs_are_matched_by_name(sets, pipeline, tmp_path):
+    made, real = sets
+    rows = score(EvalRequest(made, real, metrics=("psnr", "ssim", "pd")), pipeline)
+    assert [r.metric for r in rows] == ["psnr_db", "ssim", "pd_effnet"]
+    assert rows[0].estimate.value == pytest.approx(psnr(crops(0), crops(1)).mean(), rel=1e-9)
+    (made / "007.png").rename(made / "x.png")
+    with pytest.raises(ValueError, match="without a partner: 007, x"):
+        score(EvalRequest(made, real, metrics=("psnr",)), pipeline)
+
+
+def test_arrays_and_their_quantisation(pipeline, tmp_path):
+    floats = crops(0).astype(np.float32) / 127.5 - 1 + 0.003
+    np.save(tmp_path / "made.npy", floats)
+    np.savez(tmp_path / "real.npz", crops(1))
+    request = EvalRequest(tmp_path / "made.npy", tmp_path / "real.npz", metrics=("fd",), **SMALL)
+    kinds = ("rounded", "truncated", "float")
+    found = {q: score(replace(request, quantisation=q), pipeline)[0] for q in kinds}
+    assert len({r.estimate.value for r in found.values()}) == 3
+    assert len({r.protocol for r in found.values()}) == 3
+    with pytest.raises(ValueError, match="uint8"):
+        score(replace(request, metrics=("psnr",), quantisation="float"), pipeline)
+
+
+def test_all_protocols_one_change_at_a_time(sets, pipeline, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    rows, table = all_protocols(EvalRequest(*sets, **SMALL), pipeline)
+    available = table[table["FD"].notna()]
+    assert list(available["protocol"]) == [
+        "as asked", "resize: torch bilinear, not antialiased", "resize: PIL bicubic, rounded to uint8",
+        "covariance over N, not N - 1", "half the samples",
+    ]  # fmt: skip
+    assert list(available["N"]) == [60, 60, 60, 60, 30]
+    assert available["FD"].nunique() == 5
+    assert available["KD"].nunique() == 4  # ddof does not enter it
+    assert table["note"].str.contains("not available: the weights file").sum() == 3
+    assert len({r.protocol for r in rows}) == 5
+    x, y = (effnet_features(crops(s).transpose(0, 3, 1, 2), 32, 3) for s in (0, 1))
+    change = 100 * (frechet(x, y, ddof=0).value / frechet(x, y).value - 1)
+    assert table["FD change %"][3] == pytest.approx(change, rel=1e-3)
+
+
+def test_published_statistics(tmp_path):
+    x = np.random.default_rng(0).standard_normal((100, 6))
+    path = tmp_path / "VIRTUAL.npz"
+    np.savez(path, mu=x.mean(0), sigma=np.cov(x, rowvar=False), mu_s=np.zeros(2), sigma_s=np.eye(2))
+    moments = read_moments(path)
+    reference = Reference("VIRTUAL", "0", moments, None)
+    row = distance("fd", x + 1, reference, "inception_legacy_tensorflow", "p")[0]
+    assert row.metric == "fid"
+    assert row.estimate.value == pytest.approx(6.0, abs=1e-6)
+    assert "not stated" in row.estimate.note
+    assert moments == Moments(moments.mean, moments.covariance, None)
+    with pytest.raises(ValueError, match="mean and covariance only"):
+        distance("kd", x, reference, "inception_legacy_tensorflow", "p")
+    np.savez(tmp_path / "images.npz", crops(0, 2))
+    assert read_moments(tmp_path / "images.npz") is None
+
+
+def test_a_protocol_mix_with_published_statistics_raises(sets, pipeline, tmp_path):
+    np.savez(tmp_path / "adm.npz", mu=np.zeros(2048), sigma=np.eye(2048))
+    with pytest.raises(ValueError, match=r"two protocols.*inception_legacy_tensorflow"):
+        score(EvalRequest(sets[0], tmp_path / "adm.npz", metrics=("fd",), **SMALL), pipeline)
+
+
+def test_requests_that_do_not_fit_together(sets, pipeline, tmp_path):
+    made, real = sets
+    with pytest.raises(ValueError, match="--reference"):
+        score(EvalRequest(made), pipeline)
+    with pytest.raises(ValueError, match="--captions"):
+        score(EvalRequest(made, metrics=("clip",)), pipeline)
+    captions = tmp_path / "captions.csv"
+    pd.DataFrame({"file": ["000.png"], "caption": ["coffee"]}).to_csv(captions)
+    with pytest.raises(ValueError, match="not among the metrics"):
+        score(EvalRequest(made, real, captions), pipeline)
+    with pytest.raises(ValueError, match=r"no caption for 59 of 60 images, the first 001\.png"):
+        score(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
+    pd.DataFrame({"name": [1]}).to_csv(captions)
+    with pytest.raises(ValueError, match="file and caption are needed"):
+        score(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
+
+
+def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
+    request = EvalRequest(*sets, metrics=("fd", "is"), **SMALL)
+    text, folder = run_eval(request, pipeline, tmp_path / "out")
+    assert run_eval(request, pipeline, tmp_path / "out")[1] != folder
+    frame = records.load(folder)
+    assert list(frame["metric"]) == ["fd_effnet", "is_effnet"]
+    assert (frame["low"] < frame["value"]).all()
+    assert (folder / "table.md").read_text() == text
+    assert json.loads((folder / "options.json").read_text())["blocks"] == 3
+
+
+def test_missing_weights_exit_with_2_and_name_the_offline_metric(sets, tmp_path):
+    made, real = map(str, sets)
+    environment = {"DAVAE_WEIGHTS": str(tmp_path), "TORCH_HOME": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
+    for options in (["--extractor", "inception_clean"], ["--metrics", "lpips"]):
+        command = [sys.executable, "-c", "from davae.cli import main; main()", "eval", made, "--reference", real]
+        done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert "Get it from https://" in done.stderr
+        assert "effnet" in done.stderr
+        assert "Traceback" not in done.stderr

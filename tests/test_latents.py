@@ -1,0 +1,105 @@
+"""Latent structure, uniformity and spectra against closed forms."""
+
+import numpy as np
+import pytest
+
+from davae.metrics import latents as space
+from davae.metrics.perceptual import pd_effnet
+from davae.metrics.spectrum import high_frequency_share, radial_spectrum
+from davae.metrics.uniformity import embedding_density, uniformity
+
+
+def classes(n, seed, gap):
+    """Latents [n, 3, 2, 2] of two classes whose channel means differ by `gap`, and labels."""
+    y = np.arange(n) % 2
+    x = np.random.default_rng(seed).standard_normal((n, 3, 2, 2))
+    return x + gap * y[:, None, None, None], y
+
+
+def test_structure_of_separate_and_of_mixed_classes():
+    (train, train_y), (held, held_y) = classes(200, 0, 8.0), classes(100, 1, 8.0)
+    found = space.structure(train, train_y, held, held_y, held)
+    assert found.knn_purity == found.probe_accuracy == 1.0
+    assert found.silhouette > 0.6
+    assert found.cka == pytest.approx(1.0, abs=0.05)
+    (train, train_y), (held, held_y) = classes(400, 2, 0.0), classes(400, 3, 0.0)
+    found = space.structure(train, train_y, held, held_y, held)
+    assert abs(found.knn_purity - 0.5) < 0.12
+    assert abs(found.silhouette) < 0.05
+
+
+def test_cka_closed_forms():
+    x = np.random.default_rng(0).standard_normal((50, 4))
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((4, 4)))[0]
+    assert space.linear_cka(x, 3 * x @ rotation + 5) == pytest.approx(1.0)
+    orthogonal = np.repeat([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], 3, 0)
+    assert space.linear_cka(orthogonal[:, :1], orthogonal[:, 1:]) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_effective_rank_closed_forms():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2000, 5))
+    x = (x - x.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+    assert space.effective_rank(x) == pytest.approx(5.0)
+    assert space.effective_rank(x[:, :1] * np.ones(4)) == pytest.approx(1.0)
+    unequal = x[:, :2] * np.sqrt([3.0, 1.0])  # p = 3/4, 1/4
+    assert space.effective_rank(unequal) == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
+
+
+def test_tsne_is_repeatable_and_neighbours_are_counted():
+    x = np.random.default_rng(0).standard_normal((60, 5))
+    np.testing.assert_array_equal(space.tsne(x), space.tsne(x))
+    line = np.stack([np.arange(40.0), np.zeros(40)], 1)
+    assert space.neighbour_overlap(line, 2 * line + 1) == 1.0
+    shuffled = line[np.random.default_rng(0).permutation(40)]
+    assert space.neighbour_overlap(line, shuffled) < 0.6
+    assert 0 <= space.stability(x, space.tsne(x)) <= 1
+
+
+def test_uniformity_closed_forms():
+    even = uniformity(np.full((8, 8), 3.0))
+    assert (even.variation, even.gini, even.entropy) == pytest.approx((0.0, 0.0, 1.0), abs=1e-12)
+    one = np.zeros(64)
+    one[5] = 2.0
+    single = uniformity(one)
+    assert (single.variation, single.gini, single.entropy) == pytest.approx((np.sqrt(63), 1 - 1 / 64, 0.0))
+    half = uniformity(np.repeat([0.0, 1.0], 32))
+    assert (half.variation, half.gini, half.entropy) == pytest.approx((1.0, 0.5, np.log(32) / np.log(64)))
+    with pytest.raises(ValueError, match="positive sum"):
+        uniformity(np.zeros(4))
+    rng = np.random.default_rng(0)
+    spread = uniformity(embedding_density(rng.uniform(size=(500, 2))))
+    lumps = uniformity(embedding_density(rng.standard_normal((500, 2)) * 0.05 + rng.integers(0, 2, (500, 1))))
+    assert spread.gini < lumps.gini
+    assert spread.entropy > lumps.entropy
+
+
+def test_spectrum_of_white_noise_and_of_waves():
+    rng = np.random.default_rng(0)
+    frequency, power = radial_spectrum(rng.standard_normal((300, 4, 16, 16)) * 7 + 3)
+    assert frequency.tolist() == [r / 16 for r in range(1, 9)]
+    np.testing.assert_allclose(power, 1, atol=0.1)
+    phase = rng.uniform(0, 2 * np.pi, (50, 2, 1, 1))
+    wave = np.cos(2 * np.pi * 5 / 32 * np.arange(32) + phase) * np.ones((50, 2, 32, 32))
+    frequency, power = radial_spectrum(wave)
+    assert frequency[power.argmax()] == 5 / 32
+    assert high_frequency_share(frequency, power) < 0.01
+    fast = np.cos(2 * np.pi * 13 / 32 * np.arange(32) + phase) * np.ones((50, 2, 32, 32))
+    assert high_frequency_share(*radial_spectrum(fast)) > 0.99
+    with pytest.raises(ValueError, match="constant"):
+        radial_spectrum(np.ones((2, 1, 8, 8)))
+    with pytest.raises(ValueError, match="square"):
+        radial_spectrum(np.ones((2, 1, 8, 4)))
+
+
+def test_pd_effnet_grows_with_the_damage():
+    from skimage import data
+
+    image = data.astronaut()[:128, :128].transpose(2, 0, 1)[None]
+    rng = np.random.default_rng(0)
+    noisy = [(image + rng.normal(0, s, image.shape)).clip(0, 255).astype(np.uint8) for s in (5, 20, 60)]
+    found = [float(pd_effnet(x, image)[0]) for x in (image, *noisy)]
+    assert found[0] == 0.0
+    assert found == sorted(found)
+    pair = pd_effnet(np.concatenate([noisy[0], noisy[2]]), np.concatenate([image, image]))
+    np.testing.assert_allclose(pair, [found[1], found[3]], rtol=1e-4)

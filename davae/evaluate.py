@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,20 @@ def check(request: EvalRequest) -> None:
 
 
 def read_captions(path: Path, images: Images) -> list[str]:
-    """The caption of every image, by file name (the name within the folder, or a row's number of an array)."""
-    readers: dict[str, Any] = {
-        ".csv": pd.read_csv, ".tsv": lambda p: pd.read_csv(p, sep="\t"), ".jsonl": lambda p: pd.read_json(p, lines=True)
-    }  # fmt: skip
+    """The caption of every image, by its path within the folder, or by its number in an array."""
+    text: dict[str, Any] = {"dtype": str, "keep_default_na": False}
+    readers = {
+        ".csv": lambda p: pd.read_csv(p, **text),
+        ".tsv": lambda p: pd.read_csv(p, sep="\t", **text),
+        ".jsonl": lambda p: pd.read_json(p, lines=True, dtype=False),
+    }
     if path.suffix not in readers or not path.is_file():
         raise ValueError(f"{path}: captions are a .csv, .tsv or .jsonl file with the columns file and caption")
     table = readers[path.suffix](path)
     if not {"file", "caption"} <= set(table.columns):
         raise ValueError(f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption are needed")
     known = dict(zip(table["file"].astype(str), table["caption"].astype(str), strict=True))
-    names = [p.name for p in images.paths] if isinstance(images, FolderImages) else [str(i) for i in range(len(images))]
+    names = images.relative() if isinstance(images, FolderImages) else [str(i) for i in range(len(images))]
     absent = [name for name in names if name not in known]
     if absent:
         raise ValueError(f"{path} has no caption for {len(absent)} of {len(names)} images, the first {absent[0]}")
@@ -169,7 +172,8 @@ def run_eval(request: EvalRequest, pipeline: Pipeline, out: Path) -> tuple[str, 
     text = to_markdown(rows_table(rows))
     if request.protocols == "all":
         more, table = all_protocols(request, pipeline)
-        rows += more
+        known = {(r.metric, r.protocol) for r in rows}
+        rows += [r for r in more if (r.metric, r.protocol) not in known]
         text += "\nThe same images under each protocol; figures of different protocols cannot be compared:\n\n"
         text += to_markdown(table)
     run_id = records.new_run_id()
@@ -180,5 +184,7 @@ def run_eval(request: EvalRequest, pipeline: Pipeline, out: Path) -> tuple[str, 
     made = [records.row(**same, seed=request.seed, **columns(row)) for row in rows]
     records.append(folder / "records.jsonl", made)
     (folder / "table.md").write_text(text)
+    details = {r.protocol: asdict(r.details) for r in rows if r.details is not None}
+    (folder / "protocols.json").write_text(json.dumps(details, indent=1) + "\n")
     (folder / "options.json").write_text(json.dumps(described, indent=1) + "\n")
     return text, folder

@@ -39,6 +39,8 @@ class Row:
     estimate: Estimate
     higher_is_better: bool
     protocol: str
+    details: Protocol | None = None
+    """What `protocol` is the label of, for a distance."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,20 @@ def open_request(path: Path, request: EvalRequest) -> Images:
     return take(open_images(path, request.quantisation), request.samples, request.seed)
 
 
-def load_reference(request: EvalRequest, extractor: Extractor, pipeline: Pipeline) -> Reference:
-    """The reference as this extractor sees it; raises ValueError where its protocol is another."""
+def load_reference(request: EvalRequest, count: int, extractor: Extractor, pipeline: Pipeline) -> Reference:
+    """The reference for `count` images as this extractor sees it.
+
+    Raises ValueError where its protocol is another or its number of images differs.
+    """
     assert request.reference is not None
     moments = read_moments(request.reference)
     if moments is None:
         images = open_request(request.reference, request)
+        if len(images) != count:
+            raise ValueError(
+                f"{count} images and {len(images)} references: distances of unequal N cannot be compared; "
+                f"--samples {min(count, len(images))} takes as many of each"
+            )
         features, _ = cached_features(images, extractor, pipeline)
         return Reference(images.name, images.digest(), Moments.of(features), features)
     if extractor.name != "inception_legacy_tensorflow" or len(moments.mean) != extractor.dimensions:
@@ -134,24 +144,24 @@ def load_reference(request: EvalRequest, extractor: Extractor, pipeline: Pipelin
     return Reference(request.reference.name, sha, moments, None)
 
 
-def protocol_label(extractor: Extractor, request: EvalRequest, ddof: int, reference: Reference, samples: int) -> str:
-    """The label of a distance's protocol."""
+def protocol_of(extractor: Extractor, request: EvalRequest, ddof: int, reference: Reference, samples: int) -> Protocol:
+    """The protocol of a distance."""
     return Protocol(
         extractor=extractor.name, weights=extractor.weights, dimensions=extractor.dimensions, resize=extractor.resize,
         quantisation=f"uint8 files, or float images {request.quantisation}", ddof=ddof,
         reference=f"{reference.name} {reference.digest}", samples=samples,
-    ).label()  # fmt: skip
+    )  # fmt: skip
 
 
 def distances(
     request: EvalRequest, images: Images, extractor: Extractor, pipeline: Pipeline, ddof: int = 1
 ) -> list[Row]:
     """The distances to the reference among the request's metrics; unequal numbers of images are an error."""
-    reference = load_reference(request, extractor, pipeline)
-    label = protocol_label(extractor, request, ddof, reference, len(images))
+    reference = load_reference(request, len(images), extractor, pipeline)
+    protocol = protocol_of(extractor, request, ddof, reference, len(images))
     features = extract(extractor, images, pipeline.runtime.device)
     wanted = [m for m in request.metrics if m in DISTANCES]
-    return [row for m in wanted for row in distance(m, features, reference, extractor.name, label, ddof)]
+    return [row for m in wanted for row in distance(m, features, reference, protocol)]
 
 
 def score_of_classes(images: Images, extractor: Extractor, pipeline: Pipeline) -> Row:
@@ -161,22 +171,20 @@ def score_of_classes(images: Images, extractor: Extractor, pipeline: Pipeline) -
     return Row(metric_name("is", extractor.name), inception_score(probabilities), True, about)
 
 
-def distance(metric: str, x: np.ndarray, reference: Reference, extractor: str, label: str, ddof: int = 1) -> list[Row]:
+def distance(metric: str, x: np.ndarray, reference: Reference, protocol: Protocol) -> list[Row]:
     """One of `DISTANCES` of features [N, d] to the reference: a row, or the four of prdc."""
-    name, y = metric_name(metric, extractor), reference.features
+    name, y, label = metric_name(metric, protocol.extractor), reference.features, protocol.label()
     if y is None:
-        return [Row(name, to_moments(metric, x, reference, ddof), False, label)]
-    if len(x) != len(y):
-        raise ValueError(
-            f"{len(x)} images and {len(y)} references: distances of unequal N cannot be compared; "
-            f"--samples {min(len(x), len(y))} takes as many of each"
-        )
+        return [Row(name, to_moments(metric, x, reference, protocol.ddof), False, label, protocol)]
     if metric == "prdc":
-        found = {metric_name(k, extractor): v for k, v in vars(coverage(x, y)).items()}
+        found = {metric_name(k, protocol.extractor): v for k, v in vars(coverage(x, y)).items()}
         about = f"{label}; balls of {NEIGHBOURS} neighbours"
-        return [Row(k, Estimate(v, len(x)), True, about) for k, v in found.items()]
-    estimate = {"fd": lambda: frechet(x, y, ddof), "kd": lambda: kernel(x, y), "fd_inf": lambda: frechet_infinity(x, y)}
-    return [Row(name, estimate[metric](), False, label)]
+        return [Row(k, Estimate(v, len(x)), True, about, protocol) for k, v in found.items()]
+    if metric == "fd":
+        estimate = frechet(x, y, protocol.ddof)
+    else:
+        estimate = kernel(x, y) if metric == "kd" else frechet_infinity(x, y)
+    return [Row(name, estimate, False, label, protocol)]
 
 
 def to_moments(metric: str, x: np.ndarray, reference: Reference, ddof: int) -> Estimate:
@@ -192,9 +200,9 @@ def to_moments(metric: str, x: np.ndarray, reference: Reference, ddof: int) -> E
 def check_paired(images: Images, reference: Images) -> None:
     """Raise ValueError unless the two sets hold the same names, or where they have none as many images."""
     if isinstance(images, FolderImages) and isinstance(reference, FolderImages):
-        a, b = ({p.stem for p in x.paths} for x in (images, reference))
-        if [p.stem for p in images.paths] != [p.stem for p in reference.paths]:
-            odd = sorted(a ^ b)[:5]
+        a, b = (x.relative(suffix=False) for x in (images, reference))
+        if a != b:
+            odd = sorted(set(a) ^ set(b))[:5]
             raise ValueError(f"psnr, ssim, lpips and pd compare files of one name; without a partner: {', '.join(odd)}")
     if len(images) != len(reference):
         raise ValueError(

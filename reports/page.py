@@ -13,6 +13,9 @@ from davae import records
 from davae.stats import t_interval
 from davae.tables import RUN_COLUMNS, RUN_ROWS, run_table, to_markdown
 
+WIDE = 14
+"""Columns that a table may have before it is turned upright."""
+
 
 def page(root: Path, to: Path) -> str:
     """The Markdown page of all records below `root`; pictures are linked relative to `to`'s folder.
@@ -24,14 +27,24 @@ def page(root: Path, to: Path) -> str:
     if not paths and not benchmarks:
         raise ValueError(f"no records below {root}; run `davae run smoke` first, or name another --records")
     parts = ["# davae report\n"]
-    runs = [p for p in paths if p.name == "records.jsonl" and "ablations" not in p.parts]
+    suites = {path: suite_of(path) for path in paths}
+    runs = [path for path, suite in suites.items() if suite == "run"]
     for preset in sorted({p.parent.parent for p in runs}):
         parts += run_section(preset, [p for p in runs if p.parent.parent == preset], to)
-    for folder in (p.parent for p in paths if p.name == "records.jsonl" and "ablations" in p.parts):
-        parts += ablation_section(folder, to)
+    for path, suite in suites.items():
+        if suite.startswith("ablation/"):
+            parts += ablation_section(path.parent, to)
+        elif suite == "eval":
+            parts += [f"## Evaluation: `{path.parent.name}`\n", (path.parent / "table.md").read_text()]
     for path in benchmarks:
         parts += benchmark_section(path)
     return "\n".join(parts)
+
+
+def suite_of(path: Path) -> str:
+    """The suite that a file's records belong to: run, ablation/NAME or eval."""
+    with path.open() as stream:
+        return json.loads(stream.readline())["suite"]
 
 
 def link(path: Path, to: Path, text: str) -> str:
@@ -67,14 +80,15 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
 def seed_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean and 95% half width of the rows that depend on the seed."""
     rows = []
-    for arm in ("no_detail", "davae_zeroed", "davae", "control", "adapted"):
+    for arm in ("no_detail", "davae_random", "davae_zeroed", "davae", "control", "adapted"):
         row: dict[str, object] = {"row": RUN_ROWS[arm]}
         for metric, title in RUN_COLUMNS.items():
             values = frame.loc[(frame["arm"] == arm) & (frame["metric"] == metric), "value"]
             if len(values):
                 interval = t_interval(values.to_numpy())
                 row[title] = f"{interval.mean:.4g} ± {interval.high - interval.mean:.2g}"
-        rows.append(row)
+        if len(row) > 1:
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -95,11 +109,14 @@ def ablation_section(folder: Path, to: Path) -> list[str]:
     frame = records.latest(frame[frame["status"] == "ok"])
     wide = frame.pivot_table(index=["arm", "level"], columns="metric", values="value", sort=False).reset_index()
     wide.insert(2, "seeds", [frame.loc[frame["arm"] == arm, "seed"].nunique() for arm in wide["arm"]])
+    if len(wide.columns) > WIDE:
+        wide = wide.set_index("arm").T.rename_axis("metric").reset_index().rename_axis(None, axis=1)
     parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", to_markdown(wide)]
     if (folder / "findings.csv").exists():
         text = "Verdicts come from the 95% interval of the paired difference over seeds; one seed decides nothing.\n"
         parts += [text, to_markdown(pd.read_csv(folder / "findings.csv"))]
-    return [*parts, provenance(frame), link(folder / "figure.png", to, f"{folder.name} at {preset}")]
+    pictures = [link(path, to, f"{folder.name} at {preset}: {path.stem}") for path in sorted(folder.glob("*.png"))]
+    return [*parts, provenance(frame), *pictures]
 
 
 def benchmark_section(path: Path) -> list[str]:

@@ -14,8 +14,8 @@ from davae import records
 from davae.evaluate import all_protocols, run_eval, score
 from davae.features.effnet import effnet_features
 from davae.judge import Reference, distance, read_moments
-from davae.metrics.distribution import Moments, frechet, kernel
-from davae.metrics.protocol import check_same
+from davae.metrics.distribution import frechet, kernel
+from davae.metrics.protocol import Protocol, check_same
 from davae.metrics.reconstruction import psnr
 from davae.request import EvalRequest
 from davae.runtime import Runtime
@@ -50,6 +50,7 @@ def pipeline(tmp_path):
     return Pipeline(Store(tmp_path / "store"), Runtime(), announce=lambda text: None)
 
 
+PUBLISHED = Protocol("inception_legacy_tensorflow", "w", 6, "r", "q", 1, "VIRTUAL", 100)
 SMALL = {"input_px": 32, "blocks": 3}
 
 
@@ -130,13 +131,12 @@ def test_published_statistics(tmp_path):
     np.savez(path, mu=x.mean(0), sigma=np.cov(x, rowvar=False), mu_s=np.zeros(2), sigma_s=np.eye(2))
     moments = read_moments(path)
     reference = Reference("VIRTUAL", "0", moments, None)
-    row = distance("fd", x + 1, reference, "inception_legacy_tensorflow", "p")[0]
+    row = distance("fd", x + 1, reference, PUBLISHED)[0]
     assert row.metric == "fid"
     assert row.estimate.value == pytest.approx(6.0, abs=1e-6)
     assert "not stated" in row.estimate.note
-    assert moments == Moments(moments.mean, moments.covariance, None)
     with pytest.raises(ValueError, match="mean and covariance only"):
-        distance("kd", x, reference, "inception_legacy_tensorflow", "p")
+        distance("kd", x, reference, PUBLISHED)
     np.savez(tmp_path / "images.npz", crops(0, 2))
     assert read_moments(tmp_path / "images.npz") is None
 
@@ -173,6 +173,8 @@ def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
     assert (frame["low"] < frame["value"]).all()
     assert (folder / "table.md").read_text() == text
     assert json.loads((folder / "options.json").read_text())["blocks"] == 3
+    protocol = json.loads((folder / "protocols.json").read_text())[frame["protocol"][0]]
+    assert (protocol["resize"], protocol["samples"]) == ("clean-fid PIL bicubic, float 32 px", 60)
 
 
 def test_missing_weights_exit_with_2_and_name_the_offline_metric(sets, tmp_path):

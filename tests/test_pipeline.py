@@ -29,7 +29,7 @@ def test_a_run_makes_every_row_and_picture(nano):
     table = run_table(records.latest(frame))
     assert list(table["row"]) == list(RUN_ROWS.values())
     by_row = table.set_index("row")
-    assert by_row["PSNR dB"].notna().sum() == 5
+    assert by_row["PSNR dB"].notna().sum() == 6
     assert by_row["gKD"].notna().sum() == 3
     for name in ("samples.png", "reconstruction.png", "curves.png", "table.csv"):
         assert (result.folder / name).stat().st_size > 0
@@ -61,7 +61,7 @@ def test_a_rerun_computes_and_records_nothing(nano):
 
 
 def test_stage_outputs_are_the_committed_fingerprints(nano):
-    committed, now = json.loads(COMMITTED.read_text()), all_fingerprints(nano[0].store)
+    committed, now = json.loads(COMMITTED.read_text()), all_fingerprints(nano[0])
     advice = "; if it is meant, raise the stage's version and run `python -m tests.fingerprints`"
     assert sorted(now) == sorted(committed), "stages came or went" + advice
     for role, print_ in now.items():
@@ -72,7 +72,7 @@ def test_stage_outputs_are_the_committed_fingerprints(nano):
 
 def test_fingerprints_see_a_small_change(nano):
     """One stage's weights do not pass for another's, nor one arm's metrics for another's."""
-    now = {role: print_["files"] for role, print_ in all_fingerprints(nano[0].store).items()}
+    now = {role: print_["files"] for role, print_ in all_fingerprints(nano[0]).items()}
     assert all(now.values())
     assert differences(now["base_dit"], now["control"])
     assert differences(now["reconstruction"], now["no_detail"])
@@ -164,6 +164,31 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
         assert part in report, part
     with pytest.raises(ValueError, match="no records below"):
         page(tmp_path, tmp_path / "r.md")
+
+
+def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
+    from ablations.latent_structure import ABLATION, ALIGNED, PLAIN
+
+    pipeline, out, _ = nano
+    folder = run_ablation(ABLATION, PRESETS["nano"], "nano", [0], pipeline, out)
+    frame = records.load(folder)
+    assert set(frame["status"]) == {"ok"}
+    assert sorted(frame["arm"].unique()) == sorted([ALIGNED, PLAIN])
+    assert set(frame["metric"]) == set(ABLATION.metrics)
+    found = frame.set_index(["arm", "metric"])["value"]
+    for arm in (ALIGNED, PLAIN):
+        assert found[arm, "cka_z"] == pytest.approx(found[arm, "cka_z"].clip(0, 1))
+        assert found[arm, "cka_z"] > 0.9  # z with itself, but for the channels' scaling
+        assert 1 <= found[arm, "effective_rank_z"] <= 4 + 1e-9
+        assert 1 <= found[arm, "effective_rank_z_d_orthogonal"] <= 8 + 1e-9  # 12 channels less 4 groups
+        excess = found[arm, "high_frequency_z_d"] - found[arm, "high_frequency_z"]
+        assert found[arm, "high_frequency_excess"] == pytest.approx(excess)
+    for name in ("tsne.png", "tsne.svg", "spectrum.png", "figure.png", "findings.csv"):
+        assert (folder / name).stat().st_size > 0
+    kept = set(frame["sidecar_structure"]) | set(frame["sidecar_spectrum"])
+    assert {path.name for path in (folder / "sidecars").iterdir()} == kept
+    assert len(kept) == 4
+    assert "metric | not aligned | aligned" in (folder / "table.md").read_text()  # many metrics: an arm a column
 
 
 def test_markdown_by_hand():

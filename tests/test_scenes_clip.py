@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from davae.config import ClipConfig, TrainConfig
 from davae.data.crops import downsample, to_unit
 from davae.data.scenes import (
     COLOURS,
@@ -25,12 +24,10 @@ from davae.features.extract import extract
 from davae.features.images import ArrayImages
 from davae.features.weights import MissingWeights
 from davae.metrics.clip_score import clip_score, retrieval, similarities
-from davae.runtime import Runtime
 from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.evaluation import read_values
-from davae.stages.stage import Pipeline
-from davae.store import Store
 from davae.train.clip import contrastive_loss
+from tests.fingerprints import NANO_CLIP
 
 SCENE = Scene("circle", "large", "red", "striped", 2, "in a row", "grey")
 
@@ -120,11 +117,9 @@ def test_contrastive_loss_closed_form():
 
 
 @pytest.fixture(scope="module")
-def nano_clip(tmp_path_factory):
+def nano_clip(nano):
     """A clip_tiny of a few steps: its folder and the values measured."""
-    config = ClipConfig(scenes=96, train=TrainConfig(steps=2, batch_size=16, lr=1e-3))
-    pipeline = Pipeline(Store(tmp_path_factory.mktemp("clip")), Runtime(), announce=lambda text: None)
-    folder = pipeline.path(clip_tiny_stage(config))
+    folder = nano[0].path(clip_tiny_stage(NANO_CLIP))
     return folder / "clip_tiny", read_values(folder)
 
 

@@ -89,11 +89,21 @@ class ArrayImages:
 class FolderImages:
     """The image files of a folder, sub-folders included, in the order of their relative paths."""
 
-    name: str
+    root: Path
     paths: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.root.name
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def relative(self, suffix: bool = True) -> list[str]:
+        """The files' paths within the folder."""
+        inside = [path.relative_to(self.root) for path in self.paths]
+        return [(path if suffix else path.with_suffix("")).as_posix() for path in inside]
 
     def read(self, index: int) -> np.ndarray:
         """The file as uint8 RGB; raises ValueError with its name if it cannot be read."""
@@ -114,7 +124,7 @@ class FolderImages:
 
     def take(self, indices: list[int]) -> FolderImages:
         """A subset."""
-        return FolderImages(self.name, tuple(self.paths[i] for i in indices))
+        return FolderImages(self.root, tuple(self.paths[i] for i in indices))
 
 
 def open_images(path: Path, quantisation: Quantisation = "rounded") -> Images:
@@ -123,7 +133,7 @@ def open_images(path: Path, quantisation: Quantisation = "rounded") -> Images:
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         if not files:
             raise ValueError(f"{path} holds no images ({', '.join(SUFFIXES)})")
-        return FolderImages(path.name, tuple(files))
+        return FolderImages(path, tuple(files))
     if path.suffix not in (".npy", ".npz") or not path.is_file():
         raise ValueError(f"{path} is neither a folder of images nor a .npy or .npz file of an image array")
     stored = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)

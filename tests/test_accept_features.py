@@ -1,0 +1,57 @@
+"""Rate and memory of feature extraction on 5,000 images; `make accept` runs it, CI does not."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from davae.config import DataConfig
+from davae.data.crops import draw_crops, load_source
+
+pytestmark = pytest.mark.accept
+
+MEASURE = """
+import json, resource, sys, time
+from pathlib import Path
+from davae.features.effnet import effnet
+from davae.features.extract import extract
+from davae.features.images import open_images
+from davae.measure.extraction import network_rate
+
+images, count = open_images(Path(sys.argv[1])), int(sys.argv[2])
+extractor = effnet(224, 15)
+own = network_rate(extractor, images)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = time.perf_counter()
+extract(extractor, images.take(list(range(count))))
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"own": own, "rate": count / seconds, "peak_mib": peak / 1024, "before_mib": before / 1024}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """5,000 photograph crops of 256 px as PNG files."""
+    top = tmp_path_factory.mktemp("images")
+    data = DataConfig(resolution_px=256, min_crop_px=256, max_crop_px=256)
+    images, _ = draw_crops(data, load_source(DataConfig()), 0, "fresh", 1000)
+    for i in range(5000):
+        Image.fromarray(np.ascontiguousarray(images[i % 1000].transpose(1, 2, 0))).save(top / f"{i:04d}.png")
+    return top
+
+
+def measure(folder, count):
+    command = [sys.executable, "-c", MEASURE, str(folder), str(count)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_a_folder_runs_at_the_extractors_rate_in_constant_memory(folder, capsys):
+    few, many = measure(folder, 500), measure(folder, 5000)
+    with capsys.disabled():
+        print(f"\nextraction of 500 and 5000 images: {few}, {many}; share {many['rate'] / many['own']:.2f}")
+    assert many["rate"] >= 0.7 * many["own"]
+    assert many["peak_mib"] - few["peak_mib"] < 64  # the features themselves are 4 MiB

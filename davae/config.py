@@ -72,8 +72,9 @@ def positive(**values: float) -> None:
 class DataConfig:
     """Where images come from and how crops are drawn from them."""
 
-    name: Literal["photos", "folder"] = "photos"
-    """photos: those the scikit-image and scikit-learn wheels ship; folder: images below `path`."""
+    name: Literal["photos", "folder", "scenes"] = "photos"
+    """photos: those the scikit-image and scikit-learn wheels ship; folder: images below `path`;
+    scenes: drawn shapes, whose crop sizes are not used."""
     path: str = ""
     """For `folder`: a directory whose sub-folders are the classes."""
     resolution_px: int = 64

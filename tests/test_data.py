@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from davae.config import DataConfig
-from davae.data.crops import downsample, draw_crops, load_source, plan_crop, to_uint8, to_unit, upsample
+from davae.data.crops import downsample, draw_crops, draw_images, load_source, plan_crop, to_uint8, to_unit, upsample
 from davae.data.photos import PHOTOS, split_boxes
 from davae.data.source import Region, Source
 
@@ -133,3 +133,14 @@ def test_folder_errors_say_which_file(images, break_it, message):
 def test_a_missing_folder_is_said(tmp_path):
     with pytest.raises(ValueError, match="not a directory"):
         load_source(replace(DATA, name="folder", path=str(tmp_path / "none")))
+
+
+def test_scenes_are_a_data_set_like_the_others():
+    config = DataConfig(name="scenes", train_crops=12, eval_crops=24)
+    images, labels, classes = draw_images(config, 0, "heldout", 24)
+    assert images.shape == (24, 3, 64, 64)
+    assert labels.tolist() == [i % 6 for i in range(24)]
+    assert classes[:2] == ["circle", "square"]
+    large, _, _ = draw_images(replace(config, resolution_px=256), 0, "heldout", 1)
+    small = large[0].reshape(3, 64, 4, 64, 4).mean((2, 4))
+    assert np.abs(small - images[0]).mean() < 10  # the same scene at another resolution

@@ -16,6 +16,7 @@ from davae import keyed
 from davae.config import DataConfig
 from davae.data.folder import folder
 from davae.data.photos import photos
+from davae.data.scenes import SHAPES, scenes
 from davae.data.source import Source, Split
 
 
@@ -32,8 +33,23 @@ class Crop:
 
 
 def load_source(config: DataConfig) -> Source:
-    """The data set that `config.name` names."""
+    """The photographs, or the folder, that `config` names."""
     return photos(config) if config.name == "photos" else folder(config)
+
+
+def draw_images(
+    config: DataConfig, seed: int, split: Split, count: int, regions: DataConfig | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(uint8 images [count, 3, resolution, resolution], int64 labels [count], class names) of a split.
+
+    regions: the config whose split of the photographs is drawn from, where it is another one's.
+    """
+    if config.name == "scenes":
+        images, _, shown = scenes(config.resolution_px, seed, split, list(range(count)))
+        return images, np.array([SHAPES.index(scene.shape) for scene in shown], np.int64), list(SHAPES)
+    source = load_source(regions or config)
+    images, labels = draw_crops(config, source, seed, split, count)
+    return images, labels, list(source.classes)
 
 
 def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index: int) -> Crop:

@@ -10,7 +10,7 @@ import torch
 
 from davae.alignment import orthogonal
 from davae.config import DataConfig
-from davae.data.crops import draw_crops, load_source, to_unit
+from davae.data.crops import draw_images, to_unit
 from davae.metrics import latents as space
 from davae.metrics.spectrum import high_frequency_share, radial_spectrum
 from davae.metrics.uniformity import embedding_density, uniformity
@@ -19,7 +19,7 @@ from davae.stages.stage import Work
 from davae.stages.training import class_names, crops, load_davae
 
 SPECTRUM_PX = 256
-SPECTRUM_PER_CLASS = 10
+SPECTRUM_CROPS = 130
 BETTER = {"cka": None, "effective_rank": None, "variation": False, "gini": False}
 """Where higher is not better."""
 
@@ -67,9 +67,8 @@ def _value(metric: str, value: float, n: int) -> Value:
 def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
     """Radial power spectra of the spaces on 256 px crops of the training regions, at the photographs' own scale."""
     model = load_davae(work)
-    source = load_source(data)
     large = replace(data, resolution_px=SPECTRUM_PX, min_crop_px=SPECTRUM_PX, max_crop_px=SPECTRUM_PX)
-    images, _ = draw_crops(large, source, seed, "fresh", SPECTRUM_PER_CLASS * len(source.classes))
+    images, _, _ = draw_images(large, seed, "fresh", SPECTRUM_CROPS, regions=data)
     base, detail = [], []
     for start in range(0, len(images), 10):
         batch = to_unit(images[start : start + 10]).to(work.runtime.device)

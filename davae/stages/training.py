@@ -14,7 +14,7 @@ from diffusers.utils import logging as diffusers_logging
 
 from davae import keyed
 from davae.config import AdaptConfig, BaseDiTConfig, BaseVAEConfig, DataConfig, DetailConfig, FlowConfig
-from davae.data.crops import downsample, draw_crops, load_source, to_unit
+from davae.data.crops import downsample, draw_images, to_unit
 from davae.measure.flops import count_flops
 from davae.models.base_vae import build_base_vae, encode_mode, normalise
 from davae.models.davae import DAVAE, DAVAEConfig
@@ -39,15 +39,14 @@ MODEL = "model"
 
 def make_crops(work: Work, data: DataConfig, seed: int) -> None:
     """uint8 crops and labels of the three splits, and the class names."""
-    source = load_source(data)
-    if data.eval_crops < EVAL_PER_CLASS * len(source.classes):
-        least = EVAL_PER_CLASS * len(source.classes)
-        raise ValueError(f"data.eval_crops is {data.eval_crops}; {len(source.classes)} classes need {least} or more")
-    for split, count in zip(SPLITS, (data.train_crops, data.eval_crops, data.eval_crops), strict=True):
-        images, labels = draw_crops(data, source, seed, split, count)  # type: ignore[arg-type]
+    for split, count in (("heldout", data.eval_crops), ("fresh", data.eval_crops), ("train", data.train_crops)):
+        images, labels, classes = draw_images(data, seed, split, count)  # type: ignore[arg-type]
+        if data.eval_crops < EVAL_PER_CLASS * len(classes):
+            least = EVAL_PER_CLASS * len(classes)
+            raise ValueError(f"data.eval_crops is {data.eval_crops}; {len(classes)} classes need {least} or more")
         np.save(work.folder / f"{split}_images.npy", images)
         np.save(work.folder / f"{split}_labels.npy", labels)
-    write_json(work.folder / "classes.json", list(source.classes))
+    write_json(work.folder / "classes.json", classes)
 
 
 def crops(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def guard(action: Callable[[], None]) -> int:
-    """Run it; user errors become one line and exit code 2, Ctrl-C exit code 130."""
+def guard(action: Callable[[], None], stopped: str = "the same command goes on from the last checkpoint") -> int:
+    """Run it; user errors become one line and exit code 2, Ctrl-C exit code 130 and the word `stopped`."""
     try:
         action()
     except ValueError as error:
@@ -20,7 +20,7 @@ def guard(action: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(f"\nstopped; {stopped}", file=sys.stderr)
         return 130
     return 0
 
@@ -67,7 +67,7 @@ def _eval(argv: Sequence[str]) -> int:
         text, folder = run_eval(options.request, pipeline, options.out)
         print(f"\n{text}\nRecord and table: {folder}")
 
-    return guard(action)
+    return guard(action, "features finished so far are kept in the store")
 
 
 def _convert(argv: Sequence[str]) -> int:

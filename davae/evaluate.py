@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 
-from davae import judge, records
+from davae import judge, pairs, records
 from davae.config import digest
 from davae.features.clip import image_tower, text_features
 from davae.features.extract import extract
-from davae.features.images import ArrayImages, FolderImages, Images
-from davae.features.weights import MissingWeights
+from davae.features.images import Images
 from davae.judge import Row
 from davae.metrics.clip_score import SCALE, clip_score
 from davae.request import EvalRequest, ExtractorName, Quantisation
 from davae.stages.stage import Pipeline
 from davae.tables import to_markdown
 
-INCEPTIONS: tuple[ExtractorName, ...] = ("inception_clean", "inception_legacy_tensorflow", "inception_legacy_pytorch")
+EXTRACTORS: tuple[ExtractorName, ...] = get_args(ExtractorName)
 
 
 def check(request: EvalRequest) -> None:
@@ -41,7 +40,7 @@ def read_captions(path: Path, images: Images) -> list[str]:
     text: dict[str, Any] = {"dtype": str, "keep_default_na": False}
     readers = {
         ".csv": lambda p: pd.read_csv(p, **text),
-        ".tsv": lambda p: pd.read_csv(p, sep="\t", **text),
+        ".tsv": lambda p: pd.read_csv(p, sep="\t", quoting=csv.QUOTE_NONE, **text),
         ".jsonl": lambda p: pd.read_json(p, lines=True, dtype=False),
     }
     if path.suffix not in readers or not path.is_file():
@@ -50,7 +49,10 @@ def read_captions(path: Path, images: Images) -> list[str]:
     if not {"file", "caption"} <= set(table.columns):
         raise ValueError(f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption are needed")
     known = dict(zip(table["file"].astype(str), table["caption"].astype(str), strict=True))
-    names = images.relative() if isinstance(images, FolderImages) else [str(i) for i in range(len(images))]
+    twice = table["file"].astype(str).duplicated()
+    if twice.any():
+        raise ValueError(f"{path} has several captions of {table['file'][twice].iloc[0]}; keep one an image")
+    names = images.names()
     absent = [name for name in names if name not in known]
     if absent:
         raise ValueError(f"{path} has no caption for {len(absent)} of {len(names)} images, the first {absent[0]}")
@@ -65,8 +67,9 @@ def clip_rows(request: EvalRequest, images: Images, pipeline: Pipeline) -> list[
     tower = image_tower(clip)
     features = extract(tower, images, pipeline.runtime.device)
     found = clip_score(features, text_features(clip, captions), captions, request.seed)
-    name = "clip_tiny" if request.clip_model == "clip_tiny" else "clip_score"
-    about = f"{tower.name} {clip.weights}, {tower.resize}; {SCALE:g} max(0, cos); captions {digest(captions, 10)}"
+    name = "clip_tiny" if clip.name == "clip_tiny" else "clip_score"
+    about = f"{tower.name} {clip.weights}, {tower.resize}; {images.kind}; {SCALE:g} max(0, cos); "
+    about += f"captions {digest(captions, 10)}"
     return [Row(name, found.score, True, about), Row(f"{name}_shuffled", found.shuffled, False, about)]
 
 
@@ -74,11 +77,12 @@ def score(request: EvalRequest, pipeline: Pipeline) -> list[Row]:
     """Every metric asked for, under the one protocol of the request."""
     check(request)
     images = judge.open_request(request.images, request)
+    judge.check_enough(request, images)
     rows: list[Row] = []
     if {*judge.DISTANCES, "is"} & set(request.metrics):
         rows += of_features(request, images, pipeline)
-    if set(judge.PAIR_METRICS) & set(request.metrics):
-        rows += judge.paired(request, images)
+    if set(pairs.PAIR_METRICS) & set(request.metrics):
+        rows += pairs.paired(request, pipeline.runtime.device)
     if "clip" in request.metrics:
         rows += clip_rows(request, images, pipeline)
     return rows
@@ -89,6 +93,10 @@ def of_features(
 ) -> list[Row]:
     """The distances and the Inception Score under the request's extractor, `resize` and `ddof`."""
     extractor = judge.make_extractor(request, pipeline, resize)
+    if "is" in request.metrics and extractor.classify is None:
+        raise ValueError(
+            f"{extractor.name} gives no class probabilities, which the Inception Score needs; leave out is"
+        )
     rows: list[Row] = []
     if set(judge.DISTANCES) & set(request.metrics):
         rows += judge.distances(request, images, extractor, pipeline, ddof)
@@ -97,42 +105,45 @@ def of_features(
     return rows
 
 
-def variations(request: EvalRequest, images: Images) -> list[tuple[str, EvalRequest, str, int]]:
-    """(what is changed, request, resize, ddof): the request's own protocol, then one change at a time."""
+def variations(request: EvalRequest, floats: bool) -> list[tuple[str, EvalRequest, str, int]]:
+    """(what is changed, request, resize, ddof): the request's own protocol, then one change at a time.
+
+    floats: whether some of the images are float, so that their quantisation matters.
+    """
     found = [("as asked", request, "pil", 1)]
     if request.extractor == "effnet_lite0":
         found.append(("resize: torch bilinear, not antialiased", request, "torch", 1))
-        if request.quantisation != "float":
+        if not floats or request.quantisation != "float":
             found.append(("resize: PIL bicubic, rounded to uint8", request, "pil-uint8", 1))
-    if isinstance(images, ArrayImages) and images.array.dtype != np.uint8:
+    if floats:
         kinds: tuple[Quantisation, ...] = ("rounded", "truncated", "float")
         changed = [q for q in kinds if q != request.quantisation]
         found += [(f"quantisation: {q}", replace(request, quantisation=q), "pil", 1) for q in changed]
     found.append(("covariance over N, not N - 1", request, "pil", 0))
-    found.append(("half the samples", replace(request, samples=len(images) // 2), "pil", 1))
-    found += [
-        (f"extractor: {n}", replace(request, extractor=n), "pil", 1) for n in INCEPTIONS if n != request.extractor
-    ]
-    return found
+    half = len(judge.open_request(request.images, request)) // 2
+    found.append(("half the samples", replace(request, samples=half), "pil", 1))
+    others = [name for name in EXTRACTORS if name != request.extractor]
+    return found + [(f"extractor: {name}", replace(request, extractor=name), "pil", 1) for name in others]
 
 
 def all_protocols(request: EvalRequest, pipeline: Pipeline) -> tuple[list[Row], pd.DataFrame]:
     """fd and kd of the same images under each variation: rows, and a table of the differences.
 
-    A protocol whose weights are missing has a row that says so.
+    A protocol that is not available, as where its weights are missing, has a row that says why.
     """
     if request.reference is None or judge.read_moments(request.reference) is not None:
         raise ValueError("--protocols all compares two sets of images: name images with --reference")
     request = replace(request, metrics=("fd", "kd"))
-    images = judge.open_request(request.images, request)
+    kinds = [judge.open_request(path, request).kind for path in (request.images, request.reference)]
     rows: list[Row] = []
     lines: list[dict[str, Any]] = []
-    for change, changed, resize, ddof in variations(request, images):
+    for change, changed, resize, ddof in variations(request, kinds != ["uint8", "uint8"]):
         line: dict[str, Any] = {"protocol": change}
         lines.append(line)
         try:
+            judge.check_trained(changed, pipeline)
             found = of_features(changed, judge.open_request(changed.images, changed), pipeline, resize, ddof)
-        except MissingWeights as error:
+        except ValueError as error:
             line["note"] = f"not available: {error}"
             continue
         rows += found
@@ -179,8 +190,10 @@ def run_eval(request: EvalRequest, pipeline: Pipeline, out: Path) -> tuple[str, 
     run_id = records.new_run_id()
     folder = out / f"{request.images.stem}-{run_id}"
     described = {k: str(v) if isinstance(v, Path) else v for k, v in vars(request).items()}
-    key = digest({**described, "images": [r.protocol for r in rows]})
+    sha = judge.open_images(request.images, request.quantisation).digest
+    key = digest([sha, [r.protocol for r in rows]])
     same: dict[str, Any] = {"run_id": run_id, "suite": "eval", "arm": request.images.name, "key": key, "preset": ""}
+    same["images"] = sha
     made = [records.row(**same, seed=request.seed, **columns(row)) for row in rows]
     records.append(folder / "records.jsonl", made)
     (folder / "table.md").write_text(text)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from filelock import FileLock
 
 from davae import keyed
 from davae.config import digest
 from davae.features.clip import Clip, image_tower, load_clip
 from davae.features.effnet import effnet
 from davae.features.extract import Extractor, extract
-from davae.features.images import FolderImages, Images, open_images
+from davae.features.images import Images, open_images
 from davae.features.inception import inception
-from davae.metrics import perceptual, reconstruction
 from davae.metrics.coverage import NEIGHBOURS, coverage
 from davae.metrics.distribution import Moments, frechet, frechet_infinity, frechet_note, frechet_of_moments, kernel
-from davae.metrics.estimate import Estimate, mean_of
+from davae.metrics.estimate import Estimate
 from davae.metrics.inception_score import inception_score
 from davae.metrics.protocol import Protocol
 from davae.request import EvalRequest
@@ -28,7 +26,6 @@ from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.stage import Pipeline
 
 DISTANCES = ("fd", "kd", "fd_inf", "prdc")
-CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ class Reference:
 
     name: str
     digest: str
+    kind: str
+    """`uint8` or what else its images were."""
     moments: Moments
     features: np.ndarray | None
 
@@ -63,6 +62,17 @@ def make_extractor(request: EvalRequest, pipeline: Pipeline, resize: str = "pil"
     return inception(request.extractor.removeprefix("inception_"), device)
 
 
+def check_trained(request: EvalRequest, pipeline: Pipeline) -> None:
+    """Raise ValueError where the request would train clip_tiny by the way."""
+    stage = clip_tiny_stage()
+    if (
+        request.extractor == "clip"
+        and request.clip_model == "clip_tiny"
+        and not pipeline.store.has(stage.name, stage.key)
+    ):
+        raise ValueError("clip_tiny is not trained yet; davae eval --metrics clip does it")
+
+
 def open_clip_model(spec: str, pipeline: Pipeline) -> Clip:
     """`clip_tiny`, trained first if need be, or a model of open_clip."""
     if spec != "clip_tiny":
@@ -75,7 +85,12 @@ def metric_name(metric: str, extractor: str) -> str:
     """FID, KID and IS where InceptionV3 is the extractor; elsewhere the extractor's name is added."""
     if extractor.startswith("inception"):
         return {"fd": "fid", "kd": "kid", "fd_inf": "fid_inf"}.get(metric, metric)
-    return f"{metric}_{extractor.partition(' ')[0].partition('_')[0]}"
+    return f"{metric}_{'effnet' if extractor.startswith('effnet') else clip_slug(extractor)}"
+
+
+def clip_slug(extractor: str) -> str:
+    """`clip_tiny` of the toy judge, `clip` of every other CLIP model."""
+    return "clip_tiny" if extractor == "clip clip_tiny" else "clip"
 
 
 def take(images: Images, count: int, seed: int) -> Images:
@@ -88,6 +103,17 @@ def take(images: Images, count: int, seed: int) -> Images:
     return images.take(sorted(order[:count]))
 
 
+LEAST = {"fd": 2, "kd": 2, "fd_inf": 4, "is": 20, "prdc": NEIGHBOURS + 1, "clip": 2}
+"""Images that a metric needs at least."""
+
+
+def check_enough(request: EvalRequest, images: Images) -> None:
+    """Raise ValueError for too few images, before anything is computed."""
+    for metric, least in LEAST.items():
+        if metric in request.metrics and len(images) < least:
+            raise ValueError(f"{metric} needs {least} images or more; {images.name} gives {len(images)}")
+
+
 def read_moments(path: Path) -> Moments | None:
     """mu and sigma of an .npz file of statistics, as ADM's references and clean-fid's are; else None."""
     if path.suffix != ".npz" or not path.is_file():
@@ -98,18 +124,17 @@ def read_moments(path: Path) -> Moments | None:
         return Moments(stored["mu"].astype(np.float64), stored["sigma"].astype(np.float64), None)
 
 
-def cached_features(images: Images, extractor: Extractor, pipeline: Pipeline) -> tuple[np.ndarray, Path]:
-    """Features of a reference set, kept under a hash of its images and of the extractor's protocol."""
-    about = [images.digest(), extractor.name, extractor.weights, extractor.dimensions, extractor.resize]
-    path = pipeline.store.root / "reference_features" / f"{digest(about)}.npz"
-    if not path.exists():
-        features = extract(extractor, images, pipeline.runtime.device)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, features=features, about=np.array(json.dumps(about)))
-        partial.rename(path)
-    with np.load(path, allow_pickle=False) as stored:
-        return stored["features"], path
+def features_of(images: Images, extractor: Extractor, pipeline: Pipeline) -> np.ndarray:
+    """Features [N, d], kept in the store under a hash of the images and of the extractor's protocol."""
+    about = [images.digest, extractor.name, extractor.weights, extractor.dimensions, extractor.resize]
+    path = pipeline.store.root / "features" / f"{digest(about)}.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            partial = path.with_suffix(".partial.npy")
+            np.save(partial, extract(extractor, images, pipeline.runtime.device))
+            partial.rename(path)
+    return np.load(path)
 
 
 def open_request(path: Path, request: EvalRequest) -> Images:
@@ -124,32 +149,44 @@ def load_reference(request: EvalRequest, count: int, extractor: Extractor, pipel
     """
     assert request.reference is not None
     moments = read_moments(request.reference)
-    if moments is None:
-        images = open_request(request.reference, request)
-        if len(images) != count:
-            raise ValueError(
-                f"{count} images and {len(images)} references: distances of unequal N cannot be compared; "
-                f"--samples {min(count, len(images))} takes as many of each"
-            )
-        features, _ = cached_features(images, extractor, pipeline)
-        return Reference(images.name, images.digest(), Moments.of(features), features)
-    if extractor.name != "inception_legacy_tensorflow" or len(moments.mean) != extractor.dimensions:
+    if moments is not None:
+        return published(request, moments, extractor)
+    images = open_request(request.reference, request)
+    if len(images) != count:
         raise ValueError(
-            f"{request.reference} holds statistics of {len(moments.mean)} InceptionV3 features under TensorFlow's "
-            f"resizing, and the images are seen by {extractor.name} ({extractor.dimensions} features, "
-            f"{extractor.resize}): two protocols. Use --extractor inception_legacy_tensorflow, or give the reference "
-            "as images"
+            f"{count} images and {len(images)} references: distances of unequal N cannot be compared; "
+            f"--samples {min(count, len(images))} takes as many of each"
         )
-    sha = digest([moments.mean.tolist(), float(np.trace(moments.covariance))], 12)
-    return Reference(request.reference.name, sha, moments, None)
+    features = features_of(images, extractor, pipeline)
+    return Reference(images.name, images.digest, images.kind, Moments.of(features), features)
 
 
-def protocol_of(extractor: Extractor, request: EvalRequest, ddof: int, reference: Reference, samples: int) -> Protocol:
+def published(request: EvalRequest, moments: Moments, extractor: Extractor) -> Reference:
+    """The reference of a file of statistics; raises ValueError for another extractor or other metrics than fd."""
+    assert request.reference is not None
+    of = request.reference_extractor
+    if not extractor.name.startswith(of) or len(moments.mean) != extractor.dimensions:
+        raise ValueError(
+            f"{request.reference} holds statistics of {len(moments.mean)} features of {of} (--reference-extractor) "
+            f"and the images are seen by {extractor.name} ({extractor.dimensions} features): two protocols. Use "
+            f"--extractor {of}, or give the reference as images"
+        )
+    others = [m for m in DISTANCES if m != "fd" and m in request.metrics]
+    if others:
+        raise ValueError(
+            f"{', '.join(others)} compare with images, and {request.reference.name} is read as statistics; "
+            "use --metrics fd, or give the reference as images"
+        )
+    sha = hashlib.sha256(moments.mean.tobytes() + moments.covariance.tobytes()).hexdigest()[:12]
+    return Reference(request.reference.name, sha, "published statistics", moments, None)
+
+
+def protocol_of(extractor: Extractor, images: Images, reference: Reference, ddof: int) -> Protocol:
     """The protocol of a distance."""
+    kinds = images.kind if images.kind == reference.kind else f"{images.kind}; reference {reference.kind}"
     return Protocol(
         extractor=extractor.name, weights=extractor.weights, dimensions=extractor.dimensions, resize=extractor.resize,
-        quantisation=f"uint8 files, or float images {request.quantisation}", ddof=ddof,
-        reference=f"{reference.name} {reference.digest}", samples=samples,
+        quantisation=kinds, ddof=ddof, reference=reference.digest, samples=len(images),
     )  # fmt: skip
 
 
@@ -158,24 +195,28 @@ def distances(
 ) -> list[Row]:
     """The distances to the reference among the request's metrics; unequal numbers of images are an error."""
     reference = load_reference(request, len(images), extractor, pipeline)
-    protocol = protocol_of(extractor, request, ddof, reference, len(images))
-    features = extract(extractor, images, pipeline.runtime.device)
+    protocol = protocol_of(extractor, images, reference, ddof)
+    features = features_of(images, extractor, pipeline)
     wanted = [m for m in request.metrics if m in DISTANCES]
-    return [row for m in wanted for row in distance(m, features, reference, protocol)]
+    return [row for m in wanted for row in distance(m, features, reference, protocol, request.seed)]
 
 
 def score_of_classes(images: Images, extractor: Extractor, pipeline: Pipeline) -> Row:
     """The Inception Score under the extractor's classifier."""
     probabilities = extract(extractor, images, pipeline.runtime.device, probabilities=True)
-    about = f"{extractor.name} {extractor.weights}, {extractor.resize}; 10 splits; images {images.digest()}"
+    about = f"{extractor.name} {extractor.weights}, {extractor.resize}; {images.kind}; N {len(images)}; 10 splits"
     return Row(metric_name("is", extractor.name), inception_score(probabilities), True, about)
 
 
-def distance(metric: str, x: np.ndarray, reference: Reference, protocol: Protocol) -> list[Row]:
+def distance(metric: str, x: np.ndarray, reference: Reference, protocol: Protocol, seed: int = 0) -> list[Row]:
     """One of `DISTANCES` of features [N, d] to the reference: a row, or the four of prdc."""
     name, y, label = metric_name(metric, protocol.extractor), reference.features, protocol.label()
     if y is None:
-        return [Row(name, to_moments(metric, x, reference, protocol.ddof), False, label, protocol)]
+        moments = Moments.of(x, protocol.ddof)
+        said = (frechet_note(len(x), x.shape[1], (moments,)), f"N of {reference.name} is not stated")
+        value = frechet_of_moments(moments, reference.moments)
+        estimate = Estimate(value, len(x), note="; ".join(note for note in said if note))
+        return [Row(name, estimate, False, label, protocol)]
     if metric == "prdc":
         found = {metric_name(k, protocol.extractor): v for k, v in vars(coverage(x, y)).items()}
         about = f"{label}; balls of {NEIGHBOURS} neighbours"
@@ -183,71 +224,5 @@ def distance(metric: str, x: np.ndarray, reference: Reference, protocol: Protoco
     if metric == "fd":
         estimate = frechet(x, y, protocol.ddof)
     else:
-        estimate = kernel(x, y) if metric == "kd" else frechet_infinity(x, y)
+        estimate = kernel(x, y) if metric == "kd" else frechet_infinity(x, y, seed)
     return [Row(name, estimate, False, label, protocol)]
-
-
-def to_moments(metric: str, x: np.ndarray, reference: Reference, ddof: int) -> Estimate:
-    """The Frechet distance to published moments; other metrics need features and raise ValueError."""
-    if metric != "fd":
-        raise ValueError(f"{metric} needs the reference's features; {reference.name} holds mean and covariance only")
-    moments = Moments.of(x, ddof)
-    said = (frechet_note(len(x), x.shape[1], (moments,)), f"N of {reference.name} is not stated")
-    value = frechet_of_moments(moments, reference.moments)
-    return Estimate(value, len(x), note="; ".join(note for note in said if note))
-
-
-def check_paired(images: Images, reference: Images) -> None:
-    """Raise ValueError unless the two sets hold the same names, or where they have none as many images."""
-    if isinstance(images, FolderImages) and isinstance(reference, FolderImages):
-        a, b = (x.relative(suffix=False) for x in (images, reference))
-        if a != b:
-            odd = sorted(set(a) ^ set(b))[:5]
-            raise ValueError(f"psnr, ssim, lpips and pd compare files of one name; without a partner: {', '.join(odd)}")
-    if len(images) != len(reference):
-        raise ValueError(
-            f"psnr, ssim, lpips and pd compare pairs: {len(images)} images and {len(reference)} references"
-        )
-
-
-def pairs(images: Images, reference: Images) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """uint8 [n, 3, H, W] pairs in chunks of one size, read as they are needed."""
-    if images.read(0).dtype != np.uint8 or reference.read(0).dtype != np.uint8:
-        raise ValueError(f"{', '.join(PAIR_METRICS)} are of uint8 images; choose the quantisation rounded or truncated")
-    held: list[tuple[np.ndarray, np.ndarray]] = []
-    for i in range(len(images)):
-        pair = (images.read(i).transpose(2, 0, 1), reference.read(i).transpose(2, 0, 1))
-        if held and (len(held) == CHUNK or held[0][0].shape != pair[0].shape):
-            yield np.stack([a for a, _ in held]), np.stack([b for _, b in held])
-            held = []
-        held.append(pair)
-    yield np.stack([a for a, _ in held]), np.stack([b for _, b in held])
-
-
-PAIR_METRICS = {
-    "psnr": ("psnr_db", reconstruction.psnr, True, "data range 255, mean over images"),
-    "ssim": ("ssim", reconstruction.ssim, True, "11x11 Gaussian, sigma 1.5, data range 255"),
-    "lpips": ("lpips", perceptual.lpips, False, "LPIPS 0.1, AlexNet"),
-    "pd": ("pd_effnet", perceptual.pd_effnet, False, "EfficientNet-Lite0 stages"),
-}
-"""Name, function of uint8 pairs, whether higher is better, and protocol."""
-
-
-def paired(request: EvalRequest, images: Images) -> list[Row]:
-    """PSNR, SSIM and perceptual distances of images with the references of the same name."""
-    assert request.reference is not None
-    reference = open_request(request.reference, request)
-    check_paired(images, reference)
-    wanted = [m for m in PAIR_METRICS if m in request.metrics]
-    found: dict[str, list[np.ndarray]] = {m: [] for m in wanted}
-    with tqdm(total=len(images), desc=f"pairs of {images.name}", unit="img", delay=2, leave=False) as progress:
-        for a, b in pairs(images, reference):
-            for m in wanted:
-                found[m].append(PAIR_METRICS[m][1](a, b))
-            progress.update(len(a))
-    rows = []
-    for m in wanted:
-        name, _, up, about = PAIR_METRICS[m]
-        known = f"{about}; uint8 files, or float images {request.quantisation}; reference {reference.digest()}"
-        rows.append(Row(name, mean_of(np.concatenate(found[m])), up, known))
-    return rows

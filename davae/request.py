@@ -23,6 +23,9 @@ class EvalRequest:
     """A folder of images, or a .npy or .npz file of an array: uint8, or float in [-1, 1]."""
     reference: Path | None = None
     """Images to compare with, or an .npz file of statistics (mu and sigma, as ADM's)."""
+    reference_extractor: ExtractorName = "inception_legacy_tensorflow"
+    """What an .npz file of statistics was made with, which it does not say itself: ADM's references with
+    inception_legacy_tensorflow, clean-fid's with inception_clean. It must be the --extractor."""
     captions: Path | None = None
     """For clip: a .csv, .tsv or .jsonl file with the columns file and caption."""
     metrics: tuple[Metric, ...] = ("fd", "kd")

@@ -189,6 +189,9 @@ def report(ablation: Ablation, folder: Path) -> None:
         findings.to_csv(folder / "findings.csv", index=False)
         text += "\nVerdicts are computed from the 95% interval of the paired difference over seeds; "
         text += "one seed decides nothing.\n\n" + to_markdown(findings)
+    for claim in ablation.claims:
+        if not {claim.a, claim.b} <= {*frame["arm"], ""}:
+            text += f"\nNot judged, for want of an arm: {claim.text}\n"
     for _, row in failed.iterrows():
         text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
     (folder / "table.md").write_text(text)

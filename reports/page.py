@@ -123,7 +123,8 @@ def benchmark_section(path: Path) -> list[str]:
     """A benchmark file's cases, and the machine they were timed on."""
     frame = records.load(path)
     frame["images_per_s"] = frame["batch"] / frame["median_s"]
-    frame["gflops_per_s"] = frame["flops"] / frame["median_s"] / 1e9
+    frame = frame.reindex(columns=sorted({*frame.columns, "flops", "tokens"}))
+    frame["gflops_per_s"] = frame["flops"].astype(float) / frame["median_s"] / 1e9
     columns = {
         "arm": "case", "stage": "stage", "resolution_px": "px", "tokens": "tokens", "batch": "batch",
         "weights": "weights", "median_s": "median s", "images_per_s": "img/s", "gflops_per_s": "GFLOP/s",

@@ -1,4 +1,4 @@
-"""Rate and memory of feature extraction on 5,000 images; `make accept` runs it, CI does not."""
+"""Feature extraction on 5,000 images, and clip_tiny; `make accept` runs it, CI does not."""
 
 import json
 import subprocess
@@ -10,6 +10,11 @@ from PIL import Image
 
 from davae.config import DataConfig
 from davae.data.crops import draw_crops, load_source
+from davae.runtime import Runtime
+from davae.stages.clip_tiny import clip_tiny_stage
+from davae.stages.evaluation import read_values
+from davae.stages.stage import Pipeline
+from davae.store import Store
 
 pytestmark = pytest.mark.accept
 
@@ -55,3 +60,9 @@ def test_a_folder_runs_at_the_extractors_rate_in_constant_memory(folder, capsys)
         print(f"\nextraction of 500 and 5000 images: {few}, {many}; share {many['rate'] / many['own']:.2f}")
     assert many["rate"] >= 0.7 * many["own"]
     assert many["peak_mib"] - few["peak_mib"] < 64  # the features themselves are 4 MiB
+
+
+def test_clip_tiny_finds_the_caption_of_unseen_combinations(tmp_path):
+    pipeline = Pipeline(Store(tmp_path), Runtime())
+    values = {v.metric: v.value for v in read_values(pipeline.path(clip_tiny_stage()))}
+    assert values["retrieval_top1"] >= 0.9

@@ -9,7 +9,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from davae.metrics.content import linear_probe, nearest_distance
 from davae.metrics.coverage import coverage, radii
-from davae.metrics.distribution import Moments, frechet, frechet_infinity, frechet_note, kernel
+from davae.metrics.distribution import Moments, _fast_frechet, frechet, frechet_infinity, frechet_note, kernel
 from davae.metrics.estimate import around, score_interval
 from davae.metrics.inception_score import inception_score
 
@@ -120,6 +120,23 @@ def test_fd_infinity_covers_and_centres_on_a_known_distance():
     assert abs(values.mean() - true) < 4 * values.std() / 10
     biased = np.mean([frechet(normal(n, d, [1, i]), normal(n, d, [2, i], scale, shift)).value for i in range(100)])
     assert biased - true > 4 * values.std() / 10  # what the extrapolation takes away
+
+
+def test_intervals_of_pairs_that_depend_on_each_other():
+    """A reconstruction's FD hardly varies; the interval must not be that of independent sets."""
+    x = [normal(300, 4, [7, i]) for i in range(200)]
+    y = [v * 1.2 + 0.1 * normal(300, 4, [8, i]) for i, v in enumerate(x)]
+    found = [frechet(a, b) for a, b in zip(x, y, strict=True)]
+    values = np.array([f.value for f in found])
+    widths = np.array([f.high - f.low for f in found]) / 2 / 1.96
+    assert widths.mean() == pytest.approx(values.std(), rel=0.3)
+
+
+def test_the_extrapolations_distance_is_clean_fids():
+    x, y = normal(60, 8, 0), normal(60, 8, 1, 1.3, 0.2)
+    assert _fast_frechet(x, y) == pytest.approx(frechet(x, y).value, rel=1e-8)
+    wide = normal(20, 30, 0), normal(20, 30, 1)  # singular covariances
+    assert _fast_frechet(*wide) == pytest.approx(frechet(*wide).value, rel=1e-5)
 
 
 def test_frechet_interval_covers_the_expectation_at_its_n():

@@ -8,19 +8,29 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from davae import records
+from davae.data.scenes import scenes
 from davae.evaluate import all_protocols, run_eval, score
+from davae.features.clip import image_tower, load_clip, text_features
 from davae.features.effnet import effnet_features
-from davae.judge import Reference, distance, read_moments
+from davae.features.extract import extract
+from davae.features.images import ArrayImages
+from davae.features.inception import TORCHSCRIPT
+from davae.judge import Reference, distance, open_request, read_moments
+from davae.metrics.clip_score import similarities
 from davae.metrics.distribution import frechet, kernel
 from davae.metrics.protocol import Protocol, check_same
 from davae.metrics.reconstruction import psnr
 from davae.request import EvalRequest
 from davae.runtime import Runtime
+from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.stage import Pipeline
 from davae.store import Store
+from tests.fingerprints import NANO_CLIP
+from tests.test_features import FakeInception
 
 
 def crops(seed, n=60, side=48):
@@ -63,14 +73,15 @@ def test_distances_are_those_of_the_features(sets, pipeline, tmp_path):
     assert rows["kd_effnet"].estimate.value == pytest.approx(kernel(x, y).value, rel=1e-6)
     assert "N = 60 < 10 d = 240" in rows["fd_effnet"].estimate.note
     assert {"precision_effnet", "recall_effnet", "density_effnet", "coverage_effnet"} <= set(rows)
-    kept = list((tmp_path / "store" / "reference_features").glob("*.npz"))
-    assert len(kept) == 1
+    kept = list((tmp_path / "store" / "features").glob("*.npy"))
+    assert len(kept) == 2
     again = {r.metric: r for r in score(request, pipeline)}
     assert again == rows
-    other = score(replace(request, blocks=5), pipeline)
+    other = score(replace(request, blocks=2), pipeline)  # another depth of the same width
+    assert other[0].estimate.value != rows["fd_effnet"].estimate.value
     with pytest.raises(ValueError, match="different protocols"):
         check_same([rows["fd_effnet"].protocol, other[0].protocol])
-    assert len(list((tmp_path / "store" / "reference_features").glob("*.npz"))) == 2
+    assert len(list((tmp_path / "store" / "features").glob("*.npy"))) == 4
 
 
 def test_unequal_numbers_are_an_error_that_says_how_to_go_on(sets, pipeline, tmp_path):
@@ -119,6 +130,7 @@ def test_all_protocols_one_change_at_a_time(sets, pipeline, tmp_path, monkeypatc
     assert available["FD"].nunique() == 5
     assert available["KD"].nunique() == 4  # ddof does not enter it
     assert table["note"].str.contains("not available: the weights file").sum() == 3
+    assert table["note"].str.contains("clip_tiny is not trained yet").sum() == 1
     assert len({r.protocol for r in rows}) == 5
     x, y = (effnet_features(crops(s).transpose(0, 3, 1, 2), 32, 3) for s in (0, 1))
     change = 100 * (frechet(x, y, ddof=0).value / frechet(x, y).value - 1)
@@ -130,21 +142,71 @@ def test_published_statistics(tmp_path):
     path = tmp_path / "VIRTUAL.npz"
     np.savez(path, mu=x.mean(0), sigma=np.cov(x, rowvar=False), mu_s=np.zeros(2), sigma_s=np.eye(2))
     moments = read_moments(path)
-    reference = Reference("VIRTUAL", "0", moments, None)
+    reference = Reference("VIRTUAL", "0", "published statistics", moments, None)
     row = distance("fd", x + 1, reference, PUBLISHED)[0]
     assert row.metric == "fid"
     assert row.estimate.value == pytest.approx(6.0, abs=1e-6)
     assert "not stated" in row.estimate.note
-    with pytest.raises(ValueError, match="mean and covariance only"):
-        distance("kd", x, reference, PUBLISHED)
     np.savez(tmp_path / "images.npz", crops(0, 2))
     assert read_moments(tmp_path / "images.npz") is None
 
 
-def test_a_protocol_mix_with_published_statistics_raises(sets, pipeline, tmp_path):
-    np.savez(tmp_path / "adm.npz", mu=np.zeros(2048), sigma=np.eye(2048))
-    with pytest.raises(ValueError, match=r"two protocols.*inception_legacy_tensorflow"):
-        score(EvalRequest(sets[0], tmp_path / "adm.npz", metrics=("fd",), **SMALL), pipeline)
+def test_published_statistics_take_their_own_extractor_only(sets, pipeline, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path))
+    torch.jit.script(FakeInception()).save(str(tmp_path / TORCHSCRIPT))
+    np.savez(tmp_path / "adm.npz", mu=np.zeros(2048), sigma=np.zeros((2048, 2048)))
+    request = EvalRequest(sets[0], tmp_path / "adm.npz", metrics=("fd",), extractor="inception_legacy_tensorflow")
+    row = score(request, pipeline)[0]
+    level = crops(0).mean((1, 2, 3)) / 128 - 1  # what the stand-in network gives, 2048 times
+    assert row.estimate.value == pytest.approx(2048 * (level.mean() ** 2 + level.var(ddof=1)), rel=1e-4)
+    assert "N = 60 <= d = 2048" in row.estimate.note
+    for wrong in ("effnet_lite0", "inception_clean"):
+        with pytest.raises(ValueError, match=r"two protocols.*inception_legacy_tensorflow"):
+            score(replace(request, extractor=wrong), pipeline)
+    with pytest.raises(ValueError, match="use --metrics fd"):
+        score(replace(request, metrics=("fd", "kd")), pipeline)
+
+
+def test_too_few_images_are_refused_before_anything_is_computed(sets, pipeline, tmp_path):
+    few = write(tmp_path / "few", crops(3, 5))
+    for metric, least in (("prdc", 6), ("is", 20)):
+        with pytest.raises(ValueError, match=f"{metric} needs {least} images or more; few gives 5"):
+            score(EvalRequest(few, few, metrics=(metric,), **SMALL), pipeline)
+    assert not (tmp_path / "store" / "features").exists()
+
+
+def test_captions_follow_the_images_chosen(nano, tmp_path):
+    """Images and captions of an array stay together when some are chosen."""
+    pipeline = nano[0]
+    images, captions, _ = scenes(64, 0, "heldout", list(range(12)))
+    np.save(tmp_path / "x.npy", images)
+    table = pd.DataFrame({"file": range(12), "caption": captions})
+    table.to_csv(tmp_path / "captions.csv")
+    model = pipeline.path(clip_tiny_stage(NANO_CLIP)) / "clip_tiny"
+    request = EvalRequest(tmp_path / "x.npy", captions=tmp_path / "captions.csv", metrics=("clip",), samples=5)
+    request = replace(request, clip_model=str(model))
+    some = {r.metric: r.estimate for r in score(request, pipeline)}
+    chosen = [int(n) for n in open_request(request.images, request).names()]
+    assert chosen != list(range(5))
+    clip = load_clip(str(model))
+    seen = extract(image_tower(clip), ArrayImages("x", images[chosen]))
+    expected = similarities(seen, text_features(clip, [captions[i] for i in chosen])).mean()
+    assert some["clip_tiny"].value == pytest.approx(expected, rel=1e-5)
+    assert set(some) == {"clip_tiny", "clip_tiny_shuffled"}
+    pd.concat([table, table]).to_csv(tmp_path / "captions.csv")
+    with pytest.raises(ValueError, match="several captions of 0"):
+        score(request, pipeline)
+
+
+def test_all_protocols_of_float_images(pipeline, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    np.save(tmp_path / "a.npy", crops(0).astype(np.float32) / 127.5 - 1 + 0.003)
+    np.save(tmp_path / "b.npy", crops(1))
+    _, table = all_protocols(EvalRequest(tmp_path / "a.npy", tmp_path / "b.npy", **SMALL), pipeline)
+    changed = table[table["protocol"].str.startswith("quantisation")]
+    assert list(changed["protocol"]) == ["quantisation: truncated", "quantisation: float"]
+    assert (changed["FD change %"].abs() > 0).all()
 
 
 def test_requests_that_do_not_fit_together(sets, pipeline, tmp_path):
@@ -180,10 +242,13 @@ def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
 def test_missing_weights_exit_with_2_and_name_the_offline_metric(sets, tmp_path):
     made, real = map(str, sets)
     environment = {"DAVAE_WEIGHTS": str(tmp_path), "TORCH_HOME": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
-    for options in (["--extractor", "inception_clean"], ["--metrics", "lpips"]):
+    captions = tmp_path / "captions.csv"
+    captions.write_text("file,caption\n" + "".join(f"{i:03d}.png,coffee\n" for i in range(60)))
+    clip = ["--metrics", "clip", "--captions", str(captions), "--clip-model", "ViT-B-32/openai"]
+    for options in (["--extractor", "inception_clean"], ["--metrics", "lpips"], clip):
         command = [sys.executable, "-c", "from davae.cli import main; main()", "eval", made, "--reference", real]
         done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert "Get it from https://" in done.stderr
-        assert "effnet" in done.stderr
+        assert "effnet" in done.stderr or "clip_tiny" in done.stderr
         assert "Traceback" not in done.stderr

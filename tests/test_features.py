@@ -70,7 +70,7 @@ def test_a_folder_gives_what_its_array_gives(folder):
     threads = torch.get_num_threads()
     np.testing.assert_array_equal(extract(extractor, images), extract(extractor, array))
     assert torch.get_num_threads() == threads
-    assert images.digest() != open_images(folder / "0").digest()
+    assert images.digest != open_images(folder / "0").digest
     assert images.take([3]).read(0).tolist() == images.read(3).tolist()
 
 
@@ -90,13 +90,13 @@ def test_float_rounded_and_truncated_are_three_results():
     assert quantise(x, "float").tolist() == pytest.approx([0, 0, 127.5, 191.25, 255, 255])
     assert quantise(x, "rounded").tolist() == [0, 0, 128, 191, 255, 255]
     assert quantise(x, "truncated").tolist() == [0, 0, 127, 191, 255, 255]
-    assert quantise(uint8(0), "truncated") is not None
+    assert (quantise(uint8(0), "truncated") == uint8(0)).all()
     images = np.random.default_rng(0).uniform(-1, 1, (4, 3, 32, 32)).astype(np.float32)
     features, digests = {}, set()
     for how in ("float", "rounded", "truncated"):
         of = ArrayImages("x", images, how)
         features[how] = extract(effnet(32, 3), of)
-        digests.add(of.digest())
+        digests.add(of.digest)
     assert len(digests) == 3
     error = {how: np.abs(features[how] - features["float"]).max() for how in ("rounded", "truncated")}
     assert 0 < error["rounded"] < error["truncated"]  # half a grey level down everywhere is a bias
@@ -109,8 +109,32 @@ def test_arrays_that_are_no_images_are_refused(array):
 
 
 def test_float_images_beyond_their_range_are_refused():
-    with pytest.raises(ValueError, match=r"lie in \[-1, 1\]"):
-        ArrayImages("x", np.full((1, 3, 8, 8), 200.0))
+    x = np.linspace(-1, 1, 192).reshape(1, 3, 8, 8)
+    for wrong in (-200.0, np.nan):
+        broken = x.copy()
+        broken[0, 0, 0, 3] = wrong
+        with pytest.raises(ValueError, match=rf"image 0: .*one value is {wrong}"):
+            ArrayImages("x", broken).read(0)
+    with pytest.raises(ValueError, match=r"seem to lie in \[0, 1\]"):
+        ArrayImages("x", (x + 1) / 2)
+
+
+def test_a_subset_keeps_its_names():
+    some = ArrayImages("x", uint8(0, 9)).take([2, 5, 7]).take([1, 2])
+    assert some.names() == ["5", "7"]
+    assert (some.read(0) == uint8(0, 9)[5].transpose(1, 2, 0)).all()
+    assert len(some) == 2
+
+
+def test_grey_alpha_and_16_bit_files(tmp_path):
+    Image.fromarray(np.full((8, 8), 77, np.uint8)).save(tmp_path / "grey.png")
+    Image.fromarray(np.full((8, 8), 257 * 40, np.uint16)).save(tmp_path / "deep.png")
+    images = open_images(tmp_path)
+    assert [int(images.read(i).max()) for i in range(2)] == [40, 77]
+    assert images.read(0).shape == (8, 8, 3)
+    Image.fromarray(np.ones((8, 8), np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(ValueError, match=r"float\.tiff has 32-bit pixels"):
+        open_images(tmp_path).read(1)
 
 
 def test_resizers_differ_and_options_are_checked():

@@ -28,6 +28,19 @@ def test_psnr_and_ssim_agree_with_scikit_image():
         x, y = (v[i].transpose(1, 2, 0) for v in (a, b))
         settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
         assert ssim(a, b)[i] == pytest.approx(structural_similarity(x, y, channel_axis=2, **settings), rel=1e-9)
+        assert ssim(a, b)[i] == pytest.approx(direct_ssim(a[i].astype(float), b[i].astype(float)), rel=1e-9)
+
+
+def direct_ssim(x, y):
+    """Eq. 13 of Wang et al. with an 11 x 11 Gaussian of sigma 1.5, where the window fits."""
+    taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    window = np.outer(taps, taps) / taps.sum() ** 2
+    views = [np.lib.stride_tricks.sliding_window_view(v, (11, 11), (1, 2)) for v in (x, y)]
+    mx, my = ((v * window).sum((-2, -1)) for v in views)
+    sxx, syy, sxy = ((a * b * window).sum((-2, -1)) for a, b in ((views[0],) * 2, (views[1],) * 2, views))
+    c1, c2 = 2.55**2, 7.65**2
+    top = (2 * mx * my + c1) * (2 * (sxy - mx * my) + c2)
+    return (top / ((mx**2 + my**2 + c1) * (sxx - mx**2 + syy - my**2 + c2))).mean()
 
 
 def test_psnr_does_not_wrap_around():

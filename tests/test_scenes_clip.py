@@ -157,9 +157,26 @@ def test_truncation_keeps_the_end_token(nano_clip):
 
 def test_missing_clip_weights_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path))
-    with pytest.raises(MissingWeights, match=r"ViT-B-32-openai.*Get it from http.*clip_tiny"):
+    with pytest.raises(MissingWeights, match=r"ViT-B-32-openai\.safetensors.*Get it from https.*clip_tiny"):
         load_clip("ViT-B-32/openai")
     with pytest.raises(ValueError, match="tags of 'ViT-B-32': openai"):
         load_clip("ViT-B-32/nonsense")
     with pytest.raises(ValueError, match="no such model"):
         load_clip("nothing")
+    with pytest.raises(ValueError, match=r"tokenizer .* nothing is downloaded unasked"):
+        load_clip("ViT-B-16-SigLIP/webli")
+
+
+def test_a_tag_brings_its_activation_and_preprocessing(tmp_path, monkeypatch):
+    import open_clip
+    from safetensors.torch import save_file
+
+    monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path))
+    (tmp_path / "open_clip").mkdir()
+    torch.manual_seed(0)
+    random = open_clip.create_model("RN50").state_dict()
+    save_file({k: v.contiguous() for k, v in random.items()}, tmp_path / "open_clip" / "RN50-openai.safetensors")
+    clip = load_clip("RN50/openai")
+    assert "QuickGELU" in str(clip.model.transformer)
+    assert image_tower(clip).dimensions == 1024
+    assert clip.preprocess.transforms[-1].mean == open_clip.get_pretrained_cfg("RN50", "openai")["mean"]

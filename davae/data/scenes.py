@@ -9,7 +9,9 @@ combinations (shape, colour, texture) is held out: they occur in no training sce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -70,17 +72,16 @@ def is_heldout(shape: str, colour: str, texture: str) -> bool:
 def plan_scene(seed: int, split: Split, index: int) -> tuple[Scene, int]:
     """Scene number `index` of a split, shapes in turn, and the form of its caption."""
 
-    def draw(what: str, among: tuple[str, ...] | list[str], attempt: int = 0) -> str:
-        return among[int(keyed.choose(seed, f"scene/{split}/{what}", attempt, [index], len(among))[0])]
+    def draw(what: str, among: Sequence[Any]) -> Any:
+        return among[int(keyed.choose(seed, f"scene/{split}/{what}", 0, [index], len(among))[0])]
 
     shape = SHAPES[index % len(SHAPES)]
     pairs = [(c, t) for c in COLOURS for t in TEXTURES if is_heldout(shape, c, t) == (split == "heldout")]
-    colour, texture = pairs[int(keyed.choose(seed, f"scene/{split}/pair", 0, [index], len(pairs))[0])]
-    count = 1 + int(keyed.choose(seed, f"scene/{split}/count", 0, [index], len(COUNTS))[0])
+    colour, texture = draw("pair", pairs)
+    count = draw("count", range(1, len(COUNTS) + 1))
     layout = draw("layout", LAYOUTS if count > 1 else SPOTS)
-    form = int(keyed.choose(seed, f"scene/{split}/form", 0, [index], CAPTION_FORMS)[0])
     size, background = draw("size", list(SIZES)), draw("background", list(BACKGROUNDS))
-    return Scene(shape, size, colour, texture, count, layout, background), form
+    return Scene(shape, size, colour, texture, count, layout, background), draw("form", range(CAPTION_FORMS))
 
 
 def centres(scene: Scene) -> list[tuple[float, float]]:

@@ -38,7 +38,7 @@ def load_clip(spec: str, device: str = "cpu") -> Clip:
     """`MODEL/TAG` of open_clip's lists, as ViT-B-32/openai, or a folder with open_clip_config.json.
 
     The weights of MODEL/TAG are looked for in the weights folder, as open_clip/MODEL-TAG with the
-    ending .safetensors, .pt or .bin; without them MissingWeights says where to get them.
+    ending .safetensors or .bin; without them MissingWeights says where to get them.
     """
     import open_clip
 
@@ -47,13 +47,24 @@ def load_clip(spec: str, device: str = "cpu") -> Clip:
         weights = folder / WEIGHTS
         if not weights.is_file():
             raise MissingWeights(weights, "the place that the folder came from", INSTEAD)
-        source, pretrained, name = f"local-dir:{folder}", None, folder.name
+        source, name, settings = f"local-dir:{folder}", folder.name, {}
     else:
         source, name = spec.partition("/")[0], spec
-        weights = _find(spec)
-        pretrained = str(weights)
-    model, preprocess = open_clip.create_model_from_pretrained(source, pretrained=pretrained, device=device)
+        weights, settings = _find(spec), _settings(spec)
+    model, preprocess = open_clip.create_model_from_pretrained(source, device=device, **settings)
     return Clip(name, file_hash(weights), model.eval(), open_clip.get_tokenizer(source), preprocess, device)
+
+
+def _settings(spec: str) -> dict[str, Any]:
+    """What open_clip's list knows of a tag and its weights file does not say."""
+    import open_clip
+
+    model, _, tag = spec.partition("/")
+    known = open_clip.get_pretrained_cfg(model, tag)
+    settings = {"pretrained": str(_find(spec)), "force_quick_gelu": known.get("quick_gelu", False)}
+    names = {"mean": "image_mean", "std": "image_std", "interpolation": "image_interpolation",
+             "resize_mode": "image_resize_mode"}  # fmt: skip
+    return settings | {ours: known[theirs] for theirs, ours in names.items() if known.get(theirs) is not None}
 
 
 def _find(spec: str) -> Path:
@@ -67,12 +78,19 @@ def _find(spec: str) -> Path:
             f"the CLIP model is {spec!r}: neither a folder with {CONFIG} nor MODEL/TAG of open_clip "
             f"(tags of {model!r}: {tags})"
         )
-    candidates = [weights_folder() / "open_clip" / f"{model}-{tag}{end}" for end in (".safetensors", ".pt", ".bin")]
+    tokenizer = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name")
+    if tokenizer:
+        raise ValueError(
+            f"{spec} needs the tokenizer {tokenizer} of a hub, and nothing is downloaded unasked: give a folder with "
+            f"{CONFIG}, weights and tokenizer, or use {INSTEAD}"
+        )
+    candidates = [weights_folder() / "open_clip" / f"{model}-{tag}{end}" for end in (".safetensors", ".bin")]
     for path in candidates:
         if path.is_file():
             return path
     known = open_clip.get_pretrained_cfg(model, tag)
-    source = known.get("url") or f"https://huggingface.co/{known['hf_hub'].rstrip('/')}"
+    hub = known.get("hf_hub", "").rstrip("/")
+    source = f"https://huggingface.co/{hub} (open_clip_model.safetensors)" if hub else known["url"]
     raise MissingWeights(candidates[0], source, INSTEAD)
 
 
@@ -89,14 +107,10 @@ def image_tower(clip: Clip) -> Extractor:
 
     size = clip.model.visual.image_size
     size = size if isinstance(size, int) else size[0]
-    known = f"open_clip {clip.model.visual.preprocess_cfg['interpolation']} {size} px"
-    return Extractor(f"clip {clip.name}", clip.weights, _width(clip), known, prepare, network)
-
-
-def _width(clip: Clip) -> int:
-    """Dimensions of the shared space."""
-    projection = clip.model.text_projection
-    return int(projection.shape[1] if isinstance(projection, torch.Tensor) else projection.out_features)
+    how = clip.model.visual.preprocess_cfg
+    known = f"open_clip {how['interpolation']}, {how['resize_mode']}, mean {how['mean']}, std {how['std']}, {size} px; "
+    width = int(clip.model.visual.output_dim)
+    return Extractor(f"clip {clip.name}", clip.weights, width, known + "unit length", prepare, network)
 
 
 @torch.inference_mode()

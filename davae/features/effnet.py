@@ -91,12 +91,14 @@ def effnet(input_px: int, blocks: int, resize: str = "pil", device: str = "cpu")
     def prepare(image: np.ndarray) -> np.ndarray:
         return resizer(image).astype(np.float32).transpose(2, 0, 1)
 
-    def classify(batch: torch.Tensor) -> torch.Tensor:
-        return network(16, device).probabilities(batch)
-
-    net = network(blocks, device)
+    net, whole = network(blocks, device), network(16, device)
     width, resized = WIDTHS[blocks - 1], f"{known} {input_px} px"
-    return Extractor("effnet_lite0", weights_hash(), width, resized, prepare, net, classify)
+    return Extractor(effnet_name(blocks), weights_hash(), width, resized, prepare, net, whole.probabilities)
+
+
+def effnet_name(blocks: int) -> str:
+    """The extractor's name in protocols: several depths have one width."""
+    return f"effnet_lite0-b{blocks}"
 
 
 def effnet_features(images: np.ndarray, input_px: int, blocks: int, device: str = "cpu") -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -32,13 +33,21 @@ class Images(Protocol):
 
     @property
     def name(self) -> str:
-        """What the set is called in messages and records."""
+        """What the set is called in messages."""
+
+    @property
+    def kind(self) -> str:
+        """`uint8`, or `float, rounded` and the like, for the protocol."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> np.ndarray:
         """Image number `index`: [H, W, 3], uint8 or float32 in 0..255."""
 
+    def names(self) -> list[str]:
+        """What each image is called in a file of captions."""
+
+    @property
     def digest(self) -> str:
         """First 12 digits of a SHA-256 of everything that `read` depends on."""
 
@@ -52,37 +61,57 @@ class ArrayImages:
 
     name: str
     array: np.ndarray
+    """May be memory-mapped: images are read from it one by one."""
     quantisation: Quantisation = "rounded"
+    chosen: tuple[int, ...] | None = None
+    """Numbers of the array's images that belong to the set; None: all."""
 
     def __post_init__(self) -> None:
-        good = self.array.ndim == 4 and 3 in (self.array.shape[1], self.array.shape[3])
-        if not good or not (self.array.dtype == np.uint8 or np.issubdtype(self.array.dtype, np.floating)):
-            given = f"{self.array.dtype} {self.array.shape}"
+        a = self.array
+        if a.ndim != 4 or 3 not in (a.shape[1], a.shape[3]) or not (a.dtype == np.uint8 or a.dtype.kind == "f"):
+            allowed = "uint8 or float in [-1, 1], [N, 3, H, W] or [N, H, W, 3]"
+            raise ValueError(f"{self.name}: images are {allowed}; given {a.dtype} {a.shape}")
+        if a.dtype != np.uint8 and len(a) and a[:64].min() >= 0:
             raise ValueError(
-                f"{self.name}: images are uint8 or float in [-1, 1], [N, 3, H, W] or [N, H, W, 3]; {given}"
+                f"{self.name}: float images lie in [-1, 1]; these seem to lie in [0, 1]: scale them by 2 x - 1"
             )
-        if self.array.dtype != np.uint8 and np.abs(self.array).max() > 4:
-            raise ValueError(f"{self.name}: float images lie in [-1, 1]; the largest value is {self.array.max()}")
+
+    @property
+    def kind(self) -> str:
+        """The type, with the quantisation of float images."""
+        return "uint8" if self.array.dtype == np.uint8 else f"float, {self.quantisation}"
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """Where each image lies in the array."""
+        return list(range(len(self.array)) if self.chosen is None else self.chosen)
 
     def __len__(self) -> int:
-        return len(self.array)
+        return len(self.numbers)
 
     def read(self, index: int) -> np.ndarray:
-        """The image, quantised where it was float."""
-        image = self.array[index]
-        image = image if image.shape[-1] == 3 else image.transpose(1, 2, 0)
-        return quantise(image, self.quantisation)
+        """The image, quantised where it was float; raises ValueError beyond [-1.5, 1.5] and for NaN."""
+        image = np.asarray(self.array[self.numbers[index]])
+        if image.dtype != np.uint8 and not np.abs(image).max() <= 1.5:
+            worst = image.flat[np.abs(image).argmax()]
+            raise ValueError(f"{self.name}, image {index}: float images lie in [-1, 1]; one value is {worst}")
+        return quantise(image if image.shape[-1] == 3 else image.transpose(1, 2, 0), self.quantisation)
 
+    def names(self) -> list[str]:
+        """Their numbers in the array."""
+        return [str(i) for i in self.numbers]
+
+    @cached_property
     def digest(self) -> str:
         """Of the pixels and, for float ones, their quantisation."""
-        total = hashlib.sha256(np.ascontiguousarray(self.array).tobytes())
-        if self.array.dtype != np.uint8:
-            total.update(self.quantisation.encode())
+        total = hashlib.sha256(self.kind.encode())
+        for i in self.numbers:
+            total.update(np.ascontiguousarray(self.array[i]).tobytes())
         return total.hexdigest()[:12]
 
     def take(self, indices: list[int]) -> ArrayImages:
         """A subset."""
-        return ArrayImages(self.name, self.array[indices], self.quantisation)
+        return replace(self, chosen=tuple(self.numbers[i] for i in indices))
 
 
 @dataclass(frozen=True)
@@ -91,6 +120,7 @@ class FolderImages:
 
     root: Path
     paths: tuple[Path, ...]
+    kind = "uint8"
 
     @property
     def name(self) -> str:
@@ -100,20 +130,25 @@ class FolderImages:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def relative(self, suffix: bool = True) -> list[str]:
+    def names(self) -> list[str]:
         """The files' paths within the folder."""
-        inside = [path.relative_to(self.root) for path in self.paths]
-        return [(path if suffix else path.with_suffix("")).as_posix() for path in inside]
+        return [path.relative_to(self.root).as_posix() for path in self.paths]
 
     def read(self, index: int) -> np.ndarray:
-        """The file as uint8 RGB; raises ValueError with its name if it cannot be read."""
+        """The file as uint8 RGB, 16-bit greys divided by 257; raises ValueError if it cannot be read."""
         path = self.paths[index]
         try:
             with Image.open(path) as image:
+                if image.mode in ("I", "F"):
+                    raise ValueError(f"{path} has 32-bit pixels (mode {image.mode}); save it with 8 or 16 bits")
+                if image.mode.startswith("I;16"):
+                    grey = np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)
+                    return np.repeat(grey[:, :, None], 3, 2)
                 return np.asarray(image.convert("RGB"))
         except (UnidentifiedImageError, OSError) as error:
             raise ValueError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
 
+    @cached_property
     def digest(self) -> str:
         """Of the files' bytes, in order."""
         total = hashlib.sha256()

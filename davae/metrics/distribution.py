@@ -47,14 +47,15 @@ def check_pair(x: np.ndarray, y: np.ndarray) -> None:
 def frechet_of_moments(x: Moments, y: Moments) -> float:
     """|mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^1/2) by clean-fid's function."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # its offset for singular products is said in our notes
+        warnings.simplefilter("ignore")  # a singular covariance is said in our note
         return float(frechet_distance(x.mean, x.covariance, y.mean, y.covariance))
 
 
 def frechet(x: np.ndarray, y: np.ndarray, ddof: int = 1) -> Estimate:
     """Frechet distance of features [N, d], by clean-fid's function; biased upward by O(d / N).
 
-    The interval is of its expectation at this N, from the infinitesimal jackknife.
+    The interval is of its expectation at this N, from the infinitesimal jackknife. y_i may depend on
+    x_i, as a reconstruction does.
     """
     check_pair(x, y)
     first, second = Moments.of(x, ddof), Moments.of(y, ddof)
@@ -114,9 +115,9 @@ def _fast_frechet(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _first_order(x: np.ndarray, y: np.ndarray) -> float:
-    """The infinitesimal jackknife's variance of FD."""
+    """The infinitesimal jackknife's variance of FD over pairs (x_i, y_i), which may depend on each other."""
     a, b = Moments.of(x), Moments.of(y)
-    return float(_influence(x, a, b).var(ddof=1) / len(x) + _influence(y, b, a).var(ddof=1) / len(y))
+    return float((_influence(x, a, b) + _influence(y, b, a)).var(ddof=1) / len(x))
 
 
 def _influence(x: np.ndarray, a: Moments, b: Moments) -> np.ndarray:
@@ -132,29 +133,29 @@ def _influence(x: np.ndarray, a: Moments, b: Moments) -> np.ndarray:
 
 
 def _second_order(x: np.ndarray, y: np.ndarray) -> float:
-    """Variance of FD between two samples of one distribution, 8 tr(C^2) / N^2, plus that of the halvings.
+    """Variance of FD between two samples of one distribution, 2 tr(C^2) / N^2, plus that of the halvings.
 
-    About a common covariance with eigenvalues l, FD is the squared norm of a mean difference of
-    phi(u) = (u_i, (u_i u_j - l_i [i=j]) / (2 (l_i + l_j))^1/2), u in the eigenbasis. tr(C^2) is the
-    mean of <phi(u), phi(u')>^2 over pairs of samples.
+    About a common covariance with eigenvalues l, FD is the squared norm of the mean of phi(x_i) -
+    phi(y_i) with phi(u) = (u_i, u_i u_j / (2 (l_i + l_j))^1/2), u in the eigenbasis; C is the
+    covariance of those differences. tr(C^2) is the variance of their inner products over pairs i, j.
     """
-    n, pooled = len(x), np.concatenate([x, y]).astype(np.float64)
-    centre = np.repeat([x.mean(0), y.mean(0)], [len(x), len(y)], 0)
-    values, vectors = eigh(np.atleast_2d(np.cov(pooled - centre, rowvar=False)))
+    n = len(x)
+    u, v = (f.astype(np.float64) - f.mean(0, dtype=np.float64) for f in (x, y))
+    values, vectors = eigh(np.atleast_2d(np.cov(np.concatenate([u, v]), rowvar=False)))
     kept = values > values.max() * 1e-10
-    values, u = values[kept], ((pooled - centre) @ vectors)[:, kept]
-    rng = np.random.default_rng(0)
-    i, j = rng.integers(0, len(u), (2, PAIRS))
-    i, j = i[i != j], j[i != j]
+    values, u, v = values[kept], (u @ vectors)[:, kept], (v @ vectors)[:, kept]
     weights = 1 / (2 * (values[:, None] + values))
-    total = 0.0
+    i, j = np.random.default_rng(0).integers(0, n, (2, PAIRS))
+    i, j = i[i != j], j[i != j]
+    inner = []
     for start in range(0, len(i), 2000):
-        p, q = u[i[start : start + 2000]], u[j[start : start + 2000]]
-        product = p * q
-        inner = product.sum(1) + ((product @ weights) * product).sum(1)
-        inner -= ((p**2).sum(1) + (q**2).sum(1) - values.sum()) / 4
-        total += float((inner**2).sum())
-    return 8 * total / len(i) / n**2 * (1 + 1 / SPLITTINGS)
+        p, q = i[start : start + 2000], j[start : start + 2000]
+        total = np.zeros(len(p))
+        for a, b, sign in ((u, u, 1), (v, v, 1), (u, v, -1), (v, u, -1)):
+            product = a[p] * b[q]
+            total += sign * (product.sum(1) + ((product @ weights) * product).sum(1))
+        inner.append(total)
+    return 2 * float(np.concatenate(inner).var()) / n**2 * (1 + 1 / SPLITTINGS)
 
 
 def kernel(x: np.ndarray, y: np.ndarray, paired: bool = False) -> Estimate:

@@ -47,15 +47,21 @@ def by_channel(latents: np.ndarray) -> np.ndarray:
     return latents.transpose(0, 2, 3, 1).reshape(-1, latents.shape[1])
 
 
+def scaled(train: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both flattened, [N, C h w], their channels standardised by the training set's statistics."""
+    channels = by_channel(train)
+    mean, std = channels.mean(0), channels.std(0)
+    return standardise(train, mean, std), standardise(held, mean, std)
+
+
 def structure(train: np.ndarray, train_y: np.ndarray, held: np.ndarray, held_y: np.ndarray, z: np.ndarray) -> Structure:
-    """train, held, z: latents [N, C, h, w], channels scaled by the training set's statistics; z is held's base."""
-    mean, std = by_channel(train).mean(0), by_channel(train).std(0)
-    x, y = standardise(train, mean, std), standardise(held, mean, std)
+    """train, held: latents [N, C, h, w] of two or more classes; z: the held-out base latents, scaled, [N, p]."""
+    x, y = scaled(train, held)
     return Structure(
         silhouette=float(silhouette_score(y, held_y)),
         knn_purity=float(KNeighborsClassifier(NEIGHBOURS).fit(x, train_y).score(y, held_y)),
         probe_accuracy=probe_accuracy(x, train_y, y, held_y),
-        cka=linear_cka(y, z.reshape(len(z), -1)),
+        cka=linear_cka(y, z),
         effective_rank=effective_rank(by_channel(held)),
     )
 

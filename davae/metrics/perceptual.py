@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -24,34 +23,34 @@ def _unit(images: np.ndarray) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def pd_effnet(images: np.ndarray, references: np.ndarray) -> np.ndarray:
+def pd_effnet(images: np.ndarray, references: np.ndarray, device: str = "cpu") -> np.ndarray:
     """Perceptual distance of uint8 pairs [N, 3, H, W], sides of 32 px or more -> [N]; not LPIPS.
 
     The form of LPIPS without learned weights: features of each stage scaled to unit length over
     channels, their squared difference summed over channels, averaged over positions and stages.
     """
-    net, found = network(STAGES[-1] + 1, "cpu"), []
+    net, found = network(STAGES[-1] + 1, device), []
     for start in tqdm(range(0, len(images), BATCH), desc="pd_effnet", unit="batch", delay=2, leave=False):
-        pair = (torch.from_numpy(x[start : start + BATCH]).float() for x in (images, references))
+        pair = (torch.from_numpy(x[start : start + BATCH]).float().to(device) for x in (images, references))
         a, b = (net.maps(x.contiguous(memory_format=torch.channels_last)) for x in pair)
         stages = [(F.normalize(a[i], dim=1) - F.normalize(b[i], dim=1)).square().sum(1).mean((1, 2)) for i in STAGES]
-        found.append(torch.stack(stages).mean(0).numpy())
+        found.append(torch.stack(stages).mean(0).cpu().numpy())
     return np.concatenate(found)
 
 
-@lru_cache(maxsize=2)
-def _lpips(backbone: str) -> nn.Module:
-    return load_lpips(backbone)
+@lru_cache(maxsize=1)
+def _lpips(device: str) -> nn.Module:
+    return load_lpips("alex").to(device)
 
 
 @torch.inference_mode()
-def lpips(images: np.ndarray, references: np.ndarray, backbone: Literal["alex", "vgg"] = "alex") -> np.ndarray:
+def lpips(images: np.ndarray, references: np.ndarray, device: str = "cpu") -> np.ndarray:
     """LPIPS v0.1 (Zhang et al. 2018) of uint8 pairs [N, 3, H, W] -> [N]; MissingWeights without the backbone.
 
     With AlexNet, so that the VGG network of the training loss is not the judge.
     """
-    net, found = _lpips(backbone), []
+    net, found = _lpips(device), []
     for start in tqdm(range(0, len(images), BATCH), desc="LPIPS", unit="batch", delay=2, leave=False):
-        pair = (_unit(x[start : start + BATCH]) for x in (images, references))
-        found.append(net(*pair).flatten().numpy())
+        pair = (_unit(x[start : start + BATCH]).to(device) for x in (images, references))
+        found.append(net(*pair).flatten().cpu().numpy())
     return np.concatenate(found)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from davae.config import ClipConfig
-from davae.data.scenes import CAPTION_FORMS, scenes
+from davae.data.scenes import CAPTION_FORMS, plan_scene, scenes
 from davae.features.clip import CONFIG, WEIGHTS
 from davae.metrics.clip_score import retrieval
 from davae.stages.evaluation import Value, write_values
@@ -43,8 +43,7 @@ def heldout_rounds(clip: ClipConfig, seed: int, rounds: int) -> list[tuple[np.nd
     for _ in range(rounds):
         chosen: dict[str, int] = {}
         while len(chosen) < AMONG:
-            _, _, shown = scenes(clip.image_px, seed, "heldout", [index])
-            chosen.setdefault(shown[0].caption(), index)
+            chosen.setdefault(plan_scene(seed, "heldout", index)[0].caption(), index)
             index += 1
         images, _, _ = scenes(clip.image_px, seed, "heldout", list(chosen.values()))
         found.append((images, list(chosen)))

@@ -92,9 +92,10 @@ class Judge:
         stored = np.load(work.inputs["references"] / f"{reference}.npz")
         self.reference = stored["features"]
         self.protocol = Protocol(
-            extractor=metrics.extractor, weights=effnet.weights_hash(), dimensions=self.reference.shape[1],
-            resize=f"{effnet.RESIZERS['pil'][0]} {metrics.input_px} px", quantisation="uint8, rounded", ddof=1,
-            reference=f"{reference} {stored['hash']}", samples=len(self.reference),
+            extractor=effnet.effnet_name(metrics.blocks), weights=effnet.weights_hash(),
+            dimensions=self.reference.shape[1], resize=f"{effnet.RESIZERS['pil'][0]} {metrics.input_px} px",
+            quantisation="uint8, rounded", ddof=1, reference=f"{reference} {stored['hash']}",
+            samples=len(self.reference),
         ).label()  # fmt: skip
 
     def distances(self, arm: str, features: np.ndarray, prefix: str) -> list[Value]:
@@ -182,17 +183,18 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
 
 
 def dependence(values: list[Value]) -> list[Value]:
-    """What the detail brings over a zeroed and a randomised one; nothing where there is no detail."""
+    """PSNR and rFD with the detail zeroed and randomised, and what the real one is better by (Fig. S2)."""
     found = {(v.arm, v.metric): v for v in values}
     made = []
-    for other, name in (("davae_zeroed", "over_zeroed"), ("davae_random", "over_random")):
-        if (other, "psnr_db") not in found:
+    for other in ("zeroed", "random"):
+        if (f"davae_{other}", "psnr_db") not in found:
             continue
         psnr, rfd = found["davae", "psnr_db"], found["davae", "rfd_effnet"]
-        gain = psnr.value - found[other, "psnr_db"].value
-        made.append(replace(psnr, metric=f"psnr_{name}_db", value=gain))
-        ratio = found[other, "rfd_effnet"].value / rfd.value
-        made.append(replace(rfd, metric=f"rfd_{name}_ratio", value=ratio, higher_is_better=True))
+        without, far = (found[f"davae_{other}", metric].value for metric in ("psnr_db", "rfd_effnet"))
+        made.append(replace(psnr, metric=f"psnr_{other}_db", value=without))
+        made.append(replace(psnr, metric=f"psnr_over_{other}_db", value=psnr.value - without))
+        made.append(replace(rfd, metric=f"rfd_{other}_effnet", value=far))
+        made.append(replace(rfd, metric=f"rfd_{other}_excess", value=far - rfd.value, higher_is_better=None))
     return made
 
 

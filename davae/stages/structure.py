@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from davae.alignment import orthogonal
+from davae.alignment import group_sizes, orthogonal
 from davae.config import DataConfig
 from davae.data.crops import draw_images, to_unit
 from davae.metrics import latents as space
 from davae.metrics.spectrum import high_frequency_share, radial_spectrum
 from davae.metrics.uniformity import embedding_density, uniformity
-from davae.stages.evaluation import Value, raw_detail, write_values
+from davae.stages.evaluation import Value, images_hash, raw_detail, write_values
 from davae.stages.stage import Work
 from davae.stages.training import class_names, crops, load_davae
 
@@ -22,12 +22,22 @@ SPECTRUM_PX = 256
 SPECTRUM_CROPS = 130
 BETTER = {"cka": None, "effective_rank": None, "variation": False, "gini": False}
 """Where higher is not better."""
+EMBEDDED = ("variation", "gini", "entropy", "stability")
+"""Metrics of the t-SNE picture, not of the space."""
 
 
 def spaces(base: torch.Tensor, detail: torch.Tensor) -> dict[str, np.ndarray]:
-    """z, z_d and the part of z_d that alignment does not act on, [N, channels, h, w] each."""
-    rest = orthogonal(detail, base.shape[1])
-    return {"z": base.numpy(), "z_d": detail.numpy(), "z_d_orthogonal": rest.numpy()}
+    """z, z_d and the part of z_d that alignment does not act on, [N, channels, h, w] each.
+
+    A channel that is a group of its own has no such part and is left out of it; the space is absent
+    where that holds for all, as with D = C, and where D < C, so that there is no Proj.
+    """
+    found = {"z": base.numpy(), "z_d": detail.numpy()}
+    c, d = base.shape[1], detail.shape[1]
+    kept = [size > 1 for size in group_sizes(d, c) for _ in range(size)] if d >= c else []
+    if any(kept):
+        found["z_d_orthogonal"] = orthogonal(detail, c)[:, kept].numpy()
+    return found
 
 
 def make_structure(work: Work) -> None:
@@ -35,32 +45,32 @@ def make_structure(work: Work) -> None:
     model = load_davae(work)
     held, held_y = crops(work.inputs["crops"], "heldout")
     train, train_y = (part[: 2 * len(held)] for part in crops(work.inputs["crops"], "train"))
+    names = class_names(work.inputs["crops"])
+    if len(names) < 2:
+        raise ValueError(f"the structure of classes needs two or more; the data have {names}")
     found = []
     for split, images in (("train", train), ("heldout", held)):
-        base = torch.from_numpy(
-            np.load(work.inputs["base_latents"] / f"{split}.npy", mmap_mode="r")[: len(images)].copy()
-        )
-        found.append(spaces(base, raw_detail(model, images, work.runtime.device)))
+        base = np.load(work.inputs["base_latents"] / f"{split}.npy")[: len(images)]
+        found.append(spaces(torch.from_numpy(base), raw_detail(model, images, work.runtime.device)))
+    z = space.scaled(found[0]["z"], found[1]["z"])[1]
+    crop = f"held-out crops {images_hash(held)}"
+    classified = f"{crop}, channels standardised and classifiers fitted on {len(train)} training crops"
+    drawn = f"{crop}, t-SNE of scikit-learn, perplexity 30, PCA start, seed 0"
+    known = {"effective_rank": f"{crop}, covariance of channels over positions"} | dict.fromkeys(EMBEDDED, drawn)
     values = []
     embeddings: dict[str, Any] = {}
     for name, of_train in found[0].items():
         of_held = found[1][name]
-        companions = asdict(space.structure(of_train, train_y, of_held, held_y, found[1]["z"]))
-        mean, std = space.by_channel(of_train).mean(0), space.by_channel(of_train).std(0)
-        points = space.standardise(of_held, mean, std)
+        companions = asdict(space.structure(of_train, train_y, of_held, held_y, z))
+        points = space.scaled(of_train, of_held)[1]
         embeddings[name] = space.tsne(points)
         companions |= asdict(uniformity(embedding_density(embeddings[name])))
         companions["stability"] = space.stability(points, embeddings[name])
-        values += [_value(f"{metric}_{name}", value, len(held)) for metric, value in companions.items()]
+        for metric, value in companions.items():
+            protocol = known.get(metric, classified)
+            values.append(Value("davae", f"{metric}_{name}", value, len(held), BETTER.get(metric, True), protocol))
     write_values(work.folder, values)
-    names = np.array(class_names(work.inputs["crops"]))
-    np.savez_compressed(work.folder / "embeddings.npz", labels=held_y, classes=names, **embeddings)
-
-
-def _value(metric: str, value: float, n: int) -> Value:
-    better = BETTER.get(next((m for m in BETTER if metric.startswith(m)), ""), True)
-    known = "held-out crops, channels standardised on training crops, positions kept apart"
-    return Value("davae", metric, value, n, better, known)
+    np.savez_compressed(work.folder / "embeddings.npz", labels=held_y, classes=np.array(names), **embeddings)
 
 
 @torch.no_grad()

@@ -269,7 +269,7 @@ class ClipConfig:
     text_layers: int = 2
     context_length: int = 32
     train: TrainConfig = TrainConfig(
-        steps=1_500, batch_size=128, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, lr_warmup_steps=100,
+        steps=600, batch_size=128, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, lr_warmup_steps=50,
         lr_schedule="cosine",
     )  # fmt: skip
 

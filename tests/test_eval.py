@@ -105,7 +105,7 @@ def test_pairs_are_matched_by_name(sets, pipeline, tmp_path):
 
 
 def test_arrays_and_their_quantisation(pipeline, tmp_path):
-    floats = crops(0).astype(np.float32) / 127.5 - 1 + 0.003
+    floats = crops(0).astype(np.float32) / 127.5 - 1 + 0.005
     np.save(tmp_path / "made.npy", floats)
     np.savez(tmp_path / "real.npz", crops(1))
     request = EvalRequest(tmp_path / "made.npy", tmp_path / "real.npz", metrics=("fd",), **SMALL)
@@ -201,7 +201,7 @@ def test_captions_follow_the_images_chosen(nano, tmp_path):
 def test_all_protocols_of_float_images(pipeline, tmp_path, monkeypatch):
     monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path / "none"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
-    np.save(tmp_path / "a.npy", crops(0).astype(np.float32) / 127.5 - 1 + 0.003)
+    np.save(tmp_path / "a.npy", crops(0).astype(np.float32) / 127.5 - 1 + 0.005)
     np.save(tmp_path / "b.npy", crops(1))
     _, table = all_protocols(EvalRequest(tmp_path / "a.npy", tmp_path / "b.npy", **SMALL), pipeline)
     changed = table[table["protocol"].str.startswith("quantisation")]
@@ -218,7 +218,7 @@ def test_requests_that_do_not_fit_together(sets, pipeline, tmp_path):
     captions = tmp_path / "captions.csv"
     pd.DataFrame({"file": ["000.png"], "caption": ["coffee"]}).to_csv(captions)
     with pytest.raises(ValueError, match="not among the metrics"):
-        score(EvalRequest(made, real, captions), pipeline)
+        score(EvalRequest(made, real, captions=captions), pipeline)
     with pytest.raises(ValueError, match=r"no caption for 59 of 60 images, the first 001\.png"):
         score(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
     pd.DataFrame({"name": [1]}).to_csv(captions)

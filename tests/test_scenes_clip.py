@@ -75,7 +75,7 @@ def test_texture_exists_at_the_high_resolution_only():
             assert (drawn - plain).abs().max() > 0.2
             for antialias in (False, True):
                 gone = downsample(drawn, 2, antialias) - downsample(plain, 2, antialias)
-                assert gone.abs().max() < 0.03
+                assert gone.abs().max() < 0.04
             assert torch.equal(F.avg_pool2d(drawn, 2), F.avg_pool2d(plain, 2))
 
 

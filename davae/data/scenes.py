@@ -2,7 +2,7 @@
 
 Deterministic and unlimited: scene number i of a split is a function of (seed, split, i). The
 texture alternates from pixel to pixel of the full resolution and every 2 x 2 block of it has mean
-0, so that an image reduced by 2 does not show it (but for 1.3% of the range, where a bicubic filter
+0, so that an image reduced by 2 does not show it (but for 2% of the range, where a bicubic filter
 reaches across a shape's edge): only detail channels can carry it. A tenth of the
 combinations (shape, colour, texture) is held out: they occur in no training scene.
 """

@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import NullLocator
 
 INK = "#22303c"
 COLOURS = ("#0b6e99", "#c8553d", "#588157", "#8d6a9f", "#b08900", "#52616b")
@@ -107,16 +108,21 @@ def embedding_rows(path: Path, rows: dict[str, dict[str, np.ndarray]], labels: n
     columns = list(next(iter(rows.values())))
     figure, axes = plt.subplots(len(rows), len(columns), figsize=(3.2 * len(columns), 3.2 * len(rows)), squeeze=False)
     colours = plt.get_cmap("tab20")(np.arange(len(classes)) % 20)
+    for axis, column in zip(axes[0], columns, strict=True):
+        axis.set_title(column)
     for line, (name, panels) in zip(axes, rows.items(), strict=True):
         for axis, column in zip(line, columns, strict=True):
             for k, label in enumerate(classes):
                 points = panels[column][labels == k]
                 axis.scatter(*points.T, s=3, color=colours[k], label=label, linewidths=0)
-            axis.set(xticks=[], yticks=[], title=column if line is axes[0] else "")
+            axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(name)
     axes[0, -1].legend(fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=3)
-    save(figure, path, path.with_suffix(".svg"))
+    save(figure, path)
+
+
+OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 
 def spectra_figure(path: Path, panels: dict[str, list[dict[str, np.ndarray]]], spaces: dict[str, str]) -> None:
@@ -132,6 +138,8 @@ def spectra_figure(path: Path, panels: dict[str, list[dict[str, np.ndarray]]], s
                 label = title if i == 0 else None
                 axis.loglog(spectrum["frequency"], spectrum[space], color=colour, lw=1, alpha=0.7, label=label)
         axis.set(title=name, xlabel="cycles a latent position")
+        axis.set_xticks(OCTAVES, [f"1/{round(1 / f)}" for f in OCTAVES])
+        axis.xaxis.set_minor_locator(NullLocator())
     axes[0, 0].set_ylabel("power density (white noise: 1)")
     axes[0, 0].legend(fontsize=7, frameon=False)
     figure.tight_layout()

@@ -179,7 +179,7 @@ def draw(folder: Path, pipeline: Pipeline, stages: dict[str, Stage]) -> None:
     image_rows(folder / "samples.png", {name: _by_image(v, count) for name, v in rows.items()}, classes)
     rec, plain = shown["reconstruction"], shown["no_detail"]
     rows = {"original": rec["original"], "D = 0": plain["no_detail"]}
-    rows |= {"zeroed": rec["davae_zeroed"], "DA-VAE": rec["davae"]}
+    rows |= {"random": rec["davae_random"], "zeroed": rec["davae_zeroed"], "DA-VAE": rec["davae"]}
     image_rows(folder / "reconstruction.png", {name: _by_image(v, count)[:1] for name, v in rows.items()}, classes)
     (folder / "curves").mkdir(exist_ok=True)
     curves = {}

@@ -182,7 +182,7 @@ def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
         assert 1 <= found[arm, "effective_rank_z_d_orthogonal"] <= 8 + 1e-9  # 12 channels less 4 groups
         excess = found[arm, "high_frequency_z_d"] - found[arm, "high_frequency_z"]
         assert found[arm, "high_frequency_excess"] == pytest.approx(excess)
-    for name in ("tsne.png", "tsne.svg", "spectrum.png", "figure.png", "findings.csv"):
+    for name in ("tsne.png", "spectrum.svg", "spectrum.png", "figure.png", "findings.csv"):
         assert (folder / name).stat().st_size > 0
     kept = set(frame["sidecar_structure"]) | set(frame["sidecar_spectrum"])
     assert {path.name for path in (folder / "sidecars").iterdir()} == kept

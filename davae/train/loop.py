@@ -107,7 +107,7 @@ class Trainer:
         """Train to the end, from the checkpoint if there is one; the module ends with the EMA weights.
 
         Returns, and writes to `train.json`, steps, FLOPs a step, seconds and the machine's matmul
-        rate measured at the start. Raises FloatingPointError at the first non-finite term.
+        rate, the better of start and end, lest something else ran at one of them. Raises FloatingPointError at the first non-finite term.
         """
         ceiling = matmul_rate(self.runtime.device)
         self._resume()
@@ -137,7 +137,7 @@ class Trainer:
         if writer:
             writer.close()
         self.task.module.eval()
-        return self._summary(ceiling)
+        return self._summary(max(ceiling, matmul_rate(self.runtime.device)))
 
     def _timed_step(self) -> dict[str, float]:
         """One step with its duration noted; the first step's FLOPs are counted instead."""

@@ -107,7 +107,8 @@ class Trainer:
         """Train to the end, from the checkpoint if there is one; the module ends with the EMA weights.
 
         Returns, and writes to `train.json`, steps, FLOPs a step, seconds and the machine's matmul
-        rate, the better of start and end, lest something else ran at one of them. Raises FloatingPointError at the first non-finite term.
+        rate, the better of start and end, lest something else ran at one of them. Raises
+        FloatingPointError at the first non-finite term.
         """
         ceiling = matmul_rate(self.runtime.device)
         self._resume()

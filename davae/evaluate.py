@@ -133,7 +133,8 @@ def all_protocols(request: EvalRequest, pipeline: Pipeline) -> tuple[list[Row], 
     """
     if request.reference is None or judge.read_moments(request.reference) is not None:
         raise ValueError("--protocols all compares two sets of images: name images with --reference")
-    request, reference = replace(request, metrics=("fd", "kd")), request.reference
+    reference = request.reference
+    request = replace(request, metrics=("fd", "kd"))
     kinds = [judge.open_request(path, request).kind for path in (request.images, reference)]
     rows: list[Row] = []
     lines: list[dict[str, Any]] = []

@@ -133,7 +133,7 @@ def spectra_figure(path: Path, panels: dict[str, list[dict[str, np.ndarray]]], s
     figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.2), squeeze=False, sharey=True)
     for axis, (name, seeds) in zip(axes[0], panels.items(), strict=True):
         shown = {space: title for space, title in spaces.items() if space in seeds[0]}
-        for colour, (space, title) in zip(COLOURS, shown.items(), strict=False):
+        for colour, (space, title) in zip(COLOURS[: len(shown)], shown.items(), strict=True):
             for i, spectrum in enumerate(seeds):
                 label = title if i == 0 else None
                 axis.loglog(spectrum["frequency"], spectrum[space], color=colour, lw=1, alpha=0.7, label=label)

@@ -29,7 +29,7 @@ class Options:
     """
 
     name: Annotated[str, tyro.conf.Positional]
-    """An ablation of this package (align_weight, ...), or the path of a file of your own that
+    """An ablation of this package (align_weight, latent_structure), or the path of a file of your own that
     defines ABLATION."""
     preset: str = "smoke"
     """The experiment that the arms start from."""

@@ -204,7 +204,8 @@ def distances(
 def score_of_classes(images: Images, extractor: Extractor, pipeline: Pipeline) -> Row:
     """The Inception Score under the extractor's classifier."""
     probabilities = extract(extractor, images, pipeline.runtime.device, probabilities=True)
-    about = f"{extractor.name} {extractor.weights}, {extractor.resize}; {images.kind}; N {len(images)}; 10 splits"
+    about = f"{extractor.classifier or extractor.name} {extractor.weights}, {extractor.resize}; "
+    about += f"{images.kind}; N {len(images)}; 10 splits"
     return Row(metric_name("is", extractor.name), inception_score(probabilities), True, about)
 
 

@@ -160,6 +160,20 @@ def test_score_interval_by_hand():
         assert (2.0 - end) ** 2 == pytest.approx(1.959964**2 * (0.04 + end * 0.2), rel=1e-5)
 
 
+@pytest.mark.parametrize("value", [-50.0, -3.0, -1.5, 0.0, 1.5, 3.0, 50.0])
+@pytest.mark.parametrize("linear", [0.0, 0.5, 40.0])
+def test_score_interval_holds_its_value_and_covers_zero_by_the_second_order_alone(value, linear):
+    low, high = score_interval(value, 2.0, linear, 1.0)
+    assert low < value < high
+    assert (low <= 0 <= high) == (abs(value) <= 1.959964)
+
+
+def test_a_set_too_like_its_reference_has_a_sane_interval():
+    x = normal(64, 6, 0)
+    for found in (kernel(x, x), frechet_infinity(x, x[::-1] + 1e-3 * normal(64, 6, 1))):
+        assert found.low <= found.value <= found.high
+
+
 def test_torch_fidelity_agrees_on_the_same_features():
     x, y = normal(400, 16, 0), normal(400, 16, 1, 1.2, 0.3)
     statistics = [fid_features_to_statistics(torch.from_numpy(v)) for v in (x, y)]

@@ -228,6 +228,9 @@ def test_requests_that_do_not_fit_together(sets, pipeline, tmp_path):
 
 def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
     request = EvalRequest(*sets, metrics=("fd", "is"), **SMALL)
+    deeper = score(replace(request, metrics=("is",), blocks=5), pipeline)[0]
+    assert deeper == score(replace(request, metrics=("is",)), pipeline)[0]  # all 16 blocks classify
+    assert "effnet_lite0-b16" in deeper.protocol
     text, folder = run_eval(request, pipeline, tmp_path / "out")
     assert run_eval(request, pipeline, tmp_path / "out")[1] != folder
     frame = records.load(folder)

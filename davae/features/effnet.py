@@ -91,9 +91,10 @@ def effnet(input_px: int, blocks: int, resize: str = "pil", device: str = "cpu")
     def prepare(image: np.ndarray) -> np.ndarray:
         return resizer(image).astype(np.float32).transpose(2, 0, 1)
 
-    net, whole = network(blocks, device), network(16, device)
-    width, resized = WIDTHS[blocks - 1], f"{known} {input_px} px"
-    return Extractor(effnet_name(blocks), weights_hash(), width, resized, prepare, net, whole.probabilities)
+    return Extractor(
+        effnet_name(blocks), weights_hash(), WIDTHS[blocks - 1], f"{known} {input_px} px", prepare,
+        network(blocks, device), network(16, device).probabilities, classifier=effnet_name(16),
+    )  # fmt: skip
 
 
 def effnet_name(blocks: int) -> str:

@@ -32,6 +32,8 @@ class Extractor:
     """[B, 3, P, P] -> [B, d]."""
     classify: Callable[[torch.Tensor], torch.Tensor] | None = None
     """[B, 3, P, P] -> class probabilities [B, K]; None where the network has none."""
+    classifier: str = ""
+    """What the probabilities' network is called, where it is not `name`'s."""
 
 
 @contextmanager

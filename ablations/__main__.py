@@ -14,7 +14,7 @@ import tyro
 
 import ablations
 from davae.cli import guard
-from davae.presets import PRESETS
+from davae.presets import ARMS, PRESETS
 from davae.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Options:
     """An ablation of this package (align_weight, latent_structure), or the path of a file of your own that
     defines ABLATION."""
     preset: str = "smoke"
-    """The experiment that the arms start from."""
+    """The experiment that the arms start from; at tiny they train half as long as `davae run` does, unless the
+    ablation looks at the published models."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -76,7 +77,8 @@ def main() -> int:
         options.runtime.apply()
         pipeline = Pipeline(Store(options.store), options.runtime, lambda text: print(text, flush=True))
         seeds = list(options.seeds)
-        folder = run_ablation(ablation, PRESETS[options.preset], options.preset, seeds, pipeline, options.out)
+        base = (PRESETS if ablation.full_length else ARMS)[options.preset]
+        folder = run_ablation(ablation, base, options.preset, seeds, pipeline, options.out)
         print(f"\n{(folder / 'table.md').read_text()}\nRecords, table and figure: {folder}")
         failed = still_failed(records.load(folder))
         if len(failed):

@@ -221,6 +221,8 @@ class AdaptConfig:
     """N_warm of Eq. 12."""
     cosine_weight: float = 0.0
     """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13)."""
+    train_crops: int = option(0, neutral=0)
+    """How many of the cached training crops are encoded and trained on, the first ones; 0: all."""
     train: TrainConfig = TrainConfig()
 
 

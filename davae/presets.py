@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from davae.config import (
     AdaptConfig,
     BaseDiTConfig,
@@ -77,4 +79,18 @@ TINY = Experiment(
 )
 """The CPU reproduction: 64 px photographs, f4c4p1 at 32 px (64 tokens) widened to f8c16p1."""
 
+TINY_ARM = replace(
+    TINY,
+    davae=replace(TINY.davae, train=replace(TINY.davae.train, steps=300, lr_warmup_steps=25)),
+    adapt=replace(
+        TINY.adapt, detail_warmup_steps=150, train_crops=8_190,
+        train=replace(TINY.adapt.train, steps=500, lr_warmup_steps=25, ema_decay=0.99),
+    ),
+    sample=replace(TINY.sample, num_inference_steps=7),
+)  # fmt: skip
+"""An arm of an ablation at `tiny`: the same data and base models, half the training, fewer sampling steps."""
+
 PRESETS: dict[str, Experiment] = {"nano": NANO, "smoke": SMOKE, "tiny": TINY}
+
+ARMS: dict[str, Experiment] = {**PRESETS, "tiny": TINY_ARM}
+"""What the arms of an ablation start from, by preset."""

@@ -42,16 +42,17 @@ SOLVERS = {"euler": euler, "heun": heun}
 def guided(dit: DiT, labels: torch.Tensor, scale: float, interval: tuple[float, float]) -> Velocity:
     """Classifier-free guidance v_null + scale (v_y - v_null) on all channels, in one batch.
 
-    Outside `interval` of t, and for scale 1, only the conditional velocity is computed.
+    Outside `interval` of t, and for scale 1, only the conditional velocity is computed. Labels are
+    embedded once, and the time, which all samples share, once a step.
     """
     null = torch.full_like(labels, dit.config.num_classes)
+    embedded = dit.y_embedder(torch.cat([labels, null]))
 
     def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        time = t.to(x).expand(len(x))
+        time = dit.t_embedder(t.to(x)[None])
         if scale == 1.0 or not interval[0] <= float(t) <= interval[1]:
-            return dit(x, time, labels)
-        both = dit(torch.cat([x, x]), torch.cat([time, time]), torch.cat([labels, null]))
-        conditional, unconditional = both.chunk(2)
+            return dit.velocity(x, time, embedded[: len(x)]).to(x.dtype, copy=True)
+        conditional, unconditional = dit.velocity(torch.cat([x, x]), time, embedded).to(x.dtype).chunk(2)
         return unconditional + scale * (conditional - unconditional)
 
     return velocity
@@ -59,7 +60,10 @@ def guided(dit: DiT, labels: torch.Tensor, scale: float, interval: tuple[float, 
 
 @torch.no_grad()
 def sample_latents(dit: DiT, noise: torch.Tensor, labels: torch.Tensor, config: SampleConfig) -> torch.Tensor:
-    """Normalised latents [B, C + D, h, w] from noise of that shape and labels [B]."""
+    """Normalised latents [B, C + D, h, w] from noise of that shape and labels [B].
+
+    The velocity is a new tensor at every call, so that a compiled network may reuse its output's memory.
+    """
     velocity = guided(dit, labels, config.guidance_scale, config.guidance_interval)
     times = time_grid(config.num_inference_steps, config.timestep_shift)
     return SOLVERS[config.solver](velocity, noise, times)

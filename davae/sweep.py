@@ -58,6 +58,8 @@ class Ablation:
     """Role to the file of its artifact that is kept beside the records, to draw from."""
     draw: Callable[[dict[tuple[str, int], dict[str, Path]], Path], None] | None = None
     """Further figures from the sidecars, {(arm, seed): {role: file}}, into a folder."""
+    full_length: bool = False
+    """Whether arms train as long as a run of the preset does, rather than as its short arms."""
 
 
 def arm_stages(arm: Arm) -> dict[str, Stage]:

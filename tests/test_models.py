@@ -9,7 +9,7 @@ from davae.config import BaseVAEConfig
 from davae.data.crops import downsample
 from davae.models.base_vae import build_base_vae, denormalise, encode_mode, normalise
 from davae.models.davae import DAVAE, DAVAEConfig, DownBlock, StructuredPosterior, UpBlock
-from davae.models.dit import DiT, DiTConfig, rotary_table, rotate, sincos_positions, time_features
+from davae.models.dit import DiT, DiTConfig, rotary_table, rotate, signed, sincos_positions, time_features
 
 SMALL = BaseVAEConfig(block_out_channels=(8, 8, 16), norm_num_groups=4)
 
@@ -186,7 +186,7 @@ def test_rotation_depends_on_the_difference_of_positions():
     q, k = torch.randn(8), torch.randn(8)
 
     def score(a, b):
-        return rotate(q, cos[a], sin[a]) @ rotate(k, cos[b], sin[b])
+        return rotate(q, cos[a], signed(sin)[a]) @ rotate(k, cos[b], signed(sin)[b])
 
     torch.testing.assert_close(score(1 * 4 + 1, 2 * 4 + 3), score(0 * 4 + 0, 1 * 4 + 2))
     assert torch.equal(cos[0], torch.ones(8))

@@ -53,11 +53,19 @@ class Labelled:
     config = SimpleNamespace(num_classes=9)
 
     def __init__(self):
-        self.sizes = []
+        self.sizes, self.times, self.embedded = [], [], 0
 
-    def __call__(self, x, t, y):
+    def y_embedder(self, y):
+        self.embedded += 1
+        return torch.where(y == 9, -1.0, y.double())[:, None]
+
+    def t_embedder(self, t):
+        self.times.append(tuple(t.shape))
+        return t[:, None]
+
+    def velocity(self, x, time, label):
         self.sizes.append(len(x))
-        return torch.where(y == 9, -1.0, y.double())[:, None].expand_as(x)
+        return label.expand_as(x)
 
 
 def test_guidance_extrapolates_from_the_null_label_in_one_batch():
@@ -67,6 +75,8 @@ def test_guidance_extrapolates_from_the_null_label_in_one_batch():
     assert v(x, torch.tensor(0.5))[:, 0].tolist() == [-1 + 4 * 3, -1 + 4 * 6]
     assert v(x, torch.tensor(0.1))[:, 0].tolist() == [2, 5]
     assert dit.sizes == [4, 2]
+    assert dit.embedded == 1  # not at every step
+    assert dit.times == [(1,), (1,)]  # once for all samples
     assert guided(dit, labels, 1.0, (0.0, 1.0))(x, torch.tensor(0.5))[:, 0].tolist() == [2, 5]
     assert dit.sizes[-1] == 2
 

@@ -80,13 +80,21 @@ class Line(nn.Module):
 
 
 def line_task(module, poison_at=-1):
-    def step(n, samples):
-        target = torch.tensor([math.sin(s) for s in samples])
+    def batch(n, samples):
+        return (torch.tensor([math.sin(s) for s in samples]),)
+
+    def step(n, batch):
+        target = batch[0]
         loss = (module.w.sum() - target).square().mean() + 0.1 * (n + 1) * module.w[0] ** 2
         extra = loss * (float("nan") if n == poison_at else 1.0)
         return {"loss": loss + extra, "fit": loss, "extra": extra}
 
-    return Task("line", module, step, lambda: {"w": float(module.w.detach()[0])}, evaluations=4)
+    return Task("line", module, batch, step, lambda: {"w": float(module.w.detach()[0])}, evaluations=4)
+
+
+def at_samples(task, n, samples):
+    """The terms of step n on the samples of these global indices."""
+    return task.step(n, task.batch(n, samples))
 
 
 TRAIN = TrainConfig(steps=20, batch_size=4, lr=0.05, lr_warmup_steps=2, ema_decay=0.9)
@@ -214,7 +222,7 @@ def test_gradient_ratio_makes_alignment_a_share_of_the_nll_gradient():
 
     def gradient(weight):
         task = davae_task(model, images, latents, (images, latents), replace(config, align_weight=weight), seed=0)
-        return torch.autograd.grad(task.step(0, [0, 1])["loss"], at)[0]
+        return torch.autograd.grad(at_samples(task, 0, [0, 1])["loss"], at)[0]
 
     nll, both = gradient(0.0), gradient(0.5)
     assert ((both - nll).norm() / nll.norm()).item() == pytest.approx(0.5, rel=1e-2)
@@ -227,11 +235,11 @@ def test_adaptation_weighs_the_detail_by_eq_12():
     adapt = AdaptConfig(detail_warmup_steps=4, cosine_weight=0.0)
     task = dit_task("a", dit, data, {"heldout": data}, FlowConfig(), 0.1, 0, adapt)
     for n, w in ((0, 0.0), (2, 0.5), (4, 1.0)):
-        terms = task.step(n, [0, 1, 2])
+        terms = at_samples(task, n, [0, 1, 2])
         expected = (terms["base"] * 4 + w * terms["detail"] * 12) / (4 + w * 12)
         torch.testing.assert_close(terms["loss"], expected)
-    with_cosine = dit_task("a", dit, data, {}, FlowConfig(), 0.1, 0, replace(adapt, cosine_weight=1.0)).step(2, [0, 1])
-    plain = dit_task("a", dit, data, {}, FlowConfig(), 0.1, 0, adapt).step(2, [0, 1])
+    cosine_task = dit_task("a", dit, data, {}, FlowConfig(), 0.1, 0, replace(adapt, cosine_weight=1.0))
+    with_cosine, plain = at_samples(cosine_task, 2, [0, 1]), at_samples(task, 2, [0, 1])
     torch.testing.assert_close(with_cosine["loss"], plain["loss"] + with_cosine["cosine"])
     assert task.evaluate() == task.evaluate()
 
@@ -242,6 +250,6 @@ def test_a_dit_step_does_not_depend_on_the_split_of_the_batch():
     nn.init.normal_(dit.final_layer.linear.weight)
     data = LatentSet(torch.randn(50, 4, 8, 8), torch.arange(50) % 10)
     task = dit_task("b", dit, data, {}, FlowConfig(), 0.1, 0)
-    whole = task.step(5, list(range(8)))["loss"]
-    halves = [task.step(5, list(part))["loss"] for part in (range(4), range(4, 8))]
+    whole = at_samples(task, 5, list(range(8)))["loss"]
+    halves = [at_samples(task, 5, list(part))["loss"] for part in (range(4), range(4, 8))]
     torch.testing.assert_close(whole, (halves[0] + halves[1]) / 2)

@@ -108,7 +108,7 @@ def to_unit(images: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 def to_uint8(images: torch.Tensor) -> np.ndarray:
     """Float images in [-1, 1] to uint8, clamped and rounded."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
 
 
 def downsample(images: torch.Tensor, scale: int, antialias: bool) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,17 +15,16 @@ def linear_probe(features: np.ndarray, labels: np.ndarray) -> Pipeline:
     return probe.fit(features, labels)
 
 
-def nearest_distance(images: np.ndarray, training: np.ndarray, chunk: int = 256) -> np.ndarray:
+def nearest_distance(images: np.ndarray, training: np.ndarray, block: int = 2048) -> np.ndarray:
     """Root-mean-square pixel distance (0..255) of each uint8 image to its nearest training image.
 
     images [N, 3, H, W], training [M, 3, H, W] -> [N]. Small for copies; a memorising model's
-    samples lie nearer than fresh real crops do.
+    samples lie nearer than fresh real crops do. Memory beside the images holds one block of training.
     """
-    flat = training.reshape(len(training), -1).astype(np.float32)
-    norms = (flat**2).sum(1)
-    found = []
-    for start in range(0, len(images), chunk):
-        part = images[start : start + chunk].reshape(-1, flat.shape[1]).astype(np.float32)
-        squares = (part**2).sum(1)[:, None] + norms - 2 * part @ flat.T
-        found.append(np.sqrt(np.maximum(squares.min(1), 0) / flat.shape[1]))
-    return np.concatenate(found)
+    own = torch.from_numpy(images).flatten(1).float()
+    best = torch.full((len(own),), torch.inf)
+    for start in range(0, len(training), block):
+        part = torch.from_numpy(training[start : start + block]).flatten(1).float()
+        apart = torch.addmm(part.square().sum(1), own, part.T, alpha=-2)  # |b|^2 - 2 a.b
+        best = torch.minimum(best, apart.min(1).values)
+    return ((best + own.square().sum(1)).clamp(min=0) / own.shape[1]).sqrt().numpy()

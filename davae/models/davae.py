@@ -1,8 +1,8 @@
 """DA-VAE: a frozen base encoder at R px, a detail encoder at s R px, and one decoder (Eq. 1).
 
 The latent is [base | detail], C + D channels on the base's own token grid. Encoder and decoder
-bodies are diffusers' `Encoder` and `Decoder`, tapped before the encoder's output convolution and
-after the decoder's input convolution.
+bodies are diffusers' `Encoder` and `Decoder` with leaner forwards (`streamline`), tapped before the
+encoder's output convolution and after the decoder's input convolution.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import nn
 
 from davae.alignment import group_sizes
 from davae.data.crops import downsample
+from davae.models.streamline import streamline
 
 LOGVAR_RANGE = (-30.0, 20.0)
 
@@ -208,6 +209,7 @@ class DAVAE(ModelMixin, ConfigMixin):
         self.detail_up = UpBlock(latent_channels, widths[-1], scale)
         self.decoder = _decoder(config, base)
         self.decoder.conv_in = nn.Identity()
+        streamline(self)
         self.register_buffer("detail_mean", torch.zeros(detail_channels))
         self.register_buffer("detail_std", torch.ones(detail_channels))
         self.freeze_base()

@@ -53,7 +53,10 @@ def sincos_positions(size: int, width: int) -> torch.Tensor:
 
 
 def rotary_table(size: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(cos, sin) of 2-D axial RoPE, [size^2, head_dim]: half for rows, then half for columns."""
+    """(cos, sin) of 2-D axial RoPE, [size^2, head_dim]: half for rows, then half for columns.
+
+    Each angle stands twice, for the pair (x_2i, x_2i+1) that it turns.
+    """
     half = head_dim // 2
     frequency = 10_000 ** -(torch.arange(0, half, 2, dtype=torch.float64) / half)
     line = (torch.arange(size, dtype=torch.float64)[:, None] * frequency).repeat_interleave(2, 1)
@@ -63,10 +66,18 @@ def rotary_table(size: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
     return angle.cos().float(), angle.sin().float()
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotate interleaved pairs (x_2i, x_2i+1) of [..., T, head_dim] by the table's angles."""
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return x * cos + torch.stack([-odd, even], -1).flatten(-2) * sin
+def rotate(x: torch.Tensor, cos: torch.Tensor, signed_sin: torch.Tensor) -> torch.Tensor:
+    """Rotate interleaved pairs (x_2i, x_2i+1) of [..., head_dim] by the angles of the tables.
+
+    signed_sin is `signed(sin)`: x cos + (x_2i+1, x_2i) (-sin, sin).
+    """
+    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(x * cos, swapped, signed_sin)
+
+
+def signed(sin: torch.Tensor) -> torch.Tensor:
+    """A rotary table's sines with those at even places negated."""
+    return sin.unflatten(-1, (-1, 2)).mul(sin.new_tensor([-1.0, 1.0])).flatten(-2)
 
 
 def time_features(t: torch.Tensor, channels: int = TIME_CHANNELS) -> torch.Tensor:
@@ -84,9 +95,12 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
+    def unscaled(self, x: torch.Tensor) -> torch.Tensor:
+        """The norm without its learned scale, in the dtype of x."""
+        return F.rms_norm(x.float(), x.shape[-1:], eps=1e-6).to(x.dtype)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        normed = F.rms_norm(x.float(), x.shape[-1:], eps=1e-6)
-        return normed.to(x.dtype) * self.weight
+        return self.unscaled(x) * self.weight
 
 
 class Attention(nn.Module):
@@ -101,10 +115,19 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        # [B, T, 3d] -> three of [B, heads, T, head_dim]
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin)
+        # heads stay side by side in [B, T, d] as long as they can: products over short rows are slow
+        q, k, v = self.qkv(x).chunk(3, -1)
+        q, k = (rotate(self.normed(norm, part), cos, sin) for norm, part in ((self.q_norm, q), (self.k_norm, k)))
+        # [B, T, d] -> [B, heads, T, head_dim], as the kernel takes them
+        q, k, v = (part.to(v.dtype).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (q, k, v))
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+    def normed(self, norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """The norm of each head of [B, T, d]."""
+        if not isinstance(norm, RMSNorm):
+            return x
+        heads = norm.unscaled(x.unflatten(-1, (self.num_heads, -1)))
+        return heads.flatten(-2) * norm.weight.repeat(self.num_heads)
 
 
 class SwiGLU(nn.Module):
@@ -121,9 +144,9 @@ class SwiGLU(nn.Module):
         return self.w3(F.silu(gate) * value)
 
 
-def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """x (1 + scale) + shift, for x [B, T, d] and shift, scale [B, d]."""
-    return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
+def modulate(norm: RMSNorm, x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """norm(x) (1 + scale) + shift, for x [B, T, d] and shift, scale [B, d]; the two scales meet first."""
+    return torch.addcmul(shift[:, None], norm.unscaled(x), (norm.weight * (1 + scale))[:, None])
 
 
 class Block(nn.Module):
@@ -139,8 +162,8 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(condition).chunk(6, -1)
-        x = torch.addcmul(x, gate_a[:, None], self.attn(modulate(self.norm1(x), shift_a, scale_a), cos, sin))
-        return torch.addcmul(x, gate_m[:, None], self.mlp(modulate(self.norm2(x), shift_m, scale_m)))
+        x = torch.addcmul(x, gate_a[:, None], self.attn(modulate(self.norm1, x, shift_a, scale_a), cos, sin))
+        return torch.addcmul(x, gate_m[:, None], self.mlp(modulate(self.norm2, x, shift_m, scale_m)))
 
 
 class PatchEmbed(nn.Module):
@@ -195,7 +218,7 @@ class FinalLayer(nn.Module):
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         shift, scale = self.adaLN_modulation(condition).chunk(2, -1)
-        return self.linear(modulate(self.norm_final(x), shift, scale))
+        return self.linear(modulate(self.norm_final, x, shift, scale))
 
 
 class DiT(ModelMixin, ConfigMixin):
@@ -233,8 +256,8 @@ class DiT(ModelMixin, ConfigMixin):
         grid = input_size // patch_size
         cos, sin = rotary_table(grid, hidden_size // num_heads)
         self.register_buffer("pos_embed", sincos_positions(grid, hidden_size)[None], persistent=False)
-        self.register_buffer("rope_cos", cos, persistent=False)
-        self.register_buffer("rope_sin", sin, persistent=False)
+        self.register_buffer("rope_cos", cos.repeat(1, num_heads), persistent=False)  # [T, d]: alike for all heads
+        self.register_buffer("rope_sin", signed(sin).repeat(1, num_heads), persistent=False)
 
     def initialise(self) -> None:
         """Xavier-uniform linears, N(0, 0.02) embeddings, zero modulations and head (adaLN-zero)."""
@@ -259,12 +282,16 @@ class DiT(ModelMixin, ConfigMixin):
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """x [B, C + D, H, W]; t [B] in [0, 1]; y int64 [B] in [0, num_classes] -> v like x."""
+        return self.velocity(x, self.t_embedder(t), self.y_embedder(y))
+
+    def velocity(self, x: torch.Tensor, time: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """`forward` from the embedded time [B or 1, d] and label [B, d], for callers that keep them."""
         size, patch = self.config.input_size, self.config.patch_size
         if x.shape[1:] != (self.config.in_channels, size, size):
             want = f"[B, {self.config.in_channels}, {size}, {size}]"
             raise ValueError(f"the latent has shape {list(x.shape)}; this DiT takes {want}")
         tokens = self.x_embedder(x) + self.pos_embed
-        condition = self.t_embedder(t) + self.y_embedder(y)
+        condition = time + label
         for block in self.blocks:
             tokens = block(tokens, condition, self.rope_cos, self.rope_sin)
         patches = self.final_layer(tokens, condition)

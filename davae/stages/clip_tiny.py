@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from davae.config import ClipConfig
+from davae.data.crops import to_unit
 from davae.data.scenes import CAPTION_FORMS, plan_scene, scenes
 from davae.features.clip import CONFIG, WEIGHTS
 from davae.metrics.clip_score import retrieval
@@ -83,7 +84,7 @@ def measure(work: Work, model: Any, tokenizer: Any, rounds: list[tuple[np.ndarra
     """Top-1 retrieval among 64 captions, averaged over the rounds."""
     accuracies = []
     for images, captions in rounds:
-        x = (torch.from_numpy(images).float() / 127.5 - 1).to(work.runtime.device)
+        x = to_unit(images).to(work.runtime.device)
         seen = model.encode_image(x, normalize=True).cpu().numpy()
         read = model.encode_text(tokenizer(captions).to(work.runtime.device), normalize=True).cpu().numpy()
         accuracies.append(retrieval(seen, read))

@@ -16,22 +16,24 @@ from tqdm import tqdm
 from davae import keyed
 from davae.alignment import alignment_loss, orthogonal
 from davae.config import EvalConfig, SampleConfig
-from davae.data.crops import to_uint8, to_unit, upsample
+from davae.data.crops import to_uint8, upsample
 from davae.features import effnet
 from davae.metrics import content, distribution, perceptual, reconstruction
 from davae.metrics.protocol import Protocol
 from davae.models.base_vae import denormalise
 from davae.models.davae import DAVAE
 from davae.models.dit import DiT
+from davae.runtime import Runtime
 from davae.sample import sample_latents
 from davae.stages.stage import Work
-from davae.stages.training import MODEL, base_images, crops, load_davae, load_vae
+from davae.stages.training import MODEL, base_images, crops, load_davae, load_vae, raw_detail
 from davae.store import write_json
 
 METRICS = "metrics.json"
 SHOWN = 4
 """Images a class kept for the grids."""
-BATCH = 100
+BATCH = 20
+"""Latents decoded at once."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,9 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
     values += Judge(work, "heldout", metrics).distances("bicubic", extract(bicubic, metrics, work.runtime.device), "r")
     vae = load_vae(work)
     latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
-    decoded = [vae.decode(latents[i : i + BATCH].to(work.runtime.device)).sample for i in range(0, len(latents), BATCH)]
+    with work.runtime.autocast():
+        parts = (latents[i : i + BATCH].to(work.runtime.device) for i in range(0, len(latents), BATCH))
+        decoded = [vae.decode(part).sample for part in parts]
     values += pixel_values("base_vae", to_uint8(torch.cat(decoded)), to_uint8(small))
     real = np.load(work.inputs["references"] / "heldout.npz")["features"]
     values += Judge(work, "fresh", metrics).distances("real_heldout", real, "g")
@@ -165,7 +169,7 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     model = load_davae(work)
     heldout, labels = crops(work.inputs["crops"], "heldout")
     base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
-    detail = raw_detail(model, heldout, work.runtime.device)
+    detail = raw_detail(model, heldout, work.runtime)
     rows = {"davae" if model.config.detail_channels else "no_detail": detail}
     values: list[Value] = []
     if model.config.detail_channels:
@@ -174,7 +178,7 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     judge = Judge(work, "heldout", metrics)
     shown, kept = first_of_each(labels, SHOWN), {}
     for name, given in rows.items():
-        images = decode_all(model, torch.cat([base, given], 1), work.runtime.device)
+        images = decode_all(model, torch.cat([base, given], 1), work.runtime)
         values += pixel_values(name, images, heldout)
         values += judge.distances(name, extract(images, metrics, work.runtime.device), "r")
         kept[name] = images[shown]
@@ -198,23 +202,17 @@ def dependence(values: list[Value]) -> list[Value]:
     return made
 
 
-@torch.no_grad()
-def raw_detail(model: DAVAE, images: np.ndarray, device: str) -> torch.Tensor:
-    """The posterior mode of the detail before normalisation, of uint8 images: [N, D, h, w] on the CPU."""
-    parts = (to_unit(images[i : i + BATCH]).to(device) for i in range(0, len(images), BATCH))
-    return torch.cat([model.detail_moments(part)[0].cpu() for part in parts])
-
-
 def random_detail(detail: torch.Tensor) -> torch.Tensor:
     """Normal noise with each channel's mean and deviation over the set."""
     mean, std = detail.mean((0, 2, 3), keepdim=True), detail.std((0, 2, 3), keepdim=True)
     return mean + std * keyed.normal(0, "reconstruction/random", 0, range(len(detail)), detail.shape[1:])
 
 
-def decode_all(model: DAVAE, latents: torch.Tensor, device: str) -> np.ndarray:
+def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime) -> np.ndarray:
     """uint8 images of raw latents [N, C + D, h, w]."""
-    parts = (latents[i : i + BATCH].to(device) for i in range(0, len(latents), BATCH))
-    return np.concatenate([to_uint8(model.decode_raw(part)) for part in parts])
+    parts = (latents[i : i + BATCH].to(runtime.device) for i in range(0, len(latents), BATCH))
+    with runtime.autocast():
+        return np.concatenate([to_uint8(model.decode_raw(part)) for part in parts])
 
 
 def detail_values(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Value]:
@@ -244,6 +242,7 @@ def make_samples(work: Work, sample: SampleConfig, count: int, scale: int, seed:
     no detail velocity, so that integration leaves noise there.
     """
     dit = DiT.from_pretrained(work.inputs["dit"] / MODEL).to(work.runtime.device).eval()
+    dit.velocity = work.runtime.compiled(dit.velocity, sampling=True)  # type: ignore[method-assign]
     vae = load_vae(work)
     davae = load_davae(work) if "davae" in work.inputs else None
     labels = torch.arange(count) % dit.config.num_classes
@@ -252,8 +251,9 @@ def make_samples(work: Work, sample: SampleConfig, count: int, scale: int, seed:
     for start in tqdm(range(0, count, sample.batch_size), desc="sampling", unit="batch"):
         indices = list(range(start, min(start + sample.batch_size, count)))
         noise = keyed.normal(seed, "sample/noise", 0, indices, shape).to(work.runtime.device)
-        latent = sample_latents(dit, noise, labels[indices].to(work.runtime.device), sample)
-        images.append(decode(denormalise(latent, vae.config), vae, davae, scale, zero_detail))
+        with work.runtime.autocast():
+            latent = sample_latents(dit, noise, labels[indices].to(work.runtime.device), sample)
+            images.append(decode(denormalise(latent, vae.config), vae, davae, scale, zero_detail))
     np.save(work.folder / "images.npy", np.concatenate(images))
     np.save(work.folder / "labels.npy", labels.numpy())
 

@@ -31,7 +31,8 @@ def graph(e: Experiment) -> dict[str, Stage]:
         return s
 
     at_davae = {**at_crops, "davae": s["davae"]}
-    s["detail_latents"] = Stage("detail_latents", 1, training.make_detail_latents, {}, at_davae)
+    chosen = {"train_crops": e.adapt.train_crops} if e.adapt.train_crops else {}
+    s["detail_latents"] = Stage("detail_latents", 1, training.make_detail_latents, chosen, at_davae)
     wide = {**at_latents, "detail_latents": s["detail_latents"], "base_dit": s["base_dit"]}
     model = {"flow": e.flow, "class_dropout": e.base_dit.class_dropout, "seed": e.seed}
     s["adapted"] = Stage("adapted", 1, training.make_adapted, {"adapt": e.adapt, **model}, wide)

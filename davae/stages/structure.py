@@ -14,9 +14,9 @@ from davae.data.crops import draw_images, to_unit
 from davae.metrics import latents as space
 from davae.metrics.spectrum import high_frequency_share, radial_spectrum
 from davae.metrics.uniformity import embedding_density, uniformity
-from davae.stages.evaluation import Value, images_hash, raw_detail, write_values
+from davae.stages.evaluation import Value, images_hash, write_values
 from davae.stages.stage import Work
-from davae.stages.training import class_names, crops, load_davae
+from davae.stages.training import class_names, crops, load_davae, raw_detail
 
 SPECTRUM_PX = 256
 SPECTRUM_CROPS = 130
@@ -51,7 +51,7 @@ def make_structure(work: Work) -> None:
     found = []
     for split, images in (("train", train), ("heldout", held)):
         base = np.load(work.inputs["base_latents"] / f"{split}.npy")[: len(images)]
-        found.append(spaces(torch.from_numpy(base), raw_detail(model, images, work.runtime.device)))
+        found.append(spaces(torch.from_numpy(base), raw_detail(model, images, work.runtime)))
     z = space.scaled(found[0]["z"], found[1]["z"])[1]
     crop = f"held-out crops {images_hash(held)}"
     classified = f"{crop}, channels standardised and classifiers fitted on {len(train)} training crops"

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from diffusers.utils import logging as diffusers_logging
+from tqdm import tqdm
 
 from davae import keyed
 from davae.config import AdaptConfig, BaseDiTConfig, BaseVAEConfig, DataConfig, DetailConfig, FlowConfig
@@ -19,6 +20,7 @@ from davae.measure.flops import count_flops
 from davae.models.base_vae import build_base_vae, encode_mode, normalise
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig, widen_dit
+from davae.runtime import Runtime
 from davae.stages.stage import Work
 from davae.store import write_json
 from davae.train.base_vae import base_vae_task, latent_statistics
@@ -34,6 +36,8 @@ CHECKS = 650
 EVAL_PER_CLASS = 4
 """Evaluation crops a class that the grids need."""
 STATISTICS_SAMPLES = 10_000
+ENCODED = 32
+"""Images a batch of the detail encoder."""
 MODEL = "model"
 
 
@@ -79,16 +83,17 @@ def make_base_vae(work: Work, base_vae: BaseVAEConfig, scale: int, antialias: bo
     if not base_vae.pretrained:
         task = base_vae_task(vae, images, base_images(heldout, scale, antialias), base_vae, seed)
         Trainer(task, base_vae.train, work.runtime, work.folder).run()
-        latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime.device)
+        latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime)
         shift, scaling = latent_statistics(latents)
         vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
     vae.save_pretrained(work.folder / MODEL)
 
 
-def encode_all(vae: AutoencoderKL, images: torch.Tensor, device: str, batch: int = 256) -> torch.Tensor:
-    """Unscaled posterior modes of all images, on the CPU."""
-    parts = (images[i : i + batch].to(device) for i in range(0, len(images), batch))
-    return torch.cat([encode_mode(vae, part).cpu() for part in parts])
+def encode_all(vae: AutoencoderKL, images: torch.Tensor, runtime: Runtime, batch: int = 256) -> torch.Tensor:
+    """Unscaled posterior modes of all images, float32 on the CPU."""
+    parts = (images[i : i + batch].to(runtime.device) for i in range(0, len(images), batch))
+    with runtime.autocast():
+        return torch.cat([encode_mode(vae, part).float().cpu() for part in parts])
 
 
 def load_vae(work: Work) -> AutoencoderKL:
@@ -102,14 +107,15 @@ def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
     vae = load_vae(work)
     for split in SPLITS:
         images = base_images(crops(work.inputs["crops"], split)[0], scale, antialias)
-        np.save(work.folder / f"{split}.npy", encode_all(vae, images, work.runtime.device).numpy())
+        np.save(work.folder / f"{split}.npy", encode_all(vae, images, work.runtime).numpy())
 
 
 def latent_set(work: Work, split: str, factors: Any, *roles: str) -> LatentSet:
-    """Normalised latents of a split, the inputs named by `roles` concatenated by channel."""
+    """Normalised latents of a split, the inputs named by `roles` concatenated by channel, as many as all have."""
     parts = [torch.from_numpy(np.load(work.inputs[role] / f"{split}.npy")) for role in roles]
-    labels = torch.from_numpy(np.load(work.inputs["crops"] / f"{split}_labels.npy"))
-    return LatentSet(normalise(torch.cat(parts, 1), factors), labels)
+    count = min(len(part) for part in parts)
+    labels = torch.from_numpy(np.load(work.inputs["crops"] / f"{split}_labels.npy"))[:count]
+    return LatentSet(normalise(torch.cat([part[:count] for part in parts], 1), factors), labels)
 
 
 def train_dit(
@@ -122,8 +128,7 @@ def train_dit(
     checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
     dit = dit.to(work.runtime.device)
     task = dit_task(name, dit, sets["train"], checks, flow, class_dropout, seed, adapt)
-    if work.runtime.compile:
-        dit.compile()
+    dit.velocity = work.runtime.compiled(dit.velocity)  # type: ignore[method-assign]
     Trainer(task, config, work.runtime, work.folder).run()
     dit.save_pretrained(work.folder / MODEL)
 
@@ -172,7 +177,9 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     task = davae_task(model, train, latents, (heldout, held_latents), davae, seed)
     Trainer(task, davae.train, work.runtime, work.folder).run()
     if davae.detail_channels:
-        model.set_detail_statistics(*detail_statistics(model, train[:STATISTICS_SAMPLES]))
+        with work.runtime.autocast():
+            mean, std = detail_statistics(model, train[:STATISTICS_SAMPLES])
+        model.set_detail_statistics(mean, std)
     model.save_pretrained(work.folder / MODEL)
 
 
@@ -182,16 +189,29 @@ def load_davae(work: Work) -> DAVAE:
     return model.to(work.runtime.device, memory_format=work.runtime.layout()).eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def make_detail_latents(work: Work) -> None:
-    """The normalised detail mode of every crop, encoded once."""
+def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tensor:
+    """The posterior mode of the detail before normalisation, of uint8 images: float32 [N, D, h, w] on the CPU."""
+    modes = []
+    with (
+        torch.no_grad(),
+        runtime.autocast(),
+        tqdm(total=len(images), desc="detail latents", unit="img", delay=2, leave=False) as progress,
+    ):
+        for start in range(0, len(images), ENCODED):
+            part = to_unit(images[start : start + ENCODED]).to(runtime.device)
+            modes.append(model.detail_moments(part)[0].float().cpu())
+            progress.update(len(part))
+    return torch.cat(modes)
+
+
+def make_detail_latents(work: Work, train_crops: int = 0) -> None:
+    """The normalised detail mode of every crop, or of the first `train_crops` of training, encoded once."""
     model = load_davae(work)
-    mean, std = (b[:, None, None] for b in (model.detail_mean, model.detail_std))
+    mean, std = (b.cpu()[:, None, None] for b in (model.detail_mean, model.detail_std))
     for split in SPLITS:
         images = crops(work.inputs["crops"], split)[0]
-        parts = (to_unit(images[i : i + 128]).to(work.runtime.device) for i in range(0, len(images), 128))
-        modes = [((model.detail_moments(part)[0] - mean) / std).cpu() for part in parts]
-        np.save(work.folder / f"{split}.npy", torch.cat(modes).numpy())
+        chosen = images[: train_crops or None] if split == "train" else images
+        np.save(work.folder / f"{split}.npy", ((raw_detail(model, chosen, work.runtime) - mean) / std).numpy())
 
 
 def make_adapted(work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int) -> None:

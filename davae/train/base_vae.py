@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL
 from davae import keyed
 from davae.config import BaseVAEConfig
 from davae.losses import kl_mean
-from davae.train.loop import Task, Terms
+from davae.train.loop import Batch, Task, Terms
 
 
 def base_vae_task(
@@ -17,22 +17,28 @@ def base_vae_task(
     """L1 + kl_weight KL on images [N, 3, R, R] in [-1, 1]; PSNR on `heldout` is logged."""
     device = next(vae.parameters()).device
 
-    def step(n: int, samples: list[int]) -> Terms:
-        batch = images[keyed.choose(seed, "base_vae/data", n, samples, len(images))].to(device)
-        posterior = vae.encode(batch).latent_dist
-        noise = keyed.normal(seed, "base_vae/posterior", n, samples, posterior.mean.shape[1:]).to(device)
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    latent = (vae.config.latent_channels, images.shape[2] // factor, images.shape[3] // factor)
+
+    def batch(n: int, samples: list[int]) -> Batch:
+        x = images[keyed.choose(seed, "base_vae/data", n, samples, len(images))]
+        return x, keyed.normal(seed, "base_vae/posterior", n, samples, latent)
+
+    def step(n: int, batch: Batch) -> Terms:
+        x, noise = batch
+        posterior = vae.encode(x).latent_dist
         reconstruction = vae.decode(posterior.mean + posterior.std * noise).sample
-        l1 = (reconstruction - batch).abs().mean()
+        l1 = (reconstruction - x).abs().mean()
         kl = kl_mean(posterior.mean, posterior.logvar)
         return {"loss": l1 + config.kl_weight * kl, "l1": l1, "kl": kl}
 
     def evaluate() -> dict[str, float]:
-        batch = heldout[:130].to(device)
-        reconstruction = vae.decode(vae.encode(batch).latent_dist.mode()).sample.clamp(-1, 1)
-        error = (reconstruction - batch.clamp(-1, 1)).square().mean((1, 2, 3))
+        x = heldout[:130].to(device)
+        reconstruction = vae.decode(vae.encode(x).latent_dist.mode()).sample.clamp(-1, 1)
+        error = (reconstruction - x.clamp(-1, 1)).square().mean((1, 2, 3))
         return {"psnr_db": float((10 * torch.log10(4 / error)).mean())}
 
-    return Task("base VAE", vae, step, evaluate)
+    return Task("base VAE", vae, batch, step, evaluate)
 
 
 @torch.no_grad()

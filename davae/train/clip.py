@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from davae import keyed
 from davae.config import ClipConfig
+from davae.data.crops import to_unit
 from davae.data.scenes import CAPTION_FORMS
-from davae.train.loop import Task, Terms
+from davae.train.loop import Batch, Task, Terms
 
 MEAN, STD = 0.5, 0.5
 """Of the preprocessing: images in [-1, 1]."""
@@ -33,18 +34,21 @@ def clip_task(
     """
     device = next(model.parameters()).device
 
-    def step(n: int, samples: list[int]) -> Terms:
+    def batch(n: int, samples: list[int]) -> Batch:
         index = keyed.choose(seed, "clip/data", n, samples, len(images))
         form = keyed.choose(seed, "clip/form", n, samples, CAPTION_FORMS)
-        x = (images[index].float() / 127.5 - 1).to(device, memory_format=torch.channels_last)
+        return images[index], tokens[form, index]
+
+    def step(n: int, batch: Batch) -> Terms:
+        x = to_unit(batch[0]).contiguous(memory_format=torch.channels_last)
         seen = model.encode_image(x, normalize=True)
-        read = model.encode_text(tokens[form, index].to(device), normalize=True)
+        read = model.encode_text(batch[1], normalize=True)
         return {"loss": contrastive_loss(seen, read, model.logit_scale.clamp(max=math.log(100)).exp())}
 
     def evaluate() -> dict[str, float]:
-        x = (heldout[0].float() / 127.5 - 1).to(device)
+        x = to_unit(heldout[0].to(device))
         seen, read = model.encode_image(x, normalize=True), model.encode_text(heldout[1].to(device), normalize=True)
         hit = (seen @ read.T).argmax(1).cpu() == torch.arange(len(x))
         return {"retrieval": float(hit.float().mean())}
 
-    return Task("clip_tiny", model, step, evaluate, evaluations=8)
+    return Task("clip_tiny", model, batch, step, evaluate, evaluations=8)

@@ -8,9 +8,10 @@ from torch import nn
 from davae import keyed
 from davae.alignment import alignment_loss
 from davae.config import DetailConfig
+from davae.data.crops import to_unit
 from davae.losses import PatchDiscriminator, gradient_ratio, hinge_loss, kl_mean, load_lpips, pyramid_l1
 from davae.models.davae import DAVAE
-from davae.train.loop import Task, Terms
+from davae.train.loop import Batch, Task, Terms
 
 
 class VAELoss:
@@ -79,23 +80,28 @@ def davae_task(
         trained["discriminator"] = losses.discriminator
     wide = model.config.detail_channels
 
-    def step(n: int, samples: list[int]) -> Terms:
+    def batch(n: int, samples: list[int]) -> Batch:
         index = keyed.choose(seed, "davae/data", n, samples, len(images))
-        x = (images[index].float() / 127.5 - 1).to(device)
-        z = base_latents[index].to(device)
+        z = base_latents[index]
+        if not wide:
+            return images[index], z
+        noise = keyed.normal(seed, "davae/posterior", n, samples, (wide, *z.shape[2:]))
+        keep = keyed.uniform(seed, "davae/dropout", n, samples) >= config.detail_dropout
+        return images[index], z, noise, keep.float()
+
+    def step(n: int, batch: Batch) -> Terms:
+        x, z = to_unit(batch[0]), batch[1]
         terms: Terms = {}
         extra = z.new_zeros(())
-        latent = z
-        detail = z[:, :0]
+        latent, detail = z, z[:, :0]
         if wide:
-            mean, logvar = model.detail_moments(x)
-            noise = keyed.normal(seed, "davae/posterior", n, samples, mean.shape[1:]).to(device)
+            noise, keep = batch[2:]
+            mean, logvar = (part.float() for part in model.detail_moments(x))
             detail = mean + (0.5 * logvar).exp() * noise
-            keep = keyed.uniform(seed, "davae/dropout", n, samples) >= config.detail_dropout
-            latent = torch.cat([z, model.drop_detail(detail, keep.float().to(device))], 1)
+            latent = torch.cat([z, model.drop_detail(detail, keep)], 1)
             terms["kl"] = kl_mean(mean, logvar)
             extra = config.kl_weight * terms["kl"]
-        reconstruction = model.decode_raw(latent)
+        reconstruction = model.decode_raw(latent).float()
         parts = losses.nll(reconstruction, x)
         weights = {"l1": 1.0, "pyramid": config.pyramid_weight, "lpips": config.lpips_weight}
         nll = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
@@ -106,14 +112,14 @@ def davae_task(
 
     def evaluate() -> dict[str, float]:
         x, z = (part[:39].to(device) for part in heldout)
-        x = x.float() / 127.5 - 1
+        x = to_unit(x)
         detail = model.detail_moments(x)[0]
-        figures = {"psnr_db": psnr(model.decode_raw(torch.cat([z, detail], 1)), x)}
+        figures = {"psnr_db": psnr(model.decode_raw(torch.cat([z, detail], 1)).float(), x)}
         if wide:
-            figures["psnr_zeroed_db"] = psnr(model.decode_raw(torch.cat([z, torch.zeros_like(detail)], 1)), x)
+            figures["psnr_zeroed_db"] = psnr(model.decode_raw(torch.cat([z, torch.zeros_like(detail)], 1)).float(), x)
         return figures
 
-    return Task("DA-VAE" if wide else "decoder without detail", trained, step, evaluate, evaluations=8)
+    return Task("DA-VAE" if wide else "decoder without detail", trained, batch, step, evaluate, evaluations=8)
 
 
 def psnr(reconstruction: torch.Tensor, images: torch.Tensor) -> float:
@@ -128,7 +134,7 @@ def detail_statistics(model: DAVAE, images: torch.Tensor, batch_size: int = 64) 
     device = next(model.parameters()).device
     details = []
     for start in range(0, len(images), batch_size):
-        x = (images[start : start + batch_size].float() / 127.5 - 1).to(device)
-        details.append(model.detail_moments(x)[0].cpu())
+        x = to_unit(images[start : start + batch_size].to(device))
+        details.append(model.detail_moments(x)[0].float().cpu())
     by_channel = torch.cat(details).transpose(0, 1).flatten(1)
     return by_channel.mean(1), by_channel.std(1)

@@ -12,7 +12,7 @@ from davae.config import AdaptConfig, FlowConfig
 from davae.flow import interpolate, logit_normal, structured_loss
 from davae.models.dit import DiT
 from davae.schedules import detail_weight
-from davae.train.loop import Task, Terms
+from davae.train.loop import Batch, Task, Terms
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,21 @@ def dit_task(
 
     `checks` are sets whose loss, with fixed t and noise, is logged as held-out figures.
     """
-    device = next(dit.parameters()).device
     base_channels = dit.config.in_channels - dit.config.detail_channels
     null = dit.config.num_classes
 
-    def step(n: int, samples: list[int]) -> Terms:
+    def batch(n: int, samples: list[int]) -> Batch:
         index = keyed.choose(seed, f"{name}/data", n, samples, len(data.latents))
         x1, y = data.latents[index], data.labels[index]
         noise = keyed.normal(seed, f"{name}/noise", n, samples, x1.shape[1:])
         t = logit_normal(keyed.normal(seed, f"{name}/time", n, samples, ()), flow.t_mean, flow.t_std)
         y = torch.where(keyed.uniform(seed, f"{name}/label", n, samples) < class_dropout, null, y)
-        x_t, target = interpolate(x1.to(device), noise.to(device), t.to(device))
-        prediction = dit(x_t, t.to(device), y.to(device))
+        return x1, noise, t, y
+
+    def step(n: int, batch: Batch) -> Terms:
+        x1, noise, t, y = batch
+        x_t, target = interpolate(x1, noise, t)
+        prediction = dit(x_t, t, y).float()
         weight = 1.0
         if adapt is not None:
             weight = detail_weight(n, adapt.detail_warmup_steps, adapt.schedule)
@@ -74,7 +77,7 @@ def dit_task(
                 figures[f"{check}_detail"] = parts["detail"]
         return figures
 
-    return Task(name, dit, step, evaluate)
+    return Task(name, dit, batch, step, evaluate, evaluations=16 if adapt is None else 8)
 
 
 @torch.no_grad()
@@ -89,7 +92,7 @@ def flow_loss(dit: DiT, data: LatentSet, flow: FlowConfig, seed: int, batch_size
         noise = keyed.normal(seed, "flow_loss/noise", 0, samples, x1.shape[1:])
         t = logit_normal(keyed.normal(seed, "flow_loss/time", 0, samples, ()), flow.t_mean, flow.t_std)
         x_t, target = interpolate(x1.to(device), noise.to(device), t.to(device))
-        parts = structured_loss(dit(x_t, t.to(device), y.to(device)), target, base_channels, 1.0)
+        parts = structured_loss(dit(x_t, t.to(device), y.to(device)).float(), target, base_channels, 1.0)
         total += len(x1) * torch.stack([parts.base, parts.detail]).cpu()
     base, detail = (total / len(data.latents)).tolist()
     return {"base": base, "detail": detail}

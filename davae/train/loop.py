@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,16 +33,20 @@ SUMMARY = "train.json"
 CHECKPOINT = "scratch.checkpoint.pt"
 
 Terms = dict[str, torch.Tensor]
+Batch = tuple[torch.Tensor, ...]
 
 
 @dataclass
 class Task:
-    """What is trained: `step(n, samples)` returns scalar terms, of which "loss" is minimised."""
+    """What is trained: `step(n, batch)` returns scalar terms, of which "loss" is minimised."""
 
     name: str
     module: nn.Module
     """Holds every trained parameter."""
-    step: Callable[[int, list[int]], Terms]
+    batch: Callable[[int, list[int]], Batch]
+    """Data and noise of step n for the samples of these global indices, on the CPU."""
+    step: Callable[[int, Batch], Terms]
+    """The batch arrives on the module's device."""
     evaluate: Callable[[], dict[str, float]] | None = None
     """Held-out figures, computed with the averaged weights where there is an EMA."""
     evaluations: int = 16
@@ -90,18 +95,56 @@ class EMA:
             average.copy_(current)
 
 
+class Batches:
+    """The batches of consecutive steps on the device; with `prefetch` the next is drawn beside the step.
+
+    A batch is a function of its step alone, so that drawing ahead changes no number.
+    """
+
+    def __init__(self, draw: Callable[[int], Batch], steps: int, runtime: Runtime):
+        self.draw, self.steps, self.runtime = draw, steps, runtime
+        self.pool = ThreadPoolExecutor(1) if runtime.prefetch else None
+        self.ahead: dict[int, Future[Batch]] = {}
+
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+    def of(self, n: int) -> Batch:
+        """Step n's batch, copied without waiting where its memory is pinned."""
+        if self.pool is None:
+            batch = self._host(n)
+        else:
+            batch = self.ahead.pop(n).result() if n in self.ahead else self._host(n)
+            if n + 1 < self.steps:
+                self.ahead[n + 1] = self.pool.submit(self._host, n + 1)
+        return tuple(part.to(self.runtime.device, non_blocking=True) for part in batch)
+
+    def _host(self, n: int) -> Batch:
+        batch = self.draw(n)
+        pinned = self.runtime.prefetch and self.runtime.kind == "cuda"
+        return tuple(part.pin_memory() for part in batch) if pinned else batch
+
+
 class Trainer:
     """A task under a `TrainConfig`, working in the folder of its stage."""
 
     def __init__(self, task: Task, config: TrainConfig, runtime: Runtime, folder: Path):
         self.task, self.config, self.runtime, self.folder = task, config, runtime, folder
         self.parameters = [p for p in task.module.parameters() if p.requires_grad]
-        fused = all(p.device.type in ("cpu", "cuda") for p in self.parameters)
         self.optimizer = torch.optim.AdamW(
-            self.parameters, config.lr, config.betas, weight_decay=config.weight_decay, fused=fused
+            self.parameters, config.lr, config.betas, weight_decay=config.weight_decay, fused=runtime.fused_adamw
         )
         self.ema = EMA(self.parameters, config.ema_decay) if config.ema_decay else None
         self.state = State()
+        self.batches = Batches(self._draw, config.steps, runtime)
+
+    def _draw(self, n: int) -> Batch:
+        size = self.config.batch_size
+        return self.task.batch(n, list(range(n * size, (n + 1) * size)))
 
     def run(self) -> dict[str, Any]:
         """Train to the end, from the checkpoint if there is one; the module ends with the EMA weights.
@@ -120,6 +163,7 @@ class Trainer:
         with (
             (self.folder / LOG).open("a") as log,
             tqdm(total=self.config.steps, initial=self.state.step, desc=self.task.name, unit="step") as progress,
+            self.batches,
         ):
             if self.state.step == 0:
                 self._evaluate(log, writer)
@@ -154,11 +198,13 @@ class Trainer:
 
     def _step(self) -> dict[str, float]:
         """One optimizer step; returns the terms as floats."""
-        n, size = self.state.step, self.config.batch_size
+        n = self.state.step
         factor = lr_factor(n, self.config.steps, self.config.lr_warmup_steps, self.config.lr_schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * factor
-        terms = self.task.step(n, list(range(n * size, (n + 1) * size)))
+        batch = self.batches.of(n)
+        with self.runtime.autocast():
+            terms = self.task.step(n, batch)
         values = dict(zip(terms, torch.stack([t.detach().float() for t in terms.values()]).tolist(), strict=True))
         for term in sorted(values, key="loss".__eq__):  # the sum last: one of its terms is to blame
             if not math.isfinite(values[term]):
@@ -182,7 +228,7 @@ class Trainer:
         if self.task.evaluate is None:
             return
         self.task.module.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.runtime.autocast():
             if self.ema:
                 with self.ema.swapped():
                     figures = self.task.evaluate()

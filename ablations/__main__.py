@@ -32,8 +32,8 @@ class Options:
     """An ablation of this package (align_weight, latent_structure), or the path of a file of your own that
     defines ABLATION."""
     preset: str = "smoke"
-    """The experiment that the arms start from; at tiny they train half as long as `davae run` does, unless the
-    ablation looks at the published models."""
+    """The experiment that the arms start from. At tiny they train 0.3 to 0.4 times as long as `davae run` does,
+    unless the ablation looks at the models of the run itself."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
     runtime: Runtime = field(default_factory=Runtime)

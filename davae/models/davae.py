@@ -8,6 +8,7 @@ encoder's output convolution and after the decoder's input convolution.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,14 +239,15 @@ class DAVAE(ModelMixin, ConfigMixin):
     def detail_moments(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(mean, logvar) of z_d before normalisation, each [B, D, h, w]; logvar in [-30, 20]."""
         if not self.config.detail_channels:
-            empty = images.new_zeros(images.shape[0], 0, *self._grid(images))
+            empty = images.new_zeros(images.shape[0], *self.detail_shape(images.shape[2:]))
             return empty, empty
         mean, logvar = self.detail_down(self.detail_encoder(images)).chunk(2, 1)
         return mean, logvar.clamp(*LOGVAR_RANGE)
 
-    def _grid(self, images: torch.Tensor) -> tuple[int, int]:
+    def detail_shape(self, sides: Sequence[int]) -> tuple[int, int, int]:
+        """(D, h, w) of images whose sides are (s R, s R) px."""
         factor = 2 ** (len(self.config.block_out_channels) - 1)
-        return images.shape[-2] // factor, images.shape[-1] // factor
+        return self.config.detail_channels, sides[0] // factor, sides[1] // factor
 
     def encode(self, x: torch.Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple:
         """Images [B, 3, s R, s R] in [-1, 1] -> `.latent_dist`, a `StructuredPosterior`."""

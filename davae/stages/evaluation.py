@@ -242,7 +242,7 @@ def make_samples(work: Work, sample: SampleConfig, count: int, scale: int, seed:
     no detail velocity, so that integration leaves noise there.
     """
     dit = DiT.from_pretrained(work.inputs["dit"] / MODEL).to(work.runtime.device).eval()
-    dit.velocity = work.runtime.compiled(dit.velocity, sampling=True)  # type: ignore[method-assign]
+    dit.velocity = work.runtime.compiled(dit.velocity, sampling=True)
     vae = load_vae(work)
     davae = load_davae(work) if "davae" in work.inputs else None
     labels = torch.arange(count) % dit.config.num_classes

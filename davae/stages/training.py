@@ -38,6 +38,8 @@ EVAL_PER_CLASS = 4
 STATISTICS_SAMPLES = 10_000
 ENCODED = 32
 """Images a batch of the detail encoder."""
+DETAIL_MODES = "detail_modes.npy"
+"""Raw modes of the first training crops, kept beside the DA-VAE."""
 MODEL = "model"
 
 
@@ -128,7 +130,7 @@ def train_dit(
     checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
     dit = dit.to(work.runtime.device)
     task = dit_task(name, dit, sets["train"], checks, flow, class_dropout, seed, adapt)
-    dit.velocity = work.runtime.compiled(dit.velocity)  # type: ignore[method-assign]
+    dit.velocity = work.runtime.compiled(dit.velocity)
     Trainer(task, config, work.runtime, work.folder).run()
     dit.save_pretrained(work.folder / MODEL)
 
@@ -177,9 +179,9 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     task = davae_task(model, train, latents, (heldout, held_latents), davae, seed)
     Trainer(task, davae.train, work.runtime, work.folder).run()
     if davae.detail_channels:
-        with work.runtime.autocast():
-            mean, std = detail_statistics(model, train[:STATISTICS_SAMPLES])
-        model.set_detail_statistics(mean, std)
+        modes = raw_detail(model, train[:STATISTICS_SAMPLES].numpy(), work.runtime)
+        model.set_detail_statistics(*detail_statistics(modes))
+        np.save(work.folder / DETAIL_MODES, modes.numpy())
     model.save_pretrained(work.folder / MODEL)
 
 
@@ -201,17 +203,25 @@ def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tens
             part = to_unit(images[start : start + ENCODED]).to(runtime.device)
             modes.append(model.detail_moments(part)[0].float().cpu())
             progress.update(len(part))
-    return torch.cat(modes)
+    return torch.cat([torch.empty(0, *model.detail_shape(images.shape[2:])), *modes])
 
 
 def make_detail_latents(work: Work, train_crops: int = 0) -> None:
-    """The normalised detail mode of every crop, or of the first `train_crops` of training, encoded once."""
+    """The normalised detail mode of every crop, or of the first `train_crops` of training, encoded once.
+
+    Those that the DA-VAE's own statistics were taken over are in its artifact already.
+    """
     model = load_davae(work)
     mean, std = (b.cpu()[:, None, None] for b in (model.detail_mean, model.detail_std))
     for split in SPLITS:
         images = crops(work.inputs["crops"], split)[0]
-        chosen = images[: train_crops or None] if split == "train" else images
-        np.save(work.folder / f"{split}.npy", ((raw_detail(model, chosen, work.runtime) - mean) / std).numpy())
+        known = torch.empty(0, *model.detail_shape(images.shape[2:]))
+        if split == "train":
+            images = images[: train_crops or None]
+            if (work.inputs["davae"] / DETAIL_MODES).exists():  # artifacts of before 2026-11-23 lack it
+                known = torch.from_numpy(np.load(work.inputs["davae"] / DETAIL_MODES))[: len(images)]
+        modes = torch.cat([known, raw_detail(model, images[len(known) :], work.runtime)])
+        np.save(work.folder / f"{split}.npy", ((modes - mean) / std).numpy())
 
 
 def make_adapted(work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int) -> None:

@@ -128,13 +128,7 @@ def psnr(reconstruction: torch.Tensor, images: torch.Tensor) -> float:
     return float((10 * torch.log10(4 / error)).mean())
 
 
-@torch.no_grad()
-def detail_statistics(model: DAVAE, images: torch.Tensor, batch_size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation [D] of the raw detail's mode over uint8 images."""
-    device = next(model.parameters()).device
-    details = []
-    for start in range(0, len(images), batch_size):
-        x = to_unit(images[start : start + batch_size].to(device))
-        details.append(model.detail_moments(x)[0].float().cpu())
-    by_channel = torch.cat(details).transpose(0, 1).flatten(1)
+def detail_statistics(modes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation [D] of raw detail modes [N, D, h, w]."""
+    by_channel = modes.transpose(0, 1).flatten(1)
     return by_channel.mean(1), by_channel.std(1)

@@ -74,11 +74,16 @@ def block_seconds(run: Callable[[], object], count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
-def share(name: str, run: Callable[[], object], ceiling: Callable[[], float], model: nn.Module, rounds: int) -> Share:
-    """Time `run` in `rounds`, each between its own two measurements of the ceiling (the mean of them counts)."""
+def share(
+    name: str, run: Callable[[], object], ceiling: Callable[[], float], model: nn.Module, rounds: int, flops: int = 0
+) -> Share:
+    """Time `run` in `rounds`, each between its own two measurements of the ceiling (the mean of them counts).
+
+    flops: of `run`, where they cannot be counted on it (compiled).
+    """
     run()
-    executed = count_flops(run)[0]
-    flops = defined_flops(model, run)
+    executed = flops or count_flops(run)[0]
+    flops = flops or defined_flops(model, run)
     repeats = max(1, round(BLOCK_SECONDS / block_seconds(run, 1)))
     times, ceilings = [], [ceiling()]
     for _ in range(rounds):
@@ -141,6 +146,10 @@ def transformer_shares() -> Iterator[Share]:
         yield share("LightningDiT-B/1 training step", step, matmul_rate, dit, 4)
         dit = random_dit(TINY_DIT)
         yield share("tiny DiT training step", dit_trainer(dit, 24, Path(folder))._step, matmul_rate, dit, 9)
+        trainer = dit_trainer(dit, 24, Path(folder))
+        flops = count_flops(trainer._step)[0]
+        dit.velocity = torch.compile(dit.velocity)
+        yield share("tiny DiT training step, compiled", trainer._step, matmul_rate, dit, 9, flops)
 
 
 def autoencoder_shares() -> Iterator[Share]:
@@ -181,7 +190,7 @@ def step_parts(rounds: int = 40) -> StepParts:
                 steps.append(block_seconds(trainer._timed_step, 1))
                 terms = trainer.task.step(n, trainer.batches.of(n))
                 terms["loss"].backward()
-                line = {"step": n, **{k: float(v) for k, v in terms.items()}}
+                line = {"step": n, **{k: v.item() for k, v in terms.items()}}
 
                 def book(n: int = n, line: dict = line, log: object = log) -> None:
                     trainer.optimizer.step()

@@ -1,6 +1,6 @@
 """Speed beside the machine's own ceilings: `make accept` prints every share with what it is held to.
 
-Run it on a quiet machine: a second busy process slows both to a fraction.
+Run it on a quiet machine: a second busy process slows both to a fraction. The figures are recorded below runs/speed.
 """
 
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from davae import speed
+from davae import records, speed
 from davae.presets import ARMS
 from davae.runtime import Runtime
 from davae.stages.graph import graph
@@ -33,6 +33,7 @@ TARGETS = {
 }
 LIMITED = {"DA-VAE f32c128 encode": 0.86, "tiny DiT training step": 0.52}
 """Targets that are out of reach, and what is held instead; docs/performance.md shows why."""
+RECORDS, RUN = Path("runs/speed/records.jsonl"), records.new_run_id()
 ARM_SECONDS, REUSED_SECONDS, SAMPLING_SECONDS = 360, 180, 60
 
 
@@ -41,11 +42,21 @@ def runtime():
     Runtime().apply()
 
 
+def note(arm, protocol, **values):
+    """Record the values of one measurement."""
+    same = {"run_id": RUN, "suite": "speed", "arm": arm, "key": "", "preset": "", "seed": 0, "protocol": protocol}
+    records.append(RECORDS, [records.row(**same, metric=name, value=value) for name, value in values.items()])
+
+
 def held(shares, capsys):
     missed = []
     for found in shares:
         with capsys.disabled():
             print(f"\n{found}, target {TARGETS[found.name]:.2f}", end="")
+        note(
+            found.name, "median of rounds, each between two measurements of the ceiling", share_of_ceiling=found.share,
+            seconds=found.seconds, flops=found.flops, flops_executed=found.executed, ceiling_flops_per_second=found.ceiling,
+        )  # fmt: skip
         if found.share < LIMITED.get(found.name, TARGETS[found.name]):
             missed.append(found.name)
     assert not missed
@@ -67,6 +78,10 @@ def test_bookkeeping_is_a_small_part_of_a_step(capsys):
             f" target below 8%; drawing the batch {parts.drawing / parts.step:.1%}",
             end="",
         )
+    note(
+        "tiny DiT training step, parts", "medians", bookkeeping_share=parts.bookkeeping / parts.step,
+        drawing_share=parts.drawing / parts.step, seconds=parts.step,
+    )  # fmt: skip
     assert parts.bookkeeping < 0.08 * parts.step
     assert parts.drawing < 0.08 * parts.step
 
@@ -75,6 +90,7 @@ def test_sampling_keeps_the_rate_of_the_forward(capsys):
     found = speed.sampling_share()
     with capsys.disabled():
         print(f"\nguided sampling at {found:.2f} of the forward's rate, target 0.70", end="")
+    note("tiny guided sampling", "median of pairs with the forward", share_of_forward_rate=found)
     assert found >= 0.7
 
 
@@ -94,6 +110,7 @@ def test_imports_are_light(capsys):
     usage = seconds_of(["-c", "import sys; from davae.cli import main; sys.argv = ['davae', '--help']; main()"])
     with capsys.disabled():
         print(f"\nimport davae {package:.2f} s, target 0.3; davae --help {usage:.2f} s, target 0.5", end="")
+    note("start", "best of five processes", import_seconds=package, help_seconds=usage)
     assert package <= 0.3
     assert usage <= 0.5
 
@@ -123,6 +140,7 @@ def test_an_arm_of_the_tiny_ablations(tmp_path, capsys):
             + ", ".join(f"{role} {s:.0f}" for role, s in seconds.items()),
             end="",
         )
+    note("an arm at tiny", "wall clock of stages", **{f"{role}_seconds": s for role, s in seconds.items()})
     assert sum(seconds.values()) <= ARM_SECONDS
     assert reused <= REUSED_SECONDS
     assert sampling <= SAMPLING_SECONDS

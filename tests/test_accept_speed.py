@@ -54,9 +54,14 @@ def held(shares, capsys):
         with capsys.disabled():
             print(f"\n{found}, target {TARGETS[found.name]:.2f}", end="")
         note(
-            found.name, "median of rounds, each between two measurements of the ceiling", share_of_ceiling=found.share,
-            seconds=found.seconds, flops=found.flops, flops_executed=found.executed, ceiling_flops_per_second=found.ceiling,
-        )  # fmt: skip
+            found.name,
+            "median of rounds, each between two measurements of the ceiling",
+            share_of_ceiling=found.share,
+            seconds=found.seconds,
+            flops=found.flops,
+            flops_executed=found.executed,
+            ceiling_flops_per_second=found.ceiling,
+        )
         if found.share < LIMITED.get(found.name, TARGETS[found.name]):
             missed.append(found.name)
     assert not missed

@@ -1,0 +1,216 @@
+"""Widening diffusers' transformers, LoRA on them, and both in one file beside a pipeline.
+
+`adapt` widens in place by `davae.models.widen`; a pipeline then asks the transformer's config for C + D latent channels
+and a `DAVAE` in place of its VAE decodes them. The recipe of the SD3.5-M variant: LoRA of rank 256 on the image stream,
+the widened layers trained in full.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ModelMixin
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from davae.models.widen import Init, WidenReport, widen
+
+ADAPTER = "davae"
+METADATA = "davae"
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "norm1.linear")
+"""Of the SD3.5-M recipe: attention, the second MLP layer and the modulation of the image stream."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a class keeps the two layers that meet the latent, and how it packs patches."""
+
+    embed: str
+    head: str
+    packed: int = 1
+    """Latent positions that the pipeline packs into one feature before the transformer sees them."""
+    channel_outermost: bool = False
+    """Order of a packed feature: channel outermost (FLUX), or innermost."""
+
+
+LAYOUTS = {
+    "SD3Transformer2DModel": Layout("pos_embed.proj", "proj_out"),
+    "PixArtTransformer2DModel": Layout("pos_embed.proj", "proj_out"),
+    "DiTTransformer2DModel": Layout("pos_embed.proj", "proj_out_2"),
+    "FluxTransformer2DModel": Layout("x_embedder", "proj_out", packed=4, channel_outermost=True),
+}
+"""The supported classes of diffusers."""
+
+
+def layout_of(transformer: ModelMixin) -> Layout:
+    """The layout of a supported transformer that is not widened yet; raises ValueError for others."""
+    name = type(transformer).__name__
+    if name not in LAYOUTS:
+        known = ", ".join(LAYOUTS)
+        raise ValueError(f"{name} is not supported ({known} are); davae.models.widen.widen takes layers by name")
+    config: Any = transformer.config
+    if config.get("detail_channels", 0):
+        raise ValueError(f"this {name} has {config.detail_channels} detail channels already; widen the pretrained one")
+    out = config.out_channels or config.in_channels
+    if out != config.in_channels:
+        given = f"this {name} takes {config.in_channels} channels and gives {out} (a learned variance?)"
+        raise ValueError(
+            f"{given}; detail channels are appended to a velocity or noise of as many channels as the latent"
+        )
+    return LAYOUTS[name]
+
+
+def adapt(
+    transformer: ModelMixin, detail_channels: int, init: Init = "zero", generator: torch.Generator | None = None
+) -> WidenReport:
+    """Widen a transformer of diffusers in place by D latent channels; returns what became of every parameter.
+
+    Its config then says C + D channels in and out (times the packing, for FLUX), which is what pipelines read, and
+    `detail_channels`. With init "zero" the base channels of its output are the pretrained ones bit for bit, for any
+    finite detail. Raises ValueError for classes and configs that are not understood.
+    """
+    layout = layout_of(transformer)
+    config: Any = transformer.config
+    report = widen(
+        transformer, detail_channels, embed=layout.embed, head=layout.head,
+        positions=layout.packed * config.patch_size**2, init=init,
+        channel_outermost=layout.channel_outermost, generator=generator,
+    )  # fmt: skip
+    channels = config.in_channels + layout.packed * detail_channels
+    transformer.register_to_config(in_channels=channels, out_channels=channels, detail_channels=detail_channels)
+    transformer.out_channels = channels  # what the forward unpatchifies by
+    return report
+
+
+def adapt_sd3(transformer: ModelMixin, detail_channels: int, init: Init = "zero") -> WidenReport:
+    """`adapt` for Stable Diffusion 3 and 3.5; raises ValueError for another class."""
+    return _adapt_class("SD3Transformer2DModel", transformer, detail_channels, init)
+
+
+def adapt_flux(transformer: ModelMixin, detail_channels: int, init: Init = "zero") -> WidenReport:
+    """`adapt` for FLUX.1; raises ValueError for another class."""
+    return _adapt_class("FluxTransformer2DModel", transformer, detail_channels, init)
+
+
+def _adapt_class(name: str, transformer: ModelMixin, detail_channels: int, init: Init) -> WidenReport:
+    if type(transformer).__name__ != name:
+        raise ValueError(f"the transformer is a {type(transformer).__name__}; this function takes a {name}")
+    return adapt(transformer, detail_channels, init)
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters of a transformer's linear layers (Hu et al. 2021)."""
+
+    rank: int = 256
+    alpha: int = 256
+    targets: tuple[str, ...] = LORA_TARGETS
+    """Ends of the names of the layers that get one."""
+
+
+def add_lora(transformer: Any, lora: Lora) -> None:
+    """Add adapters through peft, their A drawn from a Gaussian and B zero: the function is unchanged at first.
+
+    Everything but the adapters and the widened layers is frozen. Raises ValueError where peft is missing or a
+    target matches no layer.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise ValueError("LoRA needs peft: pip install 'davae[sd3]'") from error
+    names = [name for name, module in transformer.named_modules() if isinstance(module, torch.nn.Linear)]
+    unmatched = [t for t in lora.targets if not any(f".{name}".endswith(f".{t}") for name in names)]
+    if unmatched:
+        raise ValueError(f"no linear layer of {type(transformer).__name__} ends in {', '.join(unmatched)}")
+    chosen = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets), init_lora_weights="gaussian"
+    )
+    transformer.requires_grad_(False)
+    transformer.add_adapter(chosen, adapter_name=ADAPTER)
+    for parameter in widened_layers(transformer).values():
+        parameter.requires_grad_(True)
+
+
+def widened_layers(transformer: ModelMixin) -> dict[str, torch.nn.Parameter]:
+    """The parameters of the widened patch embedder and head, base part and detail part, by name."""
+    layout = LAYOUTS[type(transformer).__name__]
+    tops = (f"{layout.embed}.", f"{layout.head}.")
+    return {name: p for name, p in transformer.named_parameters() if name.startswith(tops)}
+
+
+def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None) -> None:
+    """Write the widened layers, and the adapters if `lora` was added, to one safetensors file.
+
+    Its metadata say for which class and channels it is. Raises ValueError if the transformer is not widened, and
+    FileExistsError for a file that exists.
+    """
+    if not transformer.config.get("detail_channels", 0):
+        raise ValueError(f"this {type(transformer).__name__} is not widened; call davae.models.adapt.adapt first")
+    if Path(path).exists():
+        raise FileExistsError(f"{path} exists already; name a file that does not")
+    tensors: dict[str, torch.Tensor] = dict(widened_layers(transformer))
+    if lora is not None:
+        from peft import get_peft_model_state_dict
+
+        tensors |= get_peft_model_state_dict(transformer, adapter_name=ADAPTER)
+    about = {
+        "class": type(transformer).__name__,
+        "in_channels": transformer.config.in_channels,
+        "detail_channels": transformer.config.detail_channels,
+        "lora": asdict(lora) if lora else None,
+    }
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(flat, str(path), metadata={METADATA: json.dumps(about)})
+
+
+def load_adaptation(transformer: Any, path: Path | str) -> None:
+    """Widen a pretrained transformer and load a file of `save_adaptation` into it, in place.
+
+    Raises ValueError for a file of another class or channel count, and for every key that is missing, unexpected or
+    of another shape.
+    """
+    with safe_open(str(path), "pt") as file:
+        metadata = file.metadata() or {}
+        if METADATA not in metadata:
+            raise ValueError(f"{path} was not written by davae.models.adapt.save_adaptation")
+        about = json.loads(metadata[METADATA])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    layout, name = layout_of(transformer), type(transformer).__name__
+    base = about["in_channels"] - layout.packed * about["detail_channels"]
+    if (name, transformer.config.in_channels) != (about["class"], base):
+        given = f"this transformer is a {name} of {transformer.config.in_channels} channels"
+        raise ValueError(f"{given}; {path} adapts a {about['class']} of {base}")
+    adapt(transformer, about["detail_channels"])
+    lora = Lora(**{**about["lora"], "targets": tuple(about["lora"]["targets"])}) if about["lora"] else None
+    own: dict[str, torch.Tensor] = dict(widened_layers(transformer))
+    if lora is not None:
+        from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+        add_lora(transformer, lora)
+        own |= get_peft_model_state_dict(transformer, adapter_name=ADAPTER)
+    wrong = sorted(set(own) ^ set(tensors))
+    wrong += [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
+    if wrong:
+        raise ValueError(f"{path}: missing, unexpected or misshapen: {', '.join(wrong)}")
+    layers = widened_layers(transformer)
+    with torch.no_grad():
+        for key, parameter in layers.items():
+            parameter.copy_(tensors[key])
+    if lora is not None:
+        adapters = {key: tensor for key, tensor in tensors.items() if key not in layers}
+        set_peft_model_state_dict(transformer, adapters, adapter_name=ADAPTER)
+
+
+def attach(pipe: Any, path: Path | str, vae: ModelMixin | None = None) -> None:
+    """Adapt a diffusers pipeline in place: its transformer by the file, its VAE by a `DAVAE`, if given.
+
+    After `attach(pipe, "adapted.safetensors", davae)`, `pipe("a prompt", height=1024, width=1024)` denoises the
+    tokens that the pretrained pipeline takes for 512 px.
+    """
+    load_adaptation(pipe.transformer, path)
+    components = {**pipe.components, **({"vae": vae} if vae is not None else {})}
+    type(pipe).__init__(pipe, **components)  # scale factor and image processor follow from the components

@@ -246,7 +246,7 @@ def forwards(plan: Plan) -> int:
 
 
 def training_flops(plan: Plan, found: Count) -> int:
-    """FLOPs of the adaptation: 3 forwards a sample; with LoRA 2 (frozen weights take no gradient) and the adapters' 3."""
+    """FLOPs of the adaptation: 3 forwards a sample; with LoRA 2 (no gradient of frozen weights) and the adapters' 3."""
     adapters = 2 * plan.tokens * found.lora
     sample = 2 * found.forward + 3 * adapters if plan.lora_rank else 3 * found.forward
     return sample * plan.train_batch * plan.train_steps

@@ -1,4 +1,4 @@
-"""The command line: `davae run`, `davae eval` and `davae convert`, built from the dataclasses by tyro."""
+"""The command line: `davae run`, `davae eval`, `davae convert` and `davae plan`, built from the dataclasses by tyro."""
 
 from __future__ import annotations
 
@@ -79,12 +79,23 @@ def _convert(argv: Sequence[str]) -> int:
     return guard(lambda: print(convert(options)))
 
 
-COMMANDS = {"run": _run, "eval": _eval, "convert": _convert}
+def _plan(argv: Sequence[str]) -> int:
+    from davae.plan import PLANS, describe
+
+    if len(argv) != 1 or argv[0] in ("-h", "--help"):
+        shown = "\n".join(f"  {plan.name:<12} {plan.about}" for plan in PLANS.values())
+        print(f"usage: davae plan NAME\n\nCounts a paper-scale setting without its weights. NAME is one of\n{shown}")
+        return 0 if argv and argv[0] in ("-h", "--help") else 2
+    return guard(lambda: print(describe(argv[0])))
+
+
+COMMANDS = {"run": _run, "eval": _eval, "convert": _convert, "plan": _plan}
 HELP = """usage: davae COMMAND ...
 
   davae run PRESET [--seed N] [--davae.align-weight X] ...      all stages of a preset, as one table
   davae eval IMAGES --reference IMAGES|STATS [--metrics M ...]  metrics of any two sets of images
   davae convert SRC --out DIR                                   a checkpoint into a from_pretrained folder
+  davae plan NAME                                               what a paper-scale setting computes and would cost
 
 `davae COMMAND --help` lists the options. Ablations: python -m ablations --help.
 Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m reports --help.

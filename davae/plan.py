@@ -303,7 +303,7 @@ def describe(name: str) -> str:
         f"  native forward          {found.native_forward / 1e12:.3f} TFLOP at the same resolution",
         f"  decode                  {found.decode / 1e12:.3f} TFLOP",
         f"  an image                {image / 1e12:.0f} TFLOP: {forwards(plan)} forwards and a decode;"
-        f" native {native / 1e12:.0f}, {native / image:.1f} times",
+        f" native, with the same decode, {native / 1e12:.0f}: {native / image:.1f} times",
         f"  the adaptation          {training / 1e18:.2f} EFLOP: {plan.train_steps:,} steps of {plan.train_batch}",
         "",
         "Predicted, not measured",

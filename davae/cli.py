@@ -80,13 +80,25 @@ def _convert(argv: Sequence[str]) -> int:
 
 
 def _plan(argv: Sequence[str]) -> int:
-    from davae.plan import PLANS, describe
+    from davae.options import parse_plan
+    from davae.presets import PRESETS
 
-    if len(argv) != 1 or argv[0] in ("-h", "--help"):
-        shown = "\n".join(f"  {plan.name:<12} {plan.about}" for plan in PLANS.values())
-        print(f"usage: davae plan NAME\n\nCounts a paper-scale setting without its weights. NAME is one of\n{shown}")
-        return 0 if argv and argv[0] in ("-h", "--help") else 2
-    return guard(lambda: print(describe(argv[0])))
+    usage = f"usage: davae plan PRESET [options], PRESET one of {', '.join(PRESETS)}"
+    if not argv or argv[0] in ("-h", "--help"):
+        print(f"{usage}\n\nCounts a preset's networks without their weights and predicts what it costs.")
+        print("`davae plan PRESET --help` lists the options: every field of the experiment, and the assumptions.")
+        return 0 if argv else 2
+    if argv[0] not in PRESETS:
+        print(f"error: there is no preset {argv[0]!r}; {usage}", file=sys.stderr)
+        return 2
+    options = parse_plan(argv[0], PRESETS[argv[0]], list(argv[1:]))
+
+    def action() -> None:
+        from davae.plan import Assumptions, describe
+
+        print(describe(argv[0], options.experiment, Assumptions(options.sampling_mfu, options.training_mfu)))
+
+    return guard(action, "nothing was written")
 
 
 COMMANDS = {"run": _run, "eval": _eval, "convert": _convert, "plan": _plan}
@@ -95,7 +107,7 @@ HELP = """usage: davae COMMAND ...
   davae run PRESET [--seed N] [--davae.align-weight X] ...      all stages of a preset, as one table
   davae eval IMAGES --reference IMAGES|STATS [--metrics M ...]  metrics of any two sets of images
   davae convert SRC --out DIR                                   a checkpoint into a from_pretrained folder
-  davae plan NAME                                               what a paper-scale setting computes and would cost
+  davae plan PRESET [options]                                   what a preset computes and would cost, uncomputed
 
 `davae COMMAND --help` lists the options. Ablations: python -m ablations --help.
 Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m reports --help.

@@ -94,7 +94,9 @@ class DataConfig:
     short_side_px: int = 512
     """Photographs whose short side is longer are first reduced to it."""
     heldout_fraction: float = 0.25
-    """Share of each photograph, at the end of its longer side, that training never sees."""
+    """Share of each photograph, at the end of its longer side, that training never sees; or of a folder's files."""
+    captions: str = option("", neutral="")
+    """For text to image from a `folder`: a .csv, .tsv or .jsonl file with columns file (below `path`) and caption."""
 
     def __post_init__(self) -> None:
         positive(resolution_px=self.resolution_px, scale=self.scale, train_crops=self.train_crops)
@@ -140,6 +142,8 @@ class BaseVAEConfig:
 
     pretrained: str = ""
     """A folder or hub name of a diffusers AutoencoderKL; empty: train the architecture below."""
+    subfolder: str = option("", neutral="")
+    """Where `pretrained` is a pipeline: the folder of its VAE, `vae`."""
     latent_channels: int = 4
     block_out_channels: tuple[int, ...] = (32, 64, 128)
     """One width a level; the factor f is 2 ** (levels - 1)."""
@@ -158,20 +162,27 @@ class FlowConfig:
     t_mean: float = 0.0
     t_std: float = 1.0
     """t = sigmoid(t_mean + t_std N(0, 1)): logit-normal."""
+    timestep_shift: float = option(1.0, neutral=1.0)
+    """t' = s t / (1 + (s - 1) t) of that; diffusers' shift of 4 on sigma = 1 - t is 1/4 here."""
 
 
 @dataclass(frozen=True)
 class BaseDiTConfig:
     """The diffusion transformer pretrained on the base latents."""
 
+    family: Literal["lightning", "sd3", "flux"] = option("lightning", neutral="lightning")
+    """lightning: the class-conditional DiT of `davae.models.dit`; sd3, flux: the text-to-image transformer of a
+    diffusers pipeline, whose architecture is the pretrained one's and not the fields below."""
     pretrained: str = ""
-    """A folder saved by `davae` (DiT.from_pretrained); empty: train the architecture below."""
+    """lightning: a folder saved by `davae` (DiT.from_pretrained), empty: train the architecture below; sd3, flux: a
+    folder or hub name of the whole pipeline."""
     hidden_size: int = 192
     depth: int = 4
     num_heads: int = 6
     patch_size: int = 1
     qk_norm: bool = True
     class_dropout: float = 0.1
+    """Probability that training replaces the label, or the prompt, by the null one."""
     train: TrainConfig = TrainConfig()
 
 
@@ -190,8 +201,9 @@ class DetailConfig:
     align_clamp: float = 1e8
     """Upper bound of the gradient ratio."""
     kl_weight: float = 1e-6
+    l1_weight: float = option(1.0, neutral=1.0)
     pyramid_weight: float = 0.0
-    """Weight of the Laplacian-pyramid L1, beside the plain L1 of weight 1."""
+    """Weight of the Laplacian-pyramid L1, beside the plain L1."""
     lpips_weight: float = 0.0
     """Weight of LPIPS-VGG; needs its downloaded weights."""
     gan_weight: float = 0.0
@@ -200,6 +212,10 @@ class DetailConfig:
     gan_clamp: float = 1e4
     init_from_base: bool = True
     """Start the detail encoder and the decoder from the base VAE's weights."""
+    freeze_encoder: bool = option(False, neutral=False)
+    """Train the down and up blocks and the decoder only (the launch script of the authors' SD3.5 variant)."""
+    clamp_base: bool = option(False, neutral=False)
+    """Clamp the reduced image to [-1, 1] before the base encoder (the SD3.5 variant)."""
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
@@ -223,6 +239,8 @@ class AdaptConfig:
     """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13)."""
     train_crops: int = option(0, neutral=0)
     """How many of the cached training crops are encoded and trained on, the first ones; 0: all."""
+    lora_rank: int = option(0, neutral=0)
+    """sd3, flux: rank of the adapters beside the widened layers, alpha = rank; 0: the whole transformer is trained."""
     train: TrainConfig = TrainConfig()
 
 

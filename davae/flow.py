@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from davae.config import FlowConfig
+
 
 def interpolate(data: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(x_t, u) for data and noise [B, ...] and t [B] in [0, 1]."""
@@ -16,6 +18,12 @@ def interpolate(data: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> tup
 def logit_normal(normal: torch.Tensor, mean: float, std: float) -> torch.Tensor:
     """t = sigmoid(mean + std normal) in (0, 1)."""
     return torch.sigmoid(mean + std * normal)
+
+
+def draw_time(normal: torch.Tensor, flow: FlowConfig) -> torch.Tensor:
+    """t of training from standard normal numbers: logit-normal, then shifted."""
+    t = logit_normal(normal, flow.t_mean, flow.t_std)
+    return t if flow.timestep_shift == 1.0 else shift_time(t, flow.timestep_shift)
 
 
 def shift_time(t: torch.Tensor, shift: float) -> torch.Tensor:

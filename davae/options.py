@@ -38,6 +38,28 @@ def parse_run(preset: str, default: Experiment, argv: list[str]) -> RunOptions:
 
 
 @dataclass(frozen=True)
+class PlanOptions:
+    """Count a preset's networks on the meta device, without weights, and predict what it costs.
+
+    Every field of the experiment can be overridden, as in `davae run`.
+    """
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    sampling_mfu: float = 0.45
+    """Assumed share of the GPU's dense bfloat16 peak in sampling (0 to 1)."""
+    training_mfu: float = 0.35
+    """Assumed share of the peak in training (0 to 1)."""
+
+
+def parse_plan(preset: str, default: Experiment, argv: list[str]) -> PlanOptions:
+    """The options of `davae plan` for one preset."""
+    return tyro.cli(
+        PlanOptions, prog=f"davae plan {preset}", args=argv, default=PlanOptions(experiment=default),
+        config=(tyro.conf.FlagConversionOff,),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class EvalOptions:
     """Score a set of images under a recorded protocol.
 

@@ -1,4 +1,4 @@
-"""`davae plan`: what a paper-scale setting would compute and cost, from networks on the `meta` device.
+"""`davae plan`: what a preset would compute and cost, from its networks on the `meta` device.
 
 Counts of parameters, tokens and FLOPs are exact for the networks as built. Memory, days and img/s are predictions,
 each with its assumption beside it; none is a measurement.
@@ -6,312 +6,277 @@ each with its assumption beside it; none is a measurement.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from davae.measure.flops import count_flops, dit_forward_flops
-from davae.models.adapt import LORA_TARGETS, adapt
-from davae.models.davae import DAVAE, DAVAEConfig
-from davae.models.dit import DiT, DiTConfig, widen_dit
+from davae.architectures import Architecture, architecture, base_vae, davae_config
+from davae.config import Experiment
+from davae.measure.flops import count_flops
+from davae.models.adapt import Lora, adapt, add_lora
+from davae.models.davae import DAVAE
+from davae.models.dit import DiT, widen_dit
 
 PEAK_TFLOPS = {"A100": 312.0, "H100": 989.0, "H200": 989.0}
 """Dense bfloat16 tensor-core peaks of the SXM boards, TFLOP/s, from the vendor's data sheets."""
-SAMPLING_MFU = 0.45
-"""Assumed share of the peak in sampling; the paper's 1.03 img/s on an A100 is 0.48 of it by our count."""
-TRAINING_MFU = 0.35
-"""Assumed share of the peak in training."""
 DAY = 86_400.0
+PUBLISHED = {
+    "imagenet512": "FID-50k 4.84, with guidance 1.68, at 80 epochs",
+    "sd35m_1k": "1.03 img/s on one A100 (native 0.25), 5 H100-days, 20k steps",
+    "sd35m_2k": "6.04 times the native model's img/s",
+    "flux_1k": "native FLUX-dev: 0.04 img/s on one A100 (the adapted one is beyond the paper)",
+}
+"""The paper's figures, by preset."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One paper-scale setting."""
+class Assumptions:
+    """What the predictions assume."""
 
-    name: str
-    about: str
-    resolution_px: int
-    transformer: Callable[[], nn.Module]
-    """The pretrained transformer, not widened; built on `meta`."""
-    inputs: Callable[[int, int, int], dict[str, torch.Tensor]]
-    """(batch, latent channels, latent side) -> arguments of a forward, on `meta`."""
-    closed_form: Callable[[int, int], int]
-    """(image tokens, features a token) -> FLOPs of one forward."""
-    davae: DAVAEConfig
-    patch_size: int
-    num_inference_steps: int
-    guidance: bool
-    """Whether a step takes two forwards."""
-    train_steps: int
-    train_batch: int
-    lora_rank: int = 0
-    """0: the whole transformer is trained."""
-    published: str = ""
+    sampling_mfu: float = 0.45
+    """Share of the GPU's dense bfloat16 peak in sampling; the paper's 1.03 img/s on an A100 is 0.48 by our count."""
+    training_mfu: float = 0.35
+    """Share of the peak in training, recomputed activations not counted as work."""
 
-    @property
-    def latent_side(self) -> int:
-        """h = w of the latent."""
-        return self.resolution_px // 2 ** (len(self.davae.block_out_channels) - 1)
-
-    @property
-    def tokens(self) -> int:
-        """Image tokens a forward."""
-        return (self.latent_side // self.patch_size) ** 2
-
-
-def sd3_medium() -> nn.Module:
-    """SD3.5-Medium's transformer."""
-    from diffusers import SD3Transformer2DModel
-
-    return SD3Transformer2DModel(
-        sample_size=128, patch_size=2, in_channels=16, out_channels=16, num_layers=24, attention_head_dim=64,
-        num_attention_heads=24, joint_attention_dim=4096, caption_projection_dim=1536, pooled_projection_dim=2048,
-        pos_embed_max_size=384, dual_attention_layers=tuple(range(13)), qk_norm="rms_norm",
-    )  # fmt: skip
-
-
-def sd3_inputs(batch: int, channels: int, side: int, text: int = 333) -> dict[str, torch.Tensor]:
-    """A forward's arguments; 333 text tokens: 77 of CLIP and 256 of T5."""
-    return {
-        "hidden_states": torch.empty(batch, channels, side, side, device="meta"),
-        "encoder_hidden_states": torch.empty(batch, text, 4096, device="meta"),
-        "pooled_projections": torch.empty(batch, 2048, device="meta"),
-        "timestep": torch.empty(batch, device="meta"),
-    }
-
-
-def flux_dev() -> nn.Module:
-    """FLUX.1-dev's transformer."""
-    from diffusers import FluxTransformer2DModel
-
-    return FluxTransformer2DModel(guidance_embeds=True)
-
-
-def flux_inputs(batch: int, channels: int, side: int, text: int = 512) -> dict[str, torch.Tensor]:
-    """A forward's arguments: packed 2x2 patches of the latent, 512 text tokens."""
-    tokens = (side // 2) ** 2
-    return {
-        "hidden_states": torch.empty(batch, tokens, 4 * channels, device="meta"),
-        "encoder_hidden_states": torch.empty(batch, text, 4096, device="meta"),
-        "pooled_projections": torch.empty(batch, 768, device="meta"),
-        "timestep": torch.empty(batch, device="meta"),
-        "guidance": torch.empty(batch, device="meta"),
-        "img_ids": torch.empty(tokens, 3, device="meta"),
-        "txt_ids": torch.empty(text, 3, device="meta"),
-    }
-
-
-def lightning_xl() -> nn.Module:
-    """LightningDiT-XL/1 over VA-VAE, with qk-norm."""
-    config = DiTConfig(in_channels=32, input_size=16, hidden_size=1152, depth=28, num_heads=16, num_classes=1000)
-    return DiT(**asdict(config))
-
-
-def lightning_inputs(batch: int, channels: int, side: int) -> dict[str, torch.Tensor]:
-    """A forward's arguments."""
-    t, y = torch.empty(batch, device="meta"), torch.empty(batch, dtype=torch.long, device="meta")
-    return {"x": torch.empty(batch, channels, side, side, device="meta"), "t": t, "y": y}
-
-
-def lightning_flops(tokens: int, features: int, width: int = 1152, depth: int = 28) -> int:
-    """Closed form: blocks (24 T d^2 + 4 T^2 d, and 12 d^2 of adaLN), the embedding of time, the two ends."""
-    blocks = dit_forward_flops(tokens, width, depth) + depth * 12 * width**2
-    return blocks + 2 * (256 * width + width**2) + 4 * width**2 + 4 * tokens * features * width
-
-
-def sd3_flops(tokens: int, features: int, text: int = 333, width: int = 1536, depth: int = 24, dual: int = 13) -> int:
-    """Closed form: both streams' 24 T d^2, joint attention, the image's second attention in the first `dual` blocks,
-    adaLN of 6, 9 (dual) and 6 rows a stream; the last block gives no text: keys, values and queries alone."""
-    image = depth * 24 * tokens * width**2 + dual * (8 * tokens * width**2 + 4 * tokens**2 * width)
-    words = (depth - 1) * 24 * text * width**2 + 6 * text * width**2
-    joint = depth * 4 * (tokens + text) ** 2 * width
-    modulation = 2 * width**2 * (6 * depth + 3 * dual + 6 * (depth - 1) + 2)
-    condition = 2 * (256 * width + width**2) + 2 * (2048 * width + width**2) + 4 * width**2
-    return image + words + joint + modulation + condition + 2 * text * 4096 * width + 4 * tokens * features * width
-
-
-def flux_flops(tokens: int, features: int, text: int = 512, width: int = 3072) -> int:
-    """Closed form: 19 double blocks (24 T d^2 a stream, 12 d^2 of adaLN each), 38 single ones (24 T d^2, 6 d^2)."""
-    whole = tokens + text
-    blocks = 57 * (24 * whole * width**2 + 4 * whole**2 * width) + 19 * 24 * width**2 + 38 * 6 * width**2
-    condition = 2 * 2 * (256 * width + width**2) + 2 * (768 * width + width**2) + 4 * width**2
-    return blocks + condition + 2 * text * 4096 * width + 4 * tokens * features * width
-
-
-SD_VAE = DAVAEConfig(
-    latent_channels=32, detail_channels=16, block_out_channels=(128, 256, 512, 512, 512), layers_per_block=2,
-    mid_attention=True, use_quant_conv=False, clamp_base=True, scaling_factor=1.5305, shift_factor=0.0609,
-)  # fmt: skip
-"""f16c32 over SD3's VAE; FLUX's has the same network and other factors."""
-VA_VAE = DAVAEConfig(
-    latent_channels=128, detail_channels=96, block_out_channels=(128, 128, 256, 256, 512, 512), layers_per_block=2,
-    level_attention=True, mid_attention=True,
-)  # fmt: skip
-"""f32c128 over VA-VAE."""
-
-SD35: dict[str, Any] = {
-    "transformer": sd3_medium, "inputs": sd3_inputs, "closed_form": sd3_flops, "davae": SD_VAE, "patch_size": 2,
-    "num_inference_steps": 28, "guidance": True, "train_steps": 20_000, "lora_rank": 256,
-}  # fmt: skip
-PLANS: dict[str, Plan] = {
-    plan.name: plan
-    for plan in (
-        Plan(
-            "imagenet512", "ImageNet 512 px: LightningDiT-XL/1, VA-VAE f16c32 -> DA-VAE f32c128p1, all trained", 512,
-            lightning_xl, lightning_inputs, lightning_flops, VA_VAE, 1, 249, True, 140_000, 640,
-            published="FID-50k 4.84, with guidance 1.68, at 80 epochs",
-        ),
-        Plan(
-            "sd35m_1k", "SD3.5-Medium at 1024 px: f8c16p2 -> f16c32p2, LoRA", 1024,
-            train_batch=128, **SD35,
-            published="1.03 img/s on one A100 (native 0.25), 5 H100-days, 20k steps",
-        ),
-        Plan(
-            "sd35m_2k", "SD3.5-Medium at 2048 px: f8c16p2 -> f16c32p2, LoRA", 2048,
-            train_batch=32, **SD35,
-            published="6.04 times the native model's img/s",
-        ),
-        Plan(
-            "flux_1k", "FLUX.1-dev at 1024 px: f8c16p2 -> f16c32p2, LoRA (beyond the paper)", 1024,
-            flux_dev, flux_inputs, flux_flops, SD_VAE, 2, 28, False, 20_000, 64, lora_rank=256,
-            published="native FLUX-dev: 0.04 img/s on one A100",
-        ),
-    )
-}  # fmt: skip
-"""Training batches of the SD3.5 and FLUX settings are ours: the paper gives steps, not batches."""
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 < value <= 1:
+                raise ValueError(f"{name} is {value}; a share of the peak lies in (0, 1]")
 
 
 @dataclass(frozen=True)
 class Count:
-    """Exact counts of a plan's networks."""
+    """Exact counts of a preset's networks; FLOPs are of one sample."""
 
     transformer: int
+    """Parameters of the pretrained transformer."""
+    positions: int
+    """Numbers of a fixed position table, which are not trained and not among the parameters."""
     widened: int
-    """Parameters of the new layers."""
+    """Parameters that widening adds."""
+    trained: int
+    """Parameters of the widened transformer that the adaptation trains, adapters included."""
     lora: int
+    text: int
+    """Parameters of the text encoders."""
     davae_frozen: int
     davae_trained: int
     forward: int
-    """FLOPs of one forward of the widened transformer, one sample."""
+    """One forward of the widened transformer."""
     native_forward: int
     """Of the pretrained one at the same resolution, s^2 times the tokens."""
+    training_step: int
+    """Forward and backward of the widened transformer with what the adaptation trains."""
     decode: int
+    native_decode: int
+    """The base VAE's, to an image of the same size."""
+    encode: int
+    """The base and the detail latent of an image."""
+    davae_step: int
+    """Forward and backward of the detail encoder and the decoder, losses not counted."""
 
 
-def parameters(module: nn.Module) -> int:
-    """The number of a module's parameters."""
-    return sum(p.numel() for p in module.parameters())
+def parameters(*modules: nn.Module) -> int:
+    """The number of the modules' parameters."""
+    return sum(p.numel() for module in modules for p in module.parameters())
 
 
-def lora_parameters(transformer: nn.Module, rank: int) -> int:
-    """rank (inputs + outputs) of every linear layer that the recipe's targets name."""
-    ends = tuple(f".{target}" for target in LORA_TARGETS)
-    layers = [m for n, m in transformer.named_modules() if isinstance(m, nn.Linear) and f".{n}".endswith(ends)]
-    return sum(rank * (layer.in_features + layer.out_features) for layer in layers)
+def tokens(e: Experiment) -> int:
+    """Image tokens a forward."""
+    return (e.latent_size // e.base_dit.patch_size) ** 2
 
 
-@torch.no_grad()
-def count(plan: Plan) -> Count:
-    """Build the plan's networks on `meta` and count; a second or two and no memory to speak of."""
+def native_dit(transformer: DiT, side: int) -> DiT:
+    """The same DiT for another grid: its positions are made for one."""
+    return DiT(**{**dict(transformer.config), "input_size": side})
+
+
+def count(e: Experiment) -> Count:
+    """Build the experiment's networks on `meta` and count: seconds, and no memory to speak of."""
     with torch.device("meta"):
-        transformer, davae = plan.transformer(), DAVAE(**asdict(plan.davae))
-        before, base = parameters(transformer), plan.davae.base_channels
-        native_side = plan.latent_side * plan.davae.scale
-        native: Any = transformer
-        if isinstance(transformer, DiT):  # its positions are made for one grid
-            native = DiT(**{**dict(transformer.config), "input_size": native_side})
-        native_flops, _ = count_flops(lambda: native(**plan.inputs(1, base, native_side)))
-        if isinstance(transformer, DiT):
-            transformer, _ = widen_dit(transformer, plan.davae.detail_channels)
-        else:
-            adapt(transformer, plan.davae.detail_channels)
-        wide: Any = transformer
-        flops, _ = count_flops(lambda: wide(**plan.inputs(1, plan.davae.latent_channels, plan.latent_side)))
-        latent = torch.empty(1, plan.davae.latent_channels, plan.latent_side, plan.latent_side)
-        decode, _ = count_flops(lambda: davae.decode(latent).sample)
-    frozen = [*davae.base_encoder.parameters(), *davae.base_quant_conv.parameters()]
-    still = sum(p.numel() for p in frozen)
+        return _count(e)
+
+
+def _count(e: Experiment) -> Count:
+    arch, config = architecture(e), davae_config(e)
+    transformer, davae = arch.build(), DAVAE(**vars(config))
+    before = parameters(transformer)
+    native_side = e.latent_size * e.data.scale
+    native: Any = native_dit(transformer, native_side) if isinstance(transformer, DiT) else transformer
+    with torch.no_grad():
+        native_forward, _ = count_flops(lambda: native(**arch.inputs(1, config.base_channels, native_side)))
+    positions = transformer.pos_embed.numel() if isinstance(transformer, DiT) else 0
+    wide = widened(transformer, e)
+    widened_by = parameters(wide) - before
+    inputs = arch.inputs(1, config.latent_channels, e.latent_size)
+    with torch.no_grad():
+        forward, _ = count_flops(lambda: wide(**inputs))
+    lora = 0
+    if e.adapt.lora_rank:
+        add_lora(wide, Lora(e.adapt.lora_rank, e.adapt.lora_rank))
+        lora = parameters(wide) - before - widened_by
+    step, _ = count_flops(lambda: first(wide(**inputs)).sum().backward())
+    trained = sum(p.numel() for p in wide.parameters() if p.requires_grad)
+    frozen = parameters(davae.base_encoder, davae.base_quant_conv)
+    image = torch.empty(1, 3, e.data.resolution_px, e.data.resolution_px)
+    latent = torch.empty(1, config.latent_channels, e.latent_size, e.latent_size)
+    with torch.no_grad():
+        decode, _ = count_flops(lambda: davae.decode(latent))
+        encode, _ = count_flops(lambda: davae.encode(image))
+        grid = torch.empty(1, config.base_channels, native_side, native_side)
+        native_decode, _ = count_flops(lambda: base_vae(e).decode(grid))
+
+    def davae_step() -> None:
+        mean, _ = davae.detail_moments(image)
+        base = latent[:, : config.base_channels]
+        davae.decode_raw(torch.cat([base, mean], 1)).sum().backward()
+
+    if e.davae.freeze_encoder:
+        davae.detail_encoder.requires_grad_(False)
+    davae_flops, _ = count_flops(davae_step)
     return Count(
-        before, parameters(transformer) - before, lora_parameters(transformer, plan.lora_rank), still,
-        parameters(davae) - still, flops, native_flops, decode,
+        before, positions, widened_by, trained, lora, parameters(*arch.text_encoders()), frozen,
+        parameters(davae) - frozen, forward, native_forward, step, decode, native_decode,
+        encode, davae_flops,
     )  # fmt: skip
 
 
-def forwards(plan: Plan) -> int:
-    """Forwards an image."""
-    return plan.num_inference_steps * (1 + plan.guidance)
+def widened(transformer: nn.Module, e: Experiment) -> Any:
+    """The transformer with the experiment's detail channels."""
+    if isinstance(transformer, DiT):
+        return widen_dit(transformer, e.davae.detail_channels)[0]
+    adapt(transformer, e.davae.detail_channels)
+    return transformer
 
 
-def training_flops(plan: Plan, found: Count) -> int:
-    """FLOPs of the adaptation: 3 forwards a sample; with LoRA 2 (no gradient of frozen weights) and the adapters' 3."""
-    adapters = 2 * plan.tokens * found.lora
-    sample = 2 * found.forward + 3 * adapters if plan.lora_rank else 3 * found.forward
-    return sample * plan.train_batch * plan.train_steps
+def first(output: Any) -> torch.Tensor:
+    """The tensor of a transformer's output."""
+    return output if isinstance(output, torch.Tensor) else output[0]
 
 
-WIDTHS = {sd3_medium: (1536, 24), flux_dev: (3072, 57), lightning_xl: (1152, 28)}
-"""Width and number of blocks."""
+def forwards(e: Experiment) -> int:
+    """Forwards an image, guidance outside its interval included."""
+    return e.sample.num_inference_steps * architecture(e).forwards_a_step * (1 + (e.sample.solver == "heun"))
 
 
-def memory(plan: Plan, found: Count) -> dict[str, float]:
-    """Bytes by part: a prediction."""
-    whole = found.transformer + found.widened
-    trained = found.widened + found.lora if plan.lora_rank else whole
-    width, depth = WIDTHS[plan.transformer]
-    activations = 34 * plan.tokens * width * depth
-    pixels = plan.resolution_px**2 * plan.davae.block_out_channels[0]
-    autoencoder = found.davae_frozen + found.davae_trained
+def stage_flops(e: Experiment, found: Count) -> dict[str, float]:
+    """FLOPs of the stages that train and encode."""
+    images = (e.adapt.train_crops or e.data.train_crops) + 2 * e.data.eval_crops
+    davae, adaptation = e.davae.train, e.adapt.train
     return {
-        "training, frozen weights (2 B each)": 2.0 * (whole + found.lora * bool(plan.lora_rank) - trained),
-        "training, trained weights (4 B; gradient 4, Adam 8, EMA 4)": 20.0 * trained,
-        "training, activations a sample (34 T d a block)": float(activations),
-        "training, activations a sample, blocks recomputed (2 T d a block)": 2.0 * plan.tokens * width * (depth + 17),
-        "inference, transformer and DA-VAE (2 B each)": 2.0 * (whole + autoencoder),
-        "inference, decoding an image (3 of the widest maps, 2 B)": 6.0 * pixels,
+        "DA-VAE": float(found.davae_step * davae.batch_size * davae.steps),
+        "latents": float(found.encode * images),
+        "adaptation": float(found.training_step * adaptation.batch_size * adaptation.steps),
     }
 
 
-def describe(name: str) -> str:
-    """The text of `davae plan NAME`; raises ValueError for a name that is no plan."""
-    if name not in PLANS:
-        raise ValueError(f"there is no plan {name!r}; plans: {', '.join(PLANS)}")
-    plan = PLANS[name]
-    found = count(plan)
-    factor = 2 ** (len(plan.davae.block_out_channels) - 1)
-    features = plan.davae.latent_channels * plan.patch_size**2
-    closed = plan.closed_form(plan.tokens, features)
-    image = forwards(plan) * found.forward + found.decode
-    native = forwards(plan) * found.native_forward + found.decode
-    training = training_flops(plan, found)
-    side = plan.latent_side // plan.patch_size
+def memory(e: Experiment, found: Count, arch: Architecture) -> dict[str, float]:
+    """Bytes of GPU memory by part: a prediction."""
+    still = found.transformer + found.widened + found.lora - found.trained
+    grid = tokens(e) + arch.text_tokens
+    autoencoder = found.davae_frozen + found.davae_trained
+    pixels = e.data.resolution_px**2 * e.base_vae.block_out_channels[0]
+    parts = {
+        "training: trained weights (4 B; gradient 4, Adam 8, EMA 4)": 20.0 * found.trained,
+        "training: frozen weights (2 B)": 2.0 * still,
+        "training: activations a sample (34 T d a block, 2 B included)": 34.0 * grid * arch.width * arch.depth,
+        "training: the same, blocks recomputed (2 T d a block, one block)": (2.0 * arch.depth + 34) * grid * arch.width,
+        "inference: transformer (2 B)": 2.0 * (found.transformer + found.widened + found.lora),
+        "inference: DA-VAE (2 B)": 2.0 * autoencoder,
+        "inference: decoding an image (3 of the widest maps, 2 B)": 6.0 * pixels,
+    }  # fmt: skip
+    if found.text:
+        parts["both: text encoders (2 B)"] = 2.0 * found.text
+    return parts
+
+
+def disk(e: Experiment) -> dict[str, float]:
+    """Bytes that the store keeps: uint8 crops and float32 latents."""
+    images = e.data.train_crops + 2 * e.data.eval_crops
+    area = e.latent_size**2
+    return {
+        "crops": 3.0 * e.data.resolution_px**2 * images,
+        "base latents": 4.0 * e.base_vae.latent_channels * area * images,
+        "detail latents": 4.0 * e.davae.detail_channels * area * images,
+    }
+
+
+def size_text(size: float) -> str:
+    """Bytes in GiB, or in MiB below one."""
+    return f"{size / 2**30:10.2f} GiB" if size >= 2**30 else f"{size / 2**20:10.2f} MiB"
+
+
+def human(count: float) -> str:
+    """A number of FLOPs with its prefix."""
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M")):
+        if count >= 10**power:
+            return f"{count / 10**power:,.3f} {prefix}FLOP"
+    return f"{count:,.0f} FLOP"
+
+
+def counted_lines(e: Experiment, found: Count, arch: Architecture) -> list[str]:
+    """What is exact."""
+    side, features = e.latent_size // e.base_dit.patch_size, davae_config(e).latent_channels * e.base_dit.patch_size**2
+    closed = arch.closed_form(tokens(e), features)
+    n = forwards(e)
+    image, native = n * found.forward + found.decode, n * found.native_forward + found.native_decode
+    table = f", {found.positions:,} fixed positions" if found.positions else ""
+    lines = {
+        "autoencoder": f"{e.names()['davae']} over {e.names()['base']}",
+        "image tokens": f"{tokens(e):,} ({side} x {side}); native {e.data.scale**2 * tokens(e):,}",
+        "transformer": f"{found.transformer:,} parameters, {found.widened:,} more by widening{table}",
+        "  together": f"{found.transformer + found.widened + found.positions:,}",
+        "  trained": f"{found.trained:,}, frozen {found.transformer + found.widened + found.lora - found.trained:,}",
+        "  LoRA": f"{found.lora:,} of rank {e.adapt.lora_rank}" if found.lora else "none: all weights are trained",
+        "text encoders": f"{found.text:,} parameters, frozen" if found.text else "none",
+        "DA-VAE": f"{found.davae_trained:,} trained, {found.davae_frozen:,} frozen",
+        "forward": f"{human(found.forward)}; closed form {human(closed)} ({closed / found.forward - 1:+.2%})",
+        "native forward": f"{human(found.native_forward)} at the same resolution",
+        "decode": f"{human(found.decode)}; the base VAE's, to the same size, {human(found.native_decode)}",
+        "training step": f"{human(found.training_step)} a sample, {found.training_step / found.forward:.2f} forwards",
+        "an image": f"{human(image)}: {n} forwards and a decode; native {human(native)}: {native / image:.2f} times",
+    }  # fmt: skip
+    lines |= {f"{name}, all": human(flops) for name, flops in stage_flops(e, found).items()}
+    train = e.adapt.train
+    lines["adaptation, all"] += f": {train.steps:,} steps of {train.batch_size}"
+    return [f"  {name:<18} {text}" for name, text in lines.items()]
+
+
+def predicted_lines(e: Experiment, found: Count, arch: Architecture, assumed: Assumptions) -> list[str]:
+    """What is a prediction."""
+    lines = [f"  {part:<68} {size_text(size)}" for part, size in memory(e, found, arch).items()]
+    lines += [f"  {f'store: {part}':<68} {size_text(size)}" for part, size in disk(e).items()]
+    image = forwards(e) * found.forward + found.decode
+    work = stage_flops(e, found)
+    for gpu, peak in PEAK_TFLOPS.items():
+        rate = peak * 1e12 * assumed.sampling_mfu / image
+        days = {name: flops / (peak * 1e12 * assumed.training_mfu * DAY) for name, flops in work.items()}
+        spent = ", ".join(f"{name} {d:.3g}" for name, d in days.items())
+        lines.append(f"  {gpu:<5} {rate:10.3f} img/s at {assumed.sampling_mfu:.0%} of {peak:.0f} TFLOP/s")
+        lines.append(f"        GPU-days at {assumed.training_mfu:.0%}: {spent}")
+    if e.base_dit.family == "lightning" and not e.base_dit.pretrained:
+        lines.append(
+            "  Networks this small do not reach such shares on a GPU; training the base models is not in the days."
+        )
+    return lines
+
+
+def describe(name: str, e: Experiment, assumed: Assumptions | None = None) -> str:
+    """The text of `davae plan NAME`."""
+    if not e.davae.detail_channels or e.davae.detail_channels < 0:
+        raise ValueError("a plan compares the widened model with its base: davae.detail_channels must be above 0")
+    found, arch = count(e), architecture(e)
     lines = [
-        f"{plan.name}: {plan.about}",
+        f"{name}: {e.base_dit.family}, {e.data.resolution_px} px, scale {e.data.scale}",
         "",
         "Counted on the networks as built (meta device)",
-        f"  autoencoder             f{factor}c{plan.davae.latent_channels}p{plan.patch_size}",
-        f"  image tokens            {plan.tokens:,} ({side} x {side}); native {4 * plan.tokens:,}",
-        f"  transformer             {found.transformer:,} parameters, {found.widened:,} more by widening",
-    ]
-    if plan.lora_rank:
-        lines.append(f"  LoRA, rank {plan.lora_rank}          {found.lora:,}")
-    lines += [
-        f"  DA-VAE                  {found.davae_trained:,} trained, {found.davae_frozen:,} frozen",
-        f"  forward                 {found.forward / 1e12:.3f} TFLOP; closed form {closed / 1e12:.3f}",
-        f"  native forward          {found.native_forward / 1e12:.3f} TFLOP at the same resolution",
-        f"  decode                  {found.decode / 1e12:.3f} TFLOP",
-        f"  an image                {image / 1e12:.0f} TFLOP: {forwards(plan)} forwards and a decode;"
-        f" native, with the same decode, {native / 1e12:.0f}: {native / image:.1f} times",
-        f"  the adaptation          {training / 1e18:.2f} EFLOP: {plan.train_steps:,} steps of {plan.train_batch}",
+        *counted_lines(e, found, arch),
         "",
         "Predicted, not measured",
+        *predicted_lines(e, found, arch, assumed or Assumptions()),
     ]
-    lines += [f"  {part:<70} {size / 2**30:8.2f} GiB" for part, size in memory(plan, found).items()]
-    for gpu, peak in PEAK_TFLOPS.items():
-        rate = peak * 1e12 * SAMPLING_MFU / image
-        days = training / (peak * 1e12 * TRAINING_MFU * DAY)
-        text = f"{rate:6.2f} img/s at {SAMPLING_MFU:.0%} of {peak:.0f} TFLOP/s; adaptation {days:6.2f} GPU-days"
-        lines.append(f"  {gpu:<6} {text} at {TRAINING_MFU:.0%}")
-    return "\n".join([*lines, "", f"Published: {plan.published}"])
+    if name in PUBLISHED:
+        lines += ["", f"Published: {PUBLISHED[name]}"]
+    return "\n".join(lines)

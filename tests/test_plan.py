@@ -1,29 +1,93 @@
 """Plans count the real architectures: known parameter counts, known FLOPs, and the closed forms."""
 
-import pytest
+import subprocess
+import sys
+from dataclasses import replace
 
-from davae.plan import PLANS, count, describe
+import pytest
+import torch
+
+from davae.architectures import architecture, davae_config
+from davae.models.davae import DAVAE
+from davae.plan import Assumptions, count, describe, forwards, stage_flops, tokens
+from davae.presets import PRESETS
+
+
+def closed(e):
+    return architecture(e).closed_form(tokens(e), davae_config(e).latent_channels * e.base_dit.patch_size**2)
 
 
 def test_sd35_medium_has_its_known_counts():
-    found, plan = count(PLANS["sd35m_1k"]), PLANS["sd35m_1k"]
+    e = PRESETS["sd35m_1k"]
+    found = count(e)
     assert found.transformer == 2_243_171_520
     assert found.lora == 244_973_568  # 244.97 M
     assert found.widened == 1536 * 16 * 4 + (1536 + 1) * 16 * 4  # the embedder's new columns, the head's new rows
-    assert plan.tokens == 32 * 32
+    base_layers = 1536 * 16 * 4 + 1536 + (1536 + 1) * 16 * 4
+    assert found.trained == found.lora + found.widened + base_layers
+    assert found.text == 123_650_304 + 694_659_840 + 4_762_310_656  # CLIP-L, CLIP-bigG, T5-XXL
+    assert tokens(e) == 32 * 32
     assert found.forward / 1e12 == pytest.approx(2.443, abs=2e-3)
     assert found.native_forward / 1e12 == pytest.approx(11.250, abs=2e-3)
-    assert plan.closed_form(plan.tokens, 4 * 32) == pytest.approx(found.forward, rel=1e-3)
+    assert found.native_decode / 1e12 == pytest.approx(10.472, abs=2e-3)
+    assert closed(e) == pytest.approx(found.forward, rel=1e-3)
+    # forward, the gradient of what lies between, and the adapters' own gradients: between 2 and 3 forwards and more
+    assert 2 < found.training_step / found.forward < 3
+    assert stage_flops(e, found)["adaptation"] == found.training_step * 128 * 20_000
 
 
 def test_imagenet_has_its_known_counts():
-    found, plan = count(PLANS["imagenet512"]), PLANS["imagenet512"]
-    positions = 256 * 1152
-    assert found.transformer + found.widened + positions == 675_482_048
+    e = PRESETS["imagenet512"]
+    found = count(e)
+    assert found.transformer + found.widened + found.positions == 675_482_048
+    assert found.positions == 294_912
     assert (found.davae_frozen, found.davae_trained) == (28_417_408, 72_363_699)
-    assert plan.closed_form(plan.tokens, 128) == pytest.approx(found.forward, rel=1e-3)
+    assert found.trained == found.transformer + found.widened
+    assert closed(e) == pytest.approx(found.forward, rel=1e-3)
+    assert found.training_step == pytest.approx(3 * found.forward, rel=1e-2)
 
 
-def test_an_unknown_plan_is_an_error_that_names_the_known():
-    with pytest.raises(ValueError, match="plans: imagenet512, sd35m_1k, sd35m_2k, flux_1k"):
-        describe("sd35")
+def test_a_small_preset_is_what_a_run_trains():
+    e = PRESETS["nano"]
+    found = count(e)
+    davae = DAVAE(**vars(davae_config(e)))
+    frozen = sum(p.numel() for p in davae.parameters() if not p.requires_grad)
+    assert (found.davae_frozen, found.davae_frozen + found.davae_trained) == (
+        frozen, sum(p.numel() for p in davae.parameters()),
+    )  # fmt: skip
+    assert forwards(e) == 2 * e.sample.num_inference_steps
+    assert closed(e) == pytest.approx(found.forward, rel=3e-3)  # 8/3 of the width is rounded down
+
+
+def test_scale_4_has_a_quarter_of_the_side():
+    e = PRESETS["sd35m_1k"]
+    wide = replace(e, data=replace(e.data, resolution_px=2048, scale=4))
+    assert tokens(wide) == tokens(e)
+    assert wide.names()["davae"] == "f32c32p2"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_a_plan_within_a_minute_and_4_gb(name):
+    code = "import resource, sys; from davae.cli import main; sys.argv = ['davae', 'plan', sys.argv[1]]\n"
+    code += "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout.split()[-1]) < 4_000_000
+    assert PRESETS[name].names()["davae"] in done.stdout
+    assert "H200" in done.stdout
+
+
+def test_the_assumed_share_scales_the_prediction():
+    e = PRESETS["tiny"]
+
+    def rate(share):
+        lines = describe("tiny", e, Assumptions(sampling_mfu=share)).splitlines()
+        return float(next(line for line in lines if "A100" in line).split()[1])
+
+    assert rate(0.5) == pytest.approx(2 * rate(0.25), rel=1e-3)
+    with pytest.raises(ValueError, match="lies in"):
+        Assumptions(training_mfu=35)
+
+
+def test_meta_networks_hold_no_memory():
+    with torch.device("meta"):
+        assert architecture(PRESETS["flux_1k"]).build().proj_out.weight.device.type == "meta"

@@ -11,7 +11,7 @@ from davae.config import BaseVAEConfig
 def build_base_vae(config: BaseVAEConfig) -> AutoencoderKL:
     """The AutoencoderKL of the config, freshly initialised, or loaded from `config.pretrained`."""
     if config.pretrained:
-        return AutoencoderKL.from_pretrained(config.pretrained)
+        return AutoencoderKL.from_pretrained(config.pretrained, subfolder=config.subfolder or None)
     levels = len(config.block_out_channels)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * levels,

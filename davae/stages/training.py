@@ -166,11 +166,15 @@ def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: i
 def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, seed: int) -> None:
     """Train the detail branch and decoder; measure the detail's statistics into the model."""
     vae = load_vae(work)
-    changes = {"scale": scale, "antialias": antialias, "detail_dropout": davae.detail_dropout}
+    changes = {
+        "scale": scale, "antialias": antialias, "detail_dropout": davae.detail_dropout, "clamp_base": davae.clamp_base,
+    }  # fmt: skip
     config = DAVAEConfig.of_base(vae, davae.detail_channels, **changes)
     seeded(seed, "davae")
     model = DAVAE(**asdict(config))
     model.load_base(vae, davae.init_from_base)
+    if davae.freeze_encoder and davae.detail_channels:
+        model.detail_encoder.requires_grad_(False)
     model = model.to(work.runtime.device, memory_format=work.runtime.layout())
     train, heldout = (torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout"))
     latents, held_latents = (

@@ -103,7 +103,7 @@ def davae_task(
             extra = config.kl_weight * terms["kl"]
         reconstruction = model.decode_raw(latent).float()
         parts = losses.nll(reconstruction, x)
-        weights = {"l1": 1.0, "pyramid": config.pyramid_weight, "lpips": config.lpips_weight}
+        weights = {"l1": config.l1_weight, "pyramid": config.pyramid_weight, "lpips": config.lpips_weight}
         nll = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
         align, align_terms = losses.alignment(nll, detail, z) if wide else (extra, {})
         gan, gan_terms = losses.adversarial(n, nll, reconstruction, x)

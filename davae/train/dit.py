@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from davae import keyed
 from davae.config import AdaptConfig, FlowConfig
-from davae.flow import interpolate, logit_normal, structured_loss
+from davae.flow import draw_time, interpolate, structured_loss
 from davae.models.dit import DiT
 from davae.schedules import detail_weight
 from davae.train.loop import Batch, Task, Terms
@@ -48,7 +48,7 @@ def dit_task(
         index = keyed.choose(seed, f"{name}/data", n, samples, len(data.latents))
         x1, y = data.latents[index], data.labels[index]
         noise = keyed.normal(seed, f"{name}/noise", n, samples, x1.shape[1:])
-        t = logit_normal(keyed.normal(seed, f"{name}/time", n, samples, ()), flow.t_mean, flow.t_std)
+        t = draw_time(keyed.normal(seed, f"{name}/time", n, samples, ()), flow)
         y = torch.where(keyed.uniform(seed, f"{name}/label", n, samples) < class_dropout, null, y)
         return x1, noise, t, y
 
@@ -90,7 +90,7 @@ def flow_loss(dit: DiT, data: LatentSet, flow: FlowConfig, seed: int, batch_size
         x1, y = data.latents[start : start + batch_size], data.labels[start : start + batch_size]
         samples = list(range(start, start + len(x1)))
         noise = keyed.normal(seed, "flow_loss/noise", 0, samples, x1.shape[1:])
-        t = logit_normal(keyed.normal(seed, "flow_loss/time", 0, samples, ()), flow.t_mean, flow.t_std)
+        t = draw_time(keyed.normal(seed, "flow_loss/time", 0, samples, ()), flow)
         x_t, target = interpolate(x1.to(device), noise.to(device), t.to(device))
         parts = structured_loss(dit(x_t, t.to(device), y.to(device)).float(), target, base_channels, 1.0)
         total += len(x1) * torch.stack([parts.base, parts.detail]).cpu()

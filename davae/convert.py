@@ -1,81 +1,115 @@
-"""Converting public checkpoints (LDM-named DA-VAE, LightningDiT) into `from_pretrained` folders."""
+"""Converting public checkpoints into `from_pretrained` folders, and folders back into public naming."""
 
 from __future__ import annotations
 
+import json
 import pickle
-import re
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from safetensors.torch import load_file
+from diffusers import AutoencoderKL
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
+from davae import naming
 from davae.models.davae import DAVAE, DAVAEConfig
-from davae.models.dit import DiT, DiTConfig, rotary_table, sincos_positions
-
-Tensors = dict[str, torch.Tensor]
+from davae.models.dit import DiT, DiTConfig
+from davae.naming import Tensors, count_of
 
 CONTAINERS = ("ema", "state_dict", "model")
 """Keys under which checkpoints keep their tensors, the preferred first."""
 PREFIXES = ("module.", "weights.", "model.")
 VECTORS = ("input.", "output", "__")
 """Entries beside the `weights.` of a file of test vectors, which are no parameters."""
-BYPASSED = ("da.encoder.conv_out.", "da.decoder.conv_in.")
-"""Layers that the released networks hold and never run."""
+TRAINING_ONLY = ("loss.", "model_ema.", "foundation_model.", "linear_proj.")
+"""Networks that training checkpoints hold beside the autoencoder: losses, averages, VA-VAE's aligned teacher."""
+METADATA = "davae"
+"""Where an exported file keeps our config, so that it comes back exactly."""
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """Convert a DA-VAE or LightningDiT checkpoint into a folder for `from_pretrained`.
+    """Convert a checkpoint into a folder for `from_pretrained`, or such a folder back into public naming.
 
-    The kind of network and its config are inferred from names and shapes; what these do not show
-    is an option. Only tensors are read: a pickled object is refused.
+    From a file: DA-VAE (also with the older names dc., dc_down, dc_up), VA-VAE and other LDM autoencoders,
+    LightningDiT. The kind of network and its config are inferred from names and shapes; what these do not
+    show is an option. Only tensors are read: a pickled object is refused, and every key is accounted for.
+
+    From a folder of davae (DA-VAE, DiT) or of diffusers (AutoencoderKL): --out FILE.safetensors gets the
+    public names, from which this command makes the same folder again.
+
+    Examples:
+      davae convert davae_f32c128.ckpt --out weights/davae
+      davae convert vavae.pt --latent-stats latents_stats.pt --out weights/vavae
+      davae convert lightningdit_xl.pt --out weights/lightningdit_xl
+      davae convert weights/davae --out davae_public.safetensors
     """
 
     source: Annotated[Path, tyro.conf.Positional]
-    """A .safetensors, .pt or .ckpt file."""
+    """A .safetensors, .pt, .pth or .ckpt file, or a folder."""
     out: Path
-    """The folder to write; it must not exist yet."""
+    """The folder, or from a folder the .safetensors file, to write; it must not exist yet."""
     num_heads: int | None = None
     """Attention heads of a DiT whose file has neither rotary tables nor qk-norm."""
+    detail_channels: int = 0
+    """Of a DiT: how many of its channels, at the end, are detail."""
     norm_num_groups: int = 32
-    """Groups of a DA-VAE's GroupNorm layers."""
+    """Groups of an autoencoder's GroupNorm layers."""
     scaling_factor: float = 1.0
     """Scaling factor of the base latent, which these checkpoints do not carry."""
     shift_factor: float = 0.0
     """Shift factor of the base latent."""
+    clamp_base: bool = False
+    """Of a DA-VAE: clamp the reduced image to [-1, 1] (the SD3.5 variant)."""
+    channel_order: Literal["base_first", "detail_first"] = "base_first"
+    """Of a DA-VAE's latent in the file: [base | detail] (ImageNet), or [detail | base] (the SD3.5 variant)."""
+    latent_stats: Path | None = None
+    """Of a VA-VAE: a file with mean and std by channel, which are folded into its 1x1 convolutions, so that its
+    latent comes out normalised as LightningDiT takes it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A network recognised in a file, with its tensors under our names."""
+
+    model: torch.nn.Module
+    about: str
+    tensors: Tensors
+    notes: list[str]
 
 
 def convert(options: ConvertOptions) -> str:
-    """Write the folder; returns what was done. Raises ValueError for anything not understood."""
+    """Write the folder or file; returns what was done. Raises ValueError for anything not understood."""
     if options.out.exists():
-        raise ValueError(f"{options.out} exists already; name a folder that does not")
-    tensors, notes = read_tensors(options.source)
-    model: DAVAE | DiT
-    if "da.da_down.conv.weight" in tensors:
-        config, renamed, more = davae_from_ldm(tensors, options)
-        model = DAVAE(**asdict(config))
-        kind = f"DA-VAE with {config.base_channels} base and {config.detail_channels} detail channels"
+        raise ValueError(f"{options.out} exists already; name one that does not")
+    if options.source.is_dir():
+        return export(options)
+    tensors, metadata, notes = read_tensors(options.source)
+    tensors = {naming.current_name(name): tensor for name, tensor in tensors.items()}
+    if "da.da_up.conv.weight" in tensors:
+        found = davae_from_file(tensors, metadata, options)
     elif "x_embedder.proj.weight" in tensors and "final_layer.linear.weight" in tensors:
-        dit_config, renamed, more = dit_from_lightning(tensors, options)
-        model = DiT(**asdict(dit_config))
-        kind = f"DiT, depth {dit_config.depth}, width {dit_config.hidden_size}, {dit_config.num_heads} heads"
+        found = dit_from_file(tensors, metadata, options)
+    elif "encoder.conv_out.weight" in tensors and "decoder.conv_in.weight" in tensors:
+        found = vae_from_file(tensors, metadata, options)
     else:
         some = ", ".join(sorted(tensors)[:5])
-        raise ValueError(f"{options.source} is neither a DA-VAE nor a LightningDiT: it has {some}, ...")
-    load_exactly(model, renamed)
-    model.save_pretrained(options.out)
-    lines = [f"{options.source}: {kind}; {len(renamed)} tensors written to {options.out}", *notes, *more]
-    return "\n".join(lines)
+        kinds = "neither a DA-VAE nor a LightningDiT nor an LDM autoencoder"
+        raise ValueError(f"{options.source} is {kinds}: it has {some}, ...")
+    load_exactly(found.model, found.tensors)
+    found.model.save_pretrained(options.out)  # type: ignore[operator]
+    done = f"{options.source}: {found.about}; {len(found.tensors)} tensors written to {options.out}"
+    return "\n".join([done, *notes, *found.notes])
 
 
 def load_exactly(model: torch.nn.Module, tensors: Tensors) -> None:
     """Load all tensors; raises ValueError listing every missing, unexpected or misshapen key."""
     own = model.state_dict()
-    own_buffers = {"detail_mean", "detail_std"}
-    missing = sorted(set(own) - set(tensors) - own_buffers)
+    missing = sorted(set(own) - set(tensors) - set(naming.STATISTICS))
     unexpected = sorted(set(tensors) - set(own))
     shapes = [
         f"{k} {list(tensors[k].shape)} for {list(own[k].shape)}"
@@ -89,12 +123,15 @@ def load_exactly(model: torch.nn.Module, tensors: Tensors) -> None:
     model.load_state_dict({**own, **tensors})
 
 
-def read_tensors(path: Path) -> tuple[Tensors, list[str]]:
-    """The checkpoint's tensors without containers and prefixes, and notes on what was left out."""
+def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any], list[str]]:
+    """The checkpoint's tensors without containers and prefixes, our metadata if it has any, and notes on the rest."""
     if not path.is_file():
         raise ValueError(f"{path} is not a file")
+    metadata: dict[str, Any] = {}
     if path.suffix == ".safetensors":
         tensors = load_file(path)
+        with safe_open(str(path), "pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
     elif path.suffix in (".pt", ".ckpt", ".pth"):
         tensors = _unwrap(path)
     else:
@@ -104,10 +141,18 @@ def read_tensors(path: Path) -> tuple[Tensors, list[str]]:
         vectors = [name for name in tensors if name.startswith(VECTORS)]
         notes = [f"left out, test vectors beside the weights: {', '.join(sorted(vectors))}"] if vectors else []
         tensors = {name: t for name, t in tensors.items() if name not in vectors}
+    tensors = _without_prefixes(tensors)
+    extra = Counter(p for name in tensors for p in TRAINING_ONLY if name.startswith(p))
+    notes += [f"left out, used in training only: {count} tensors of {prefix}*" for prefix, count in extra.items()]
+    tensors = {name: t for name, t in tensors.items() if not name.startswith(TRAINING_ONLY)}
+    return _without_prefixes(tensors), metadata, notes
+
+
+def _without_prefixes(tensors: Tensors) -> Tensors:
     for prefix in PREFIXES:
         if tensors and all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): t for name, t in tensors.items()}
-    return tensors, notes
+    return tensors
 
 
 def _unwrap(path: Path) -> Tensors:
@@ -124,99 +169,190 @@ def _unwrap(path: Path) -> Tensors:
     return content
 
 
-def _count(tensors: Tensors, pattern: str) -> int:
-    """1 + the largest number that `pattern` captures in any name; 0 if none does."""
-    found = [int(m[1]) for name in tensors if (m := re.match(pattern, name))]
-    return max(found, default=-1) + 1
+def _widths(tensors: Tensors, encoder: str) -> tuple[int, ...]:
+    """Widths by level of an encoder, in LDM's or diffusers' naming; raises ValueError where there are none."""
+    for block in (rf"{encoder}.down.#.block.0.conv2.weight", rf"{encoder}.down_blocks.#.resnets.0.conv2.weight"):
+        levels = count_of(tensors, block.replace(".", r"\.").replace("#", r"(\d+)"))
+        if levels:
+            names = [block.replace("#", str(i)) for i in range(levels)]
+            absent = [name for name in names if name not in tensors]
+            if absent:
+                raise ValueError(f"the checkpoint has no {', '.join(absent)}")
+            return tuple(tensors[name].shape[0] for name in names)
+    raise ValueError(f"the checkpoint has no levels {encoder}.down.0.block.0 or {encoder}.down_blocks.0.resnets.0")
 
 
-def davae_from_ldm(tensors: Tensors, options: ConvertOptions) -> tuple[DAVAEConfig, Tensors, list[str]]:
-    """Config, tensors under our names, and notes, of a DA-VAE with LDM names."""
-    levels = _count(tensors, r"base_encoder\.down\.(\d+)\.")
-    blocks = _count(tensors, r"base_encoder\.down\.0\.block\.(\d+)\.")
-    widths = tuple(tensors[f"base_encoder.down.{i}.block.0.conv2.weight"].shape[0] for i in range(levels))
+def _body(tensors: Tensors, encoder: str) -> dict[str, Any]:
+    """Fields that DAVAEConfig and AutoencoderKL share, read off an encoder in diffusers' naming."""
+    levels = count_of(tensors, rf"{encoder}\.down_blocks\.(\d+)\.")
+    return {
+        "in_channels": tensors[f"{encoder}.conv_in.weight"].shape[1],
+        "layers_per_block": count_of(tensors, rf"{encoder}\.down_blocks\.0\.resnets\.(\d+)\."),
+        "level_attention": any(name.startswith(f"{encoder}.down_blocks.{levels - 1}.attentions.") for name in tensors),
+        "mid_attention": f"{encoder}.mid_block.attentions.0.to_q.weight" in tensors,
+    }
+
+
+def _needed(tensors: Tensors, *names: str) -> None:
+    absent = [name for name in names if name not in tensors]
+    if absent:
+        raise ValueError(f"the checkpoint does not fit; missing: {absent}")
+
+
+def davae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
+    """A DA-VAE with LDM's or diffusers' names; raises ValueError for keys without which its config is unknown."""
+    _needed(tensors, "base_encoder.conv_out.weight", "base_encoder.conv_in.weight", "da.decoder.conv_out.weight")
+    widths = _widths(tensors, "base_encoder")
     base = tensors["base_encoder.conv_out.weight"].shape[0] // 2
-    total = tensors["da.da_up.conv.weight"].shape[1]
-    scale = round((tensors["da.da_up.conv.weight"].shape[0] / widths[-1]) ** 0.5)
+    rows, total = tensors["da.da_up.conv.weight"].shape[:2]
+    scale = round((rows / widths[-1]) ** 0.5)
+    reverse = metadata["config"]["detail_first"] if metadata else options.channel_order == "detail_first"
+    renamed, bypassed = naming.davae_from_public(
+        naming.base_first(tensors, total - base) if reverse else tensors, len(widths)
+    )
     config = DAVAEConfig(
-        in_channels=tensors["base_encoder.conv_in.weight"].shape[1],
         out_channels=tensors["da.decoder.conv_out.weight"].shape[0],
         latent_channels=total,
         detail_channels=total - base,
         block_out_channels=widths + (widths[-1],) * (scale.bit_length() - 1),
-        layers_per_block=blocks,
         norm_num_groups=options.norm_num_groups,
         scale=scale,
-        level_attention=any(name.startswith(f"base_encoder.down.{levels - 1}.attn.") for name in tensors),
-        mid_attention="base_encoder.mid.attn_1.q.weight" in tensors,
         use_quant_conv="base_quant_conv.weight" in tensors,
         scaling_factor=options.scaling_factor,
         shift_factor=options.shift_factor,
+        clamp_base=options.clamp_base,
+        detail_first=reverse,
+        **_body(renamed, "base_encoder"),
     )
-    bypassed = sorted(name for name in tensors if name.startswith(BYPASSED))
-    renamed = {davae_name(k, levels): v for k, v in tensors.items() if k not in bypassed}
-    renamed = {k: v[:, :, 0, 0] if ".attentions." in k and v.ndim == 4 else v for k, v in renamed.items()}
+    if metadata:
+        config = DAVAEConfig(**{**metadata["config"], "block_out_channels": config.block_out_channels})
+        renamed |= {name: torch.tensor(metadata[name]) for name in naming.STATISTICS}
     notes = [f"left out, bypassed in the network: {', '.join(bypassed)}"] if bypassed else []
-    return config, renamed, notes
+    about = f"DA-VAE with {config.base_channels} base and {config.detail_channels} detail channels"
+    return Found(DAVAE(**asdict(config)), about, renamed, notes)
 
 
-RENAMES = (
-    (r"^da\.encoder\.", "detail_encoder."),
-    (r"^da\.decoder\.", "decoder."),
-    (r"^da\.da_down\.", "detail_down."),
-    (r"^da\.da_up\.", "detail_up."),
-    (r"\.mid\.block_1\.", ".mid_block.resnets.0."),
-    (r"\.mid\.block_2\.", ".mid_block.resnets.1."),
-    (r"\.mid\.attn_1\.", ".mid_block.attentions.0."),
-    (r"\.down\.(\d+)\.block\.", r".down_blocks.\1.resnets."),
-    (r"\.down\.(\d+)\.attn\.", r".down_blocks.\1.attentions."),
-    (r"\.down\.(\d+)\.downsample\.", r".down_blocks.\1.downsamplers.0."),
-    (r"\.up\.(\d+)\.block\.", r".up_blocks.\1.resnets."),
-    (r"\.up\.(\d+)\.attn\.", r".up_blocks.\1.attentions."),
-    (r"\.up\.(\d+)\.upsample\.", r".up_blocks.\1.upsamplers.0."),
-    (r"\.nin_shortcut\.", ".conv_shortcut."),
-    (r"\.norm_out\.", ".conv_norm_out."),
-    (r"(\.attentions\.\d+)\.norm\.", r"\1.group_norm."),
-    (r"(\.attentions\.\d+)\.([qkv])\.", r"\1.to_\2."),
-    (r"(\.attentions\.\d+)\.proj_out\.", r"\1.to_out.0."),
-)
-"""LDM's names to diffusers'; up blocks are counted from the other end, see `davae_name`."""
+def vae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
+    """A VA-VAE or another LDM autoencoder, as diffusers' AutoencoderKL."""
+    widths = _widths(tensors, "encoder")
+    renamed = naming.from_ldm(tensors, len(widths))
+    body = _body(renamed, "encoder")
+    attention = "Attn" if body.pop("level_attention") else ""
+    levels, mid = len(widths), body.pop("mid_attention")
+    config: dict[str, Any] = {
+        **body, "out_channels": tensors["decoder.conv_out.weight"].shape[0],
+        "latent_channels": tensors["decoder.conv_in.weight"].shape[1], "block_out_channels": widths,
+        "down_block_types": (*["DownEncoderBlock2D"] * (levels - 1), f"{attention}DownEncoderBlock2D"),
+        "up_block_types": (f"{attention}UpDecoderBlock2D", *["UpDecoderBlock2D"] * (levels - 1)),
+        "norm_num_groups": options.norm_num_groups, "mid_block_add_attention": mid,
+        "use_quant_conv": "quant_conv.weight" in tensors, "use_post_quant_conv": "post_quant_conv.weight" in tensors,
+        "scaling_factor": options.scaling_factor, "shift_factor": options.shift_factor, "force_upcast": False,
+    }  # fmt: skip
+    config |= metadata.get("config", {})
+    notes = []
+    if options.latent_stats is not None:
+        renamed = fold_statistics(renamed, *read_statistics(options.latent_stats))
+        notes = [f"the statistics of {options.latent_stats} are folded into quant_conv and post_quant_conv"]
+    about = f"autoencoder of {config['latent_channels']} channels, factor {2 ** (levels - 1)}"
+    return Found(AutoencoderKL(**config), about, renamed, notes)
 
 
-def davae_name(name: str, levels: int) -> str:
-    """The name in `DAVAE` of a parameter with an LDM name."""
-    for pattern, replacement in RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return re.sub(r"\.up_blocks\.(\d+)\.", lambda m: f".up_blocks.{levels - 1 - int(m[1])}.", name)
+def read_statistics(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """mean and std [C] of a file of latent statistics."""
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    stored = load_file(path) if path.suffix == ".safetensors" else _unwrap(path)
+    if not {"mean", "std"} <= set(stored):
+        raise ValueError(f"{path} holds {', '.join(stored)}; latent statistics are mean and std")
+    return stored["mean"].flatten().float(), stored["std"].flatten().float()
 
 
-def dit_from_lightning(tensors: Tensors, options: ConvertOptions) -> tuple[DiTConfig, Tensors, list[str]]:
-    """Config, tensors, and notes, of a LightningDiT; its fixed tables are checked and left out."""
+def fold_statistics(tensors: Tensors, mean: torch.Tensor, std: torch.Tensor) -> Tensors:
+    """The autoencoder whose latent is (z - mean) / std by channel; mean, std [C]."""
+    _needed(tensors, "quant_conv.weight", "quant_conv.bias", "post_quant_conv.weight", "post_quant_conv.bias")
+    weight, bias = tensors["quant_conv.weight"].clone(), tensors["quant_conv.bias"].clone()
+    channels = len(weight) // 2
+    if len(mean) != channels or not bool((std > 0).all()):
+        raise ValueError(
+            f"the statistics are of {len(mean)} channels (std from {std.min():g}); the latent has {channels}"
+        )
+    weight[:channels] /= std[:, None, None, None]
+    bias[:channels] = (bias[:channels] - mean) / std
+    bias[channels:] -= 2 * std.log()
+    back = tensors["post_quant_conv.weight"]
+    return {
+        **tensors, "quant_conv.weight": weight, "quant_conv.bias": bias,
+        "post_quant_conv.weight": back * std[None, :, None, None],
+        "post_quant_conv.bias": tensors["post_quant_conv.bias"] + back[:, :, 0, 0] @ mean,
+    }  # fmt: skip
+
+
+def dit_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
+    """A LightningDiT; its fixed tables are checked and left out."""
     width, channels, patch, _ = tensors["x_embedder.proj.weight"].shape
-    fixed = {k: tensors[k] for k in ("pos_embed", "feat_rope.freqs_cos", "feat_rope.freqs_sin") if k in tensors}
+    fixed = {k: tensors[k] for k in naming.TABLES if k in tensors}
     if "pos_embed" not in fixed:
         raise ValueError("the checkpoint has no pos_embed, from which the size of its grid is read")
+    _needed(tensors, "y_embedder.embedding_table.weight")
     grid = round(fixed["pos_embed"].shape[1] ** 0.5)
     heads = options.num_heads
     for name in ("blocks.0.attn.q_norm.weight", "feat_rope.freqs_cos"):
         if name in tensors and heads is None:
             heads = width // tensors[name].shape[-1]
+    if metadata:
+        heads = metadata["config"]["num_heads"]
     if heads is None:
         raise ValueError("the file shows no head width (no rotary tables, no qk-norm); give --num-heads")
+    detail = options.detail_channels or metadata.get("config", {}).get("detail_channels", 0)
+    if not 0 <= detail < channels:
+        raise ValueError(f"--detail-channels is {detail}; the file's latent has {channels} channels")
     config = DiTConfig(
         in_channels=channels,
+        detail_channels=detail,
         input_size=grid * patch,
         patch_size=patch,
         hidden_size=width,
-        depth=_count(tensors, r"blocks\.(\d+)\."),
+        depth=count_of(tensors, r"blocks\.(\d+)\."),
         num_heads=heads,
         num_classes=tensors["y_embedder.embedding_table.weight"].shape[0] - 1,
         qk_norm="blocks.0.attn.q_norm.weight" in tensors,
     )
-    cos, sin = rotary_table(grid, width // heads)
-    tables = {"pos_embed": sincos_positions(grid, width)[None], "feat_rope.freqs_cos": cos, "feat_rope.freqs_sin": sin}
+    tables = naming.dit_tables(config)
     for name, stored in fixed.items():
         if stored.shape != tables[name].shape or not torch.allclose(stored.float(), tables[name], atol=1e-4):
             raise ValueError(f"the checkpoint's {name} {list(stored.shape)} is not the table this DiT computes")
     notes = [f"left out, equal to the computed tables: {', '.join(fixed)}"]
-    return config, {k: v for k, v in tensors.items() if k not in fixed}, notes
+    about = f"DiT, depth {config.depth}, width {width}, {heads} heads"
+    return Found(DiT(**asdict(config)), about, naming.dit_from_public(tensors, config), notes)
+
+
+def export(options: ConvertOptions) -> str:
+    """Write a folder's network under public names; its config goes into the file's metadata."""
+    path = options.source / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{options.source} has no config.json; it is no folder of a saved network")
+    kind = json.loads(path.read_text()).get("_class_name")
+    if options.out.suffix != ".safetensors":
+        raise ValueError(f"{options.out}: a folder is written back into a .safetensors file; name one with --out")
+    about: dict[str, Any] = {}
+    if kind == "DAVAE":
+        davae = DAVAE.from_pretrained(options.source)
+        config = DAVAEConfig(**{f.name: davae.config[f.name] for f in fields(DAVAEConfig)})
+        tensors, about["config"] = naming.davae_to_public(davae.state_dict(), config), asdict(config)
+        about |= {name: davae.get_buffer(name).tolist() for name in naming.STATISTICS}
+        if config.detail_first:
+            tensors = naming.detail_first(tensors, config.base_channels)
+    elif kind == "DiT":
+        dit = DiT.from_pretrained(options.source)
+        shape = DiTConfig(**{f.name: dit.config[f.name] for f in fields(DiTConfig)})
+        tensors, about["config"] = naming.dit_to_public(dit.state_dict(), shape), asdict(shape)
+    elif kind == "AutoencoderKL":
+        vae = AutoencoderKL.from_pretrained(options.source)
+        tensors = naming.to_ldm(vae.state_dict(), len(vae.config.block_out_channels))
+        kept = ("norm_num_groups", "scaling_factor", "shift_factor", "force_upcast")
+        about["config"] = {name: vae.config[name] for name in kept}
+    else:
+        raise ValueError(f"{options.source} holds a {kind}; DAVAE, DiT and AutoencoderKL have public names")
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, str(options.out), metadata={METADATA: json.dumps(about)})
+    return f"{options.source}: {kind}; {len(tensors)} tensors written to {options.out} under their public names"

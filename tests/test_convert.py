@@ -1,17 +1,25 @@
 """Converting checkpoints: tensors are made here in the public naming, from a network of ours."""
 
+import hashlib
 import re
 from dataclasses import asdict
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 
+from davae import naming
+from davae.architectures import davae_config
 from davae.config import BaseVAEConfig
 from davae.convert import ConvertOptions, convert
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig, rotary_table, sincos_positions
+from davae.presets import PRESETS
+
+DAVAE_KEYS = "5c7c7a6b005b9dbb8195fd5a2d270a76f856589c8859820d12cd54e812e8257d"
+LIGHTNING_KEYS = "0c06bcd39856f24993e351d9c566d0f73236590625a39bc8b5b44654762fe4bd"
 
 # Written out independently of the converter's table: ours to LDM's.
 LDM = [
@@ -128,6 +136,191 @@ def test_a_position_table_of_another_kind_is_refused(dit, tmp_path):
     save_file({**dit.state_dict(), "pos_embed": torch.randn(1, 64, 96)}, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match=r"pos_embed .* is not the table"):
         convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out", num_heads=4))
+
+
+def older(name):
+    """A key of the older release."""
+    return name.replace("da.da_down", "dc.dc_down").replace("da.da_up", "dc.dc_up").replace("da.", "dc.", 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("module", ["", "module."])
+def test_an_older_lightning_checkpoint_gives_the_same_network(davae, tmp_path, module):
+    tensors = {module + (older(k) if k.startswith("da.") else k): v for k, v in to_ldm(davae.state_dict(), 3).items()}
+    assert f"{module}dc.dc_up.conv.weight" in tensors
+    assert f"{module}dc.encoder.conv_in.weight" in tensors
+    tensors |= {f"{module}loss.discriminator.weight": torch.zeros(2), f"{module}loss.logvar": torch.zeros(())}
+    torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "a.ckpt")
+    assert "2 tensors of loss.*" in convert(ConvertOptions(tmp_path / "a.ckpt", tmp_path / "out"))
+    ours = DAVAE.from_pretrained(tmp_path / "out").eval()
+    x = torch.rand(1, 3, 64, 64) * 2 - 1
+    assert torch.equal(davae.encode(x).latent_dist.mode(), ours.encode(x).latent_dist.mode())
+
+
+@torch.no_grad()
+def test_diffusers_names_are_understood_too(davae, tmp_path):
+    tensors = {}
+    for name, value in davae.state_dict().items():
+        for theirs, ours in (("da.encoder", "detail_encoder"), ("da.decoder", "decoder"),
+                             ("da.da_down", "detail_down"), ("da.da_up", "detail_up")):  # fmt: skip
+            name = re.sub(rf"^{ours}\.", f"{theirs}.", name)
+        if name not in ("detail_mean", "detail_std"):
+            tensors[name] = value.contiguous()
+    save_file(tensors, tmp_path / "a.safetensors")
+    convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out"))
+    ours = DAVAE.from_pretrained(tmp_path / "out").eval()
+    z = torch.randn(1, 32, 8, 8)
+    assert torch.equal(davae.decode(z).sample, ours.decode(z).sample)
+
+
+@torch.no_grad()
+def test_a_reversed_channel_order_gives_the_same_image_of_the_reordered_latent(davae, tmp_path):
+    """The file's network takes [detail | base]; what comes out of its up block is computed here by hand."""
+    tensors = to_ldm(davae.state_dict(), 3)
+    save_file(tensors, tmp_path / "a.safetensors")
+    options = ConvertOptions(
+        tmp_path / "a.safetensors", tmp_path / "out", channel_order="detail_first", clamp_base=True
+    )
+    convert(options)
+    ours = DAVAE.from_pretrained(tmp_path / "out").eval()
+    assert ours.config.clamp_base
+    base, detail = torch.randn(1, 8, 8, 8), torch.randn(1, 24, 8, 8)
+    theirs = torch.cat([detail, base], 1)
+    weight, bias = tensors["da.da_up.conv.weight"], tensors["da.da_up.conv.bias"]
+    full = torch.conv2d(theirs, weight, bias, padding=1) + theirs.repeat_interleave(8, 1)  # 64 * 4 / 32
+    image = davae.decoder(torch.pixel_shuffle(full, 2))
+    torch.testing.assert_close(ours.decode(torch.cat([base, detail], 1)).sample, image, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(ours.decode(theirs).sample, image, atol=1e-2)
+    convert(ConvertOptions(tmp_path / "out", tmp_path / "back.safetensors"))
+    assert torch.equal(load_file(tmp_path / "back.safetensors")["da.da_up.conv.weight"], weight)
+    convert(ConvertOptions(tmp_path / "back.safetensors", tmp_path / "again"))
+    again = DAVAE.from_pretrained(tmp_path / "again").eval()
+    assert torch.equal(again.decode(theirs).sample, ours.decode(theirs).sample)
+
+
+@torch.no_grad()
+def test_a_davae_goes_out_and_comes_back(davae, tmp_path):
+    davae.set_detail_statistics(torch.randn(24), torch.rand(24) + 0.5)
+    davae.save_pretrained(tmp_path / "ours")
+    assert "AutoencoderKL" not in convert(ConvertOptions(tmp_path / "ours", tmp_path / "public.safetensors"))
+    public = load_file(tmp_path / "public.safetensors")
+    expected = to_ldm(davae.state_dict(), 3)
+    bypassed = {f"da.{part}.{leaf}" for part in ("encoder.conv_out", "decoder.conv_in") for leaf in ("weight", "bias")}
+    assert set(public) == set(expected) | bypassed
+    assert all(torch.equal(public[name], value) for name, value in expected.items())
+    convert(ConvertOptions(tmp_path / "public.safetensors", tmp_path / "back"))
+    back = DAVAE.from_pretrained(tmp_path / "back").eval()
+    ours = DAVAE.from_pretrained(tmp_path / "ours")
+    assert all(back.config[name] == ours.config[name] for name in DAVAEConfig.__dataclass_fields__)
+    assert all(torch.equal(back.state_dict()[name], value) for name, value in davae.state_dict().items())
+
+
+def test_the_full_size_names_and_shapes_are_the_released_ones():
+    """By a digest of the released key lists: 489 keys of the f32c128 DA-VAE, 159 of LightningDiT-B/1."""
+    config = davae_config(PRESETS["imagenet512"])
+    dit_config = DiTConfig(
+        in_channels=32, input_size=16, hidden_size=768, depth=12, num_heads=12, num_classes=1000, qk_norm=False
+    )
+    with torch.device("meta"):
+        autoencoder = naming.davae_to_public(DAVAE(**asdict(config)).state_dict(), config)
+        transformer = naming.dit_to_public(DiT(**asdict(dit_config)).state_dict(), dit_config)
+    for tensors, count, digest in ((autoencoder, 489, DAVAE_KEYS), (transformer, 159, LIGHTNING_KEYS)):
+        lines = sorted(f"{name}\t{tuple(tensor.shape)}" for name, tensor in tensors.items())
+        assert len(lines) == count
+        assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("detail", [0, 3])
+def test_a_dit_goes_out_and_comes_back(tmp_path, detail):
+    config = DiTConfig(in_channels=8, patch_size=2, detail_channels=detail, hidden_size=96, depth=2, num_heads=4)
+    torch.manual_seed(0)
+    model = DiT(**asdict(config)).eval()
+    for p in model.parameters():
+        p.data.add_(0.05 * torch.randn_like(p))
+    model.save_pretrained(tmp_path / "ours")
+    convert(ConvertOptions(tmp_path / "ours", tmp_path / "public.safetensors"))
+    x, t, y = torch.randn(2, 8, 8, 8), torch.rand(2), torch.tensor([1, 10])
+    for name, options in (("back", {}), ("given", {"detail_channels": detail})):
+        convert(ConvertOptions(tmp_path / "public.safetensors", tmp_path / name, **options))
+        back = DiT.from_pretrained(tmp_path / name).eval()
+        assert back.config.detail_channels == detail
+        assert torch.equal(back(x, t, y), model(x, t, y))
+    # without the metadata it is one plain network of 8 channels with the same function
+    save_file(load_file(tmp_path / "public.safetensors"), tmp_path / "plain.safetensors")
+    convert(ConvertOptions(tmp_path / "plain.safetensors", tmp_path / "plain"))
+    plain = DiT.from_pretrained(tmp_path / "plain").eval()
+    assert plain.config.detail_channels == 0
+    torch.testing.assert_close(plain(x, t, y), model(x, t, y), rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def vae():
+    torch.manual_seed(0)
+    model = AutoencoderKL(
+        block_out_channels=(32, 32, 64), latent_channels=8, layers_per_block=2,
+        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"),
+    ).eval()  # fmt: skip
+    for p in model.parameters():
+        p.data.add_(0.02 * torch.randn_like(p))
+    return model
+
+
+def vae_to_ldm(vae):
+    return {name.removeprefix("da."): value for name, value in to_ldm(vae.state_dict(), 3).items()}
+
+
+@torch.no_grad()
+def test_a_va_vae_gives_the_same_network_and_its_statistics_are_folded_in(vae, tmp_path):
+    tensors = vae_to_ldm(vae)
+    assert "encoder.down.2.attn.1.q.weight" in tensors
+    assert "decoder.up.2.attn.2.proj_out.bias" in tensors
+    extra = {"foundation_model.a": torch.zeros(1), "linear_proj.weight": torch.zeros(1), "loss.b": torch.zeros(1)}
+    torch.save({"state_dict": {**tensors, **extra}}, tmp_path / "a.ckpt")
+    text = convert(ConvertOptions(tmp_path / "a.ckpt", tmp_path / "plain"))
+    assert "foundation_model.*" in text
+    assert "autoencoder of 8 channels, factor 4" in text
+    plain = AutoencoderKL.from_pretrained(tmp_path / "plain").eval()
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    before, after = vae.encode(x).latent_dist, plain.encode(x).latent_dist
+    assert torch.equal(before.mean, after.mean)
+    assert torch.equal(vae.decode(before.mean).sample, plain.decode(before.mean).sample)
+
+    mean, std = torch.randn(8), torch.rand(8) + 0.5
+    torch.save({"mean": mean.view(1, 8, 1, 1), "std": std.view(1, 8, 1, 1)}, tmp_path / "stats.pt")
+    convert(ConvertOptions(tmp_path / "a.ckpt", tmp_path / "folded", latent_stats=tmp_path / "stats.pt"))
+    folded = AutoencoderKL.from_pretrained(tmp_path / "folded").eval()
+    m, s = mean.view(1, 8, 1, 1), std.view(1, 8, 1, 1)
+    latent = folded.encode(x).latent_dist
+    torch.testing.assert_close(latent.mean, (before.mean - m) / s, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(latent.std, before.std / s, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(folded.decode(latent.mean).sample, vae.decode(before.mean).sample, rtol=1e-3, atol=1e-4)
+    assert DAVAEConfig.of_base(folded, 8).level_attention  # what a DA-VAE over it is built from
+
+
+@torch.no_grad()
+def test_an_autoencoder_goes_out_and_comes_back(vae, tmp_path):
+    vae.register_to_config(scaling_factor=1.5, shift_factor=0.1)
+    vae.save_pretrained(tmp_path / "ours")
+    convert(ConvertOptions(tmp_path / "ours", tmp_path / "public.safetensors"))
+    public, expected = load_file(tmp_path / "public.safetensors"), vae_to_ldm(vae)
+    assert set(public) == set(expected)
+    convert(ConvertOptions(tmp_path / "public.safetensors", tmp_path / "back"))
+    back = AutoencoderKL.from_pretrained(tmp_path / "back")
+    assert (back.config.scaling_factor, back.config.shift_factor) == (1.5, 0.1)
+    assert all(torch.equal(back.state_dict()[name], value) for name, value in vae.state_dict().items())
+
+
+@pytest.mark.parametrize("gone", ["base_encoder.conv_out.weight", "base_encoder.down.1.block.0.conv2.weight",
+                                  "da.decoder.norm_out.bias", "da.da_down.conv.weight"])  # fmt: skip
+def test_every_missing_key_is_an_error_that_names_it(davae, tmp_path, gone):
+    tensors = to_ldm(davae.state_dict(), 3)
+    del tensors[gone]
+    save_file(tensors, tmp_path / "a.safetensors")
+    listed = gone.replace("da.da_down", "detail_down").replace("da.decoder.norm_out", "decoder.conv_norm_out")
+    with pytest.raises(ValueError, match=re.escape(listed)):
+        convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out"))
 
 
 class Evil:

@@ -55,6 +55,9 @@ class DAVAEConfig:
     """Clamp the reduced image to [-1, 1] (the SD3.5 variant)."""
     detail_dropout: float = 0.1
     """Probability that training drops a sample's whole detail at the decoder's input."""
+    detail_first: bool = False
+    """Whether the up block's shortcut repeats the detail channels before the base's, as in the authors' SD3.5
+    checkpoints, whose latent is [detail | base]; ours is [base | detail] in either case."""
     scaling_factor: float = 1.0
     shift_factor: float = 0.0
     force_upcast: bool = False
@@ -153,19 +156,21 @@ class DownBlock(nn.Module):
 class UpBlock(nn.Module):
     """3x3 conv and PixelShuffle(s), plus a shortcut of repeated, shuffled channels: C + D -> width.
 
-    Where C + D does not divide width s^2, the first channels are repeated once more.
+    Where C + D does not divide width s^2, the first channels are repeated once more. The shortcut starts with the
+    last `first` channels.
     """
 
     repeats: torch.Tensor
 
-    def __init__(self, channels: int, width: int, scale: int):
+    def __init__(self, channels: int, width: int, scale: int, first: int = 0):
         super().__init__()
-        self.scale = scale
+        self.scale, self.first = scale, first
         self.register_buffer("repeats", torch.tensor(group_sizes(width * scale**2, channels)), persistent=False)
         self.conv = nn.Conv2d(channels, width * scale**2, 3, padding=1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        shortcut = z.repeat_interleave(self.repeats, 1, output_size=self.conv.out_channels)
+        shortcut = z.roll(self.first, 1) if self.first else z
+        shortcut = shortcut.repeat_interleave(self.repeats, 1, output_size=self.conv.out_channels)
         return F.pixel_shuffle(self.conv(z) + shortcut, self.scale)
 
 
@@ -193,6 +198,7 @@ class DAVAE(ModelMixin, ConfigMixin):
         antialias: bool = False,
         clamp_base: bool = False,
         detail_dropout: float = 0.1,
+        detail_first: bool = False,
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
         force_upcast: bool = False,
@@ -207,7 +213,7 @@ class DAVAE(ModelMixin, ConfigMixin):
             self.detail_encoder = _encoder(config, base)
             self.detail_encoder.conv_out = nn.Identity()
             self.detail_down = DownBlock(widths[-1], 2 * detail_channels, scale)
-        self.detail_up = UpBlock(latent_channels, widths[-1], scale)
+        self.detail_up = UpBlock(latent_channels, widths[-1], scale, detail_channels if detail_first else 0)
         self.decoder = _decoder(config, base)
         self.decoder.conv_in = nn.Identity()
         streamline(self)

@@ -7,10 +7,13 @@ import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
+    DDIMScheduler,
+    DiTPipeline,
     DiTTransformer2DModel,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    PixArtSigmaPipeline,
     PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
@@ -21,6 +24,7 @@ from torch import nn
 
 from davae.models.adapt import (
     LAYOUTS,
+    Layout,
     Lora,
     adapt,
     adapt_flux,
@@ -32,6 +36,7 @@ from davae.models.adapt import (
     widened_layers,
 )
 from davae.models.davae import DAVAE, DAVAEConfig
+from davae.models.dit import DiT, widen_dit
 
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 2}
 
@@ -51,14 +56,20 @@ def flux():
 
 
 def dit():
-    return DiTTransformer2DModel(in_channels=4, sample_size=8, patch_size=2, num_embeds_ada_norm=10, **HEADS)
-
-
-def pixart():
-    return PixArtTransformer2DModel(
-        in_channels=4, out_channels=4, sample_size=8, patch_size=2, cross_attention_dim=32, caption_channels=32,
-        use_additional_conditions=False, **HEADS,
+    return DiTTransformer2DModel(
+        in_channels=4, out_channels=4, sample_size=8, patch_size=2, num_embeds_ada_norm=1000, **HEADS
     )  # fmt: skip
+
+
+def pixart(out_channels=4):
+    return PixArtTransformer2DModel(
+        in_channels=4, out_channels=out_channels, sample_size=8, patch_size=2, cross_attention_dim=32,
+        caption_channels=32, use_additional_conditions=False, **HEADS,
+    )  # fmt: skip
+
+
+def lightning():
+    return DiT(in_channels=4, input_size=8, patch_size=2, hidden_size=32, depth=2, num_heads=2, num_classes=10)
 
 
 def image_latent(channels, seed=0):
@@ -87,12 +98,14 @@ def run(model, latent):
             pooled = torch.randn(2, 64, generator=g)
             return model(latent, text, pooled, t * 1000, return_dict=False)[0]
         steps = torch.tensor([300, 700])
+        if isinstance(model, DiT):
+            return model(latent, t, torch.tensor([1, 2]))
         if isinstance(model, DiTTransformer2DModel):
             return model(latent, steps, torch.tensor([1, 2]), return_dict=False)[0]
         return model(latent, text, steps, {"resolution": None, "aspect_ratio": None}, return_dict=False)[0]
 
 
-MODELS = {"sd3": sd3, "flux": flux, "dit": dit, "pixart": pixart}
+MODELS = {"sd3": sd3, "flux": flux, "dit": dit, "pixart": pixart, "lightning": lightning}
 
 
 def build(name):
@@ -158,7 +171,7 @@ def test_channel_order_is_proved_by_permuting_detail_channels(name):
     assert (after[:, 4:] - before[:, 4:]).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["sd3", "flux", "dit", "pixart"])
+@pytest.mark.parametrize("name", MODELS)
 def test_a_detail_output_sits_at_its_own_pixel(name):
     """A head that copies nothing but a bias b(channel, row, column in the patch) paints exactly that."""
     model, detail = build(name), 5
@@ -213,13 +226,74 @@ def test_lora_and_widened_layers_in_one_file(tmp_path):
     assert not torch.equal(run(other, latent), plain)
 
 
+@pytest.mark.parametrize("build_variance", [
+    lambda: pixart(out_channels=8),
+    lambda: DiTTransformer2DModel(
+        in_channels=4, out_channels=8, sample_size=8, patch_size=2, num_embeds_ada_norm=10, **HEADS
+    ),
+])  # fmt: skip
+def test_a_learned_variance_is_widened_beside_the_noise(build_variance):
+    torch.manual_seed(0)
+    model, latent, wide = build_variance().eval(), image_latent(4), image_latent(6, 3)
+    nn.init.normal_(model.get_submodule(LAYOUTS[type(model).__name__].head).weight, std=0.05)
+    expected = run(model, latent)
+    adapt(model, 6)
+    out = run(model, torch.cat([latent, wide], 1))
+    assert out.shape == (2, 20, 8, 8)  # [noise 4 + 6 | variance 4 + 6]
+    assert torch.equal(torch.cat([out[:, :4], out[:, 10:14]], 1), expected)
+    head = model.get_submodule(LAYOUTS[type(model).__name__].head).detail
+    wanted = torch.arange(48.0).view(2, 6, 2, 2)  # by group, channel, row, column
+    with torch.no_grad():
+        head.bias.copy_(wanted.permute(2, 3, 0, 1).flatten())
+    out = run(model, torch.cat([latent, wide], 1)).unflatten(1, (2, 10))[:, :, 4:]
+    torch.testing.assert_close(out, wanted.repeat(1, 1, 4, 4).expand(2, -1, -1, -1, -1))
+
+
+class Stranger(SD3Transformer2DModel):
+    """A class that LAYOUTS does not name."""
+
+
+def test_another_class_is_widened_by_its_layers_names(tmp_path):
+    torch.manual_seed(0)
+    model, layout = Stranger(**{k: v for k, v in sd3().config.items() if not k.startswith("_")}).eval(), Layout(
+        "pos_embed.proj", "proj_out"
+    )  # fmt: skip
+    nn.init.normal_(model.proj_out.weight, std=0.05)
+    pretrained = {name: value.clone() for name, value in model.state_dict().items()}
+    expected = run(model, image_latent(4))
+    with pytest.raises(ValueError, match=r"Stranger is not supported .* layout=Layout"):
+        adapt(model, 4)
+    adapt(model, 4, layout=layout)
+    randomise(model)
+    out = run(model, torch.cat([image_latent(4), torch.zeros(2, 4, 8, 8)], 1))
+    torch.testing.assert_close(out[:, :4], expected)
+    save_adaptation(model, tmp_path / "adapted.safetensors")
+    other = Stranger(**{k: v for k, v in sd3().config.items() if not k.startswith("_")}).eval()
+    other.load_state_dict(pretrained)
+    load_adaptation(other, tmp_path / "adapted.safetensors", layout)
+    assert torch.equal(run(other, image_latent(8)), run(model, image_latent(8)))
+
+
+def test_an_adapted_lightningdit_is_the_one_that_widen_dit_makes(tmp_path):
+    model, base = build("lightning"), build("lightning")
+    adapt(model, 6)
+    twin, _ = widen_dit(base, 6)
+    latent = image_latent(10)
+    assert torch.equal(run(model, latent), run(twin, latent))
+    randomise(model)
+    model.save_pretrained(tmp_path / "whole")
+    assert torch.equal(run(DiT.from_pretrained(tmp_path / "whole").eval(), latent), run(model, latent))
+
+
 def test_what_is_not_understood_is_refused(tmp_path):
     with pytest.raises(ValueError, match="UNet2DModel is not supported"):
         adapt(UNet2DModel(block_out_channels=(32, 32), down_block_types=("DownBlock2D",) * 2,
                           up_block_types=("UpBlock2D",) * 2), 4)  # fmt: skip
-    variance = DiTTransformer2DModel(in_channels=4, out_channels=8, sample_size=8, num_embeds_ada_norm=10, **HEADS)
-    with pytest.raises(ValueError, match="learned variance"):
-        adapt(variance, 4)
+    odd = DiTTransformer2DModel(in_channels=4, out_channels=12, sample_size=8, num_embeds_ada_norm=10, **HEADS)
+    with pytest.raises(ValueError, match="takes 4 channels and gives 12"):
+        adapt(odd, 4)
+    with pytest.raises(ValueError, match="has no layer 'stem'"):
+        adapt(build("sd3"), 4, layout=Layout("stem", "proj_out"))
     with pytest.raises(ValueError, match="takes a FluxTransformer2DModel"):
         adapt_flux(build("sd3"), 4)
     with pytest.raises(ValueError, match="not widened"):
@@ -231,7 +305,7 @@ def test_what_is_not_understood_is_refused(tmp_path):
         load_adaptation(build("dit"), tmp_path / "x.safetensors")
 
 
-def vae(channels):
+def vae(channels, scale=2, detail=4):
     """A base VAE of factor 4 and its DA-VAE, with random weights."""
     torch.manual_seed(0)
     base = AutoencoderKL(
@@ -239,7 +313,7 @@ def vae(channels):
         up_block_types=("UpDecoderBlock2D",) * 3, latent_channels=channels, norm_num_groups=4,
         shift_factor=0.1, scaling_factor=1.5, use_quant_conv=False, use_post_quant_conv=False,
     )  # fmt: skip
-    davae = DAVAE(**asdict(DAVAEConfig.of_base(base, channels, clamp_base=True)))
+    davae = DAVAE(**asdict(DAVAEConfig.of_base(base, detail, clamp_base=True, scale=scale)))
     davae.load_base(base, init_detail=True)
     return base, davae.eval()
 
@@ -255,40 +329,64 @@ def counted(model, seen):
     return embed.register_forward_hook(note)
 
 
-@pytest.mark.parametrize("name", ["sd3", "flux"])
-def test_an_unmodified_pipeline_makes_twice_the_size_from_the_same_tokens(name, tmp_path):
-    model, path = build(name), tmp_path / "adapted.safetensors"
-    adapt(model, 4)
-    randomise(model)
-    save_adaptation(model, path)
-    base, davae = vae(4)
-    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=name == "flux")
-    none = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
-    parts = {"transformer": build(name), "vae": base, "scheduler": scheduler, **none}
+NONE = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
+
+
+def pipeline(name, transformer, base):
+    """The class's own pipeline without text encoders, and the arguments of a call that asks for no size."""
+    parts = {"transformer": transformer, "vae": base}
+    prompt = {"prompt_embeds": torch.randn(1, 5, 32)}
     if name == "sd3":
-        pipe = StableDiffusion3Pipeline(**parts, text_encoder_3=None, tokenizer_3=None)
-        text = {"prompt_embeds": torch.randn(1, 5, 32), "pooled_prompt_embeds": torch.randn(1, 64)}
-        text |= {f"negative_{k}": torch.zeros_like(v) for k, v in text.items()}
-    else:
-        pipe = FluxPipeline(**parts)
-        text = {"prompt_embeds": torch.randn(1, 5, 32), "pooled_prompt_embeds": torch.randn(1, 32)}
+        pipe = StableDiffusion3Pipeline(
+            **parts, scheduler=FlowMatchEulerDiscreteScheduler(), **NONE, text_encoder_3=None, tokenizer_3=None
+        )
+        prompt |= {"pooled_prompt_embeds": torch.randn(1, 64)}
+        return pipe, prompt | {f"negative_{k}": torch.zeros_like(v) for k, v in prompt.items()}
+    if name == "flux":
+        scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+        return FluxPipeline(**parts, scheduler=scheduler, **NONE), prompt | {"pooled_prompt_embeds": torch.randn(1, 32)}
+    if name == "dit":
+        pipe = DiTPipeline(**parts, scheduler=DDIMScheduler(), id2label={i: f"class {i}" for i in range(1000)})
+        return pipe, {"class_labels": [3]}
+    pipe = PixArtSigmaPipeline(tokenizer=None, text_encoder=None, **parts, scheduler=DDIMScheduler())
+    prompt["prompt_attention_mask"] = torch.ones(1, 5)
+    prompt |= {f"negative_{k}": v for k, v in prompt.items()}
+    return pipe, prompt | {"negative_prompt": None, "use_resolution_binning": False}
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("name", ["sd3", "flux", "dit", "pixart"])
+def test_an_unmodified_pipeline_makes_a_larger_image_from_the_same_tokens(name, scale, tmp_path):
+    detail = 4 * scale // 2  # 2 D is a multiple of s^2
+    model = build(name)
+    adapt(model, detail)
+    randomise(model)
+    save_adaptation(model, tmp_path / "adapted.safetensors")
+    base, davae = vae(4, scale, detail)
+    davae.save_pretrained(tmp_path / "davae")
+    pipe, arguments = pipeline(name, build(name), base)
     pipe.set_progress_bar_config(disable=True)
 
     def tokens(side):
         seen = []
         hook = counted(pipe.transformer, seen)
-        image = pipe(height=side, width=side, num_inference_steps=2, output_type="np", **text).images[0]
+        size = {} if name == "dit" else {"height": side, "width": side}  # a DiT has its one grid
+        image = pipe(num_inference_steps=2, output_type="np", **size, **arguments).images[0]
         hook.remove()
         assert image.shape == (side, side, 3)
         return set(seen)
 
     small = tokens(32)
-    attach(pipe, path, davae)
+    attach(pipe, tmp_path)
     assert isinstance(pipe.vae, DAVAE)
-    assert tokens(64) == small
+    assert torch.equal(pipe.vae.state_dict()["decoder.conv_out.weight"], davae.decoder.conv_out.weight)
+    assert name != "dit" or pipe.get_label_ids("class 3") == [3]
+    assert tokens(32 * scale) == small
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, str(tmp_path / "other.safetensors"))
+    with pytest.raises(ValueError, match="there is no file"):
+        attach(SimpleNamespace(transformer=build("sd3"), components={}), tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match="not written by"):
         attach(SimpleNamespace(transformer=build("sd3"), components={}), tmp_path / "other.safetensors")

@@ -17,10 +17,15 @@ from diffusers import ModelMixin
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from davae.models.widen import Init, WidenReport, widen
+from davae.models.davae import DAVAE
+from davae.models.widen import Init, WidenedConv2d, WidenedHead, WidenedLinear, WidenReport, widen
 
 ADAPTER = "davae"
 METADATA = "davae"
+ADAPTED = "adapted.safetensors"
+DAVAE_FOLDER = "davae"
+"""What `attach` looks for in a folder."""
+WIDENED = (WidenedConv2d, WidenedLinear, WidenedHead)
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "norm1.linear")
 """Of the SD3.5-M recipe: attention, the second MLP layer and the modulation of the image stream."""
 
@@ -42,47 +47,64 @@ LAYOUTS = {
     "PixArtTransformer2DModel": Layout("pos_embed.proj", "proj_out"),
     "DiTTransformer2DModel": Layout("pos_embed.proj", "proj_out_2"),
     "FluxTransformer2DModel": Layout("x_embedder", "proj_out", packed=4, channel_outermost=True),
+    "DiT": Layout("x_embedder.proj", "final_layer.linear"),
 }
-"""The supported classes of diffusers."""
+"""The supported classes: diffusers', and the LightningDiT of `davae.models.dit`."""
 
 
 def layout_of(transformer: ModelMixin) -> Layout:
-    """The layout of a supported transformer that is not widened yet; raises ValueError for others."""
+    """The layout of a supported class; raises ValueError for others."""
     name = type(transformer).__name__
     if name not in LAYOUTS:
-        known = ", ".join(LAYOUTS)
-        raise ValueError(f"{name} is not supported ({known} are); davae.models.widen.widen takes layers by name")
-    config: Any = transformer.config
-    if config.get("detail_channels", 0):
-        raise ValueError(f"this {name} has {config.detail_channels} detail channels already; widen the pretrained one")
-    out = config.out_channels or config.in_channels
-    if out != config.in_channels:
-        given = f"this {name} takes {config.in_channels} channels and gives {out} (a learned variance?)"
         raise ValueError(
-            f"{given}; detail channels are appended to a velocity or noise of as many channels as the latent"
+            f"{name} is not supported ({', '.join(LAYOUTS)} are); for a transformer with a patch-embedding Conv2d or "
+            "Linear and a Linear head, name them: adapt(model, D, layout=Layout(embed=..., head=...))"
         )
     return LAYOUTS[name]
 
 
 def adapt(
-    transformer: ModelMixin, detail_channels: int, init: Init = "zero", generator: torch.Generator | None = None
+    transformer: ModelMixin,
+    detail_channels: int,
+    init: Init = "zero",
+    generator: torch.Generator | None = None,
+    layout: Layout | None = None,
 ) -> WidenReport:
     """Widen a transformer of diffusers in place by D latent channels; returns what became of every parameter.
 
     Its config then says C + D channels in and out (times the packing, for FLUX), which is what pipelines read, and
     `detail_channels`. With init "zero" the base channels of its output are the pretrained ones bit for bit, for any
-    finite detail. Raises ValueError for classes and configs that are not understood.
+    finite detail. Where the head gives a learned variance as well (2 C channels, as PixArt's), that is widened too:
+    [noise C + D | variance C + D].
+
+    `layout` describes a class that is not in `LAYOUTS`; its config has in_channels and patch_size, and its forward
+    unpatchifies by `self.out_channels` or the config. Raises ValueError for what is not understood.
     """
-    layout = layout_of(transformer)
     config: Any = transformer.config
+    layout = layout or layout_of(transformer)
+    name = type(transformer).__name__
+    absent = {"in_channels", "patch_size"} - set(config)
+    if absent:
+        raise ValueError(f"the config of this {name} has no {' and '.join(sorted(absent))}; it cannot be widened")
+    if config.get("detail_channels", 0):
+        raise ValueError(f"this {name} has {config.detail_channels} detail channels already; widen the pretrained one")
+    out = config.get("out_channels") or config.in_channels
+    groups = out // config.in_channels
+    if out not in (config.in_channels, 2 * config.in_channels) or (groups == 2 and layout.packed > 1):
+        given = f"this {name} takes {config.in_channels} channels and gives {out}"
+        raise ValueError(f"{given}; as many as it takes can be widened, or twice as many (a learned variance)")
     report = widen(
         transformer, detail_channels, embed=layout.embed, head=layout.head,
-        positions=layout.packed * config.patch_size**2, init=init,
+        positions=layout.packed * config.patch_size**2, head_groups=groups, init=init,
         channel_outermost=layout.channel_outermost, generator=generator,
     )  # fmt: skip
     channels = config.in_channels + layout.packed * detail_channels
-    transformer.register_to_config(in_channels=channels, out_channels=channels, detail_channels=detail_channels)
-    transformer.out_channels = channels  # what the forward unpatchifies by
+    changed = {"in_channels": channels, "detail_channels": detail_channels}
+    if "out_channels" in config:
+        changed["out_channels"] = groups * channels
+    transformer.register_to_config(**changed)
+    if hasattr(transformer, "out_channels"):  # what diffusers' forwards unpatchify by
+        transformer.out_channels = groups * channels
     return report
 
 
@@ -137,9 +159,8 @@ def add_lora(transformer: Any, lora: Lora) -> None:
 
 def widened_layers(transformer: ModelMixin) -> dict[str, torch.nn.Parameter]:
     """The parameters of the widened patch embedder and head, base part and detail part, by name."""
-    layout = LAYOUTS[type(transformer).__name__]
-    tops = (f"{layout.embed}.", f"{layout.head}.")
-    return {name: p for name, p in transformer.named_parameters() if name.startswith(tops)}
+    tops = tuple(f"{name}." for name, layer in transformer.named_modules() if isinstance(layer, WIDENED))
+    return {name: p for name, p in transformer.named_parameters() if tops and name.startswith(tops)}
 
 
 def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None) -> None:
@@ -167,8 +188,10 @@ def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None
     save_file(flat, str(path), metadata={METADATA: json.dumps(about)})
 
 
-def load_adaptation(transformer: Any, path: Path | str) -> None:
+def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = None) -> None:
     """Widen a pretrained transformer and load a file of `save_adaptation` into it, in place.
+
+    `layout` is the one given to `adapt`, if one was.
 
     Raises ValueError for a file of another class or channel count, and for every key that is missing, unexpected or
     of another shape.
@@ -179,12 +202,14 @@ def load_adaptation(transformer: Any, path: Path | str) -> None:
             raise ValueError(f"{path} was not written by davae.models.adapt.save_adaptation")
         about = json.loads(metadata[METADATA])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    layout, name = layout_of(transformer), type(transformer).__name__
+    layout, name = layout or layout_of(transformer), type(transformer).__name__
+    if transformer.config.get("detail_channels", 0):
+        raise ValueError(f"this {name} is widened already; load the file into the pretrained one")
     base = about["in_channels"] - layout.packed * about["detail_channels"]
     if (name, transformer.config.in_channels) != (about["class"], base):
         given = f"this transformer is a {name} of {transformer.config.in_channels} channels"
         raise ValueError(f"{given}; {path} adapts a {about['class']} of {base}")
-    adapt(transformer, about["detail_channels"])
+    adapt(transformer, about["detail_channels"], layout=layout)
     lora = Lora(**{**about["lora"], "targets": tuple(about["lora"]["targets"])}) if about["lora"] else None
     own: dict[str, torch.Tensor] = dict(widened_layers(transformer))
     if lora is not None:
@@ -205,12 +230,24 @@ def load_adaptation(transformer: Any, path: Path | str) -> None:
         set_peft_model_state_dict(transformer, adapters, adapter_name=ADAPTER)
 
 
-def attach(pipe: Any, path: Path | str, vae: ModelMixin | None = None) -> None:
-    """Adapt a diffusers pipeline in place: its transformer by the file, its VAE by a `DAVAE`, if given.
+def attach(pipe: Any, path: Path | str, vae: DAVAE | None = None, layout: Layout | None = None) -> None:
+    """Adapt a diffusers pipeline in place: its transformer by the file, its VAE by a `DAVAE`.
 
-    After `attach(pipe, "adapted.safetensors", davae)`, `pipe("a prompt", height=1024, width=1024)` denoises the
-    tokens that the pretrained pipeline takes for 512 px.
+    path: a file of `save_adaptation`, or a folder with `adapted.safetensors` and, in `davae`, the DA-VAE, as a run
+    leaves it. After `attach(pipe, "adapted")`, `pipe("a prompt", height=1024, width=1024)` denoises the tokens that
+    the pretrained pipeline takes for 512 px. With a file and no `vae` the pipeline's own VAE stays. The new parts
+    take the old ones' device and dtype. Raises ValueError for a folder without the file, and as `load_adaptation`.
     """
-    load_adaptation(pipe.transformer, path)
-    components = {**pipe.components, **({"vae": vae} if vae is not None else {})}
+    file = Path(path)
+    if file.is_dir():
+        vae = vae or DAVAE.from_pretrained(file / DAVAE_FOLDER)
+        file = file / ADAPTED
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}; give what save_adaptation wrote, or the folder of it")
+    load_adaptation(pipe.transformer, file, layout)
+    labels = vars(pipe).get("labels")  # a DiTPipeline keeps its class names beside its components
+    replaced = {} if vae is None else {"vae": vae.to(device=pipe.vae.device, dtype=pipe.vae.dtype).eval()}
+    components = {**pipe.components, **replaced}
     type(pipe).__init__(pipe, **components)  # scale factor and image processor follow from the components
+    if labels is not None:
+        pipe.labels = labels

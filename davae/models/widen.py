@@ -129,6 +129,7 @@ def widen(
     embed: str,
     head: str,
     positions: int,
+    head_groups: int = 1,
     init: Init = "zero",
     channel_outermost: bool = False,
     generator: torch.Generator | None = None,
@@ -136,7 +137,8 @@ def widen(
     """Widen `model` in place by D channels; returns what became of every parameter.
 
     embed, head: dotted names of the patch embedder (Conv2d, or Linear on packed patches) and of
-    the linear head. positions: p^2 patch positions of a token. channel_outermost: order of the
+    the linear head. positions: p^2 patch positions of a token. head_groups: how many outputs a channel
+    has, group by group at every position (2: noise and variance). channel_outermost: order of the
     packed features (FLUX; in DiT and SD3 the channel is innermost).
 
     init (of the new layers; the base path keeps its weights except where said):
@@ -153,9 +155,10 @@ def widen(
     old_embed, old_head = _layer(model, embed), _layer(model, head)
     if not isinstance(old_head, nn.Linear):
         raise ValueError(f"the head {head!r} is a {type(old_head).__name__}; a Linear can be widened")
-    if old_head.out_features % positions:
+    outputs = positions * head_groups
+    if old_head.out_features % outputs:
         given = f"the head {head!r} has {old_head.out_features} outputs"
-        raise ValueError(f"{given}, which {positions} patch positions do not divide")
+        raise ValueError(f"{given}, which {outputs} patch positions do not divide")
     before = {name for name, _ in model.named_parameters()}
     new_embed: WidenedConv2d | WidenedLinear
     if isinstance(old_embed, nn.Conv2d):
@@ -166,7 +169,7 @@ def widen(
         raise ValueError(
             f"the patch embedder {embed!r} is a {type(old_embed).__name__}; Conv2d or Linear can be widened"
         )
-    new_head = WidenedHead(old_head, detail_channels, positions, channel_outermost)
+    new_head = WidenedHead(old_head, detail_channels, outputs, channel_outermost)
     initialise(new_embed, new_head, init, generator)
     _replace(model, embed, new_embed)
     _replace(model, head, new_head)
@@ -217,7 +220,7 @@ def _repeat(embed: WidenedConv2d | WidenedLinear, head: WidenedHead) -> None:
     if isinstance(embed, WidenedConv2d):
         embed.detail.weight.copy_(embed.base.weight[:, tile] / divisor)
     else:
-        columns = _by_channel(embed.base.weight.T, positions, outermost)[tile]
+        columns = _by_channel(embed.base.weight.T, embed.positions, outermost)[tile]
         embed.detail.weight.copy_(_from_channel(columns, outermost).T / divisor)
     embed.base.weight.div_(divisor)
     head.detail.weight.copy_(_from_channel(_by_channel(head.base.weight, positions, outermost)[tile], outermost))

@@ -95,7 +95,7 @@ def native_dit(transformer: DiT, side: int) -> DiT:
 
 def count(e: Experiment) -> Count:
     """Build the experiment's networks on `meta` and count: seconds, and no memory to speak of."""
-    with torch.device("meta"):
+    with torch.device("meta"), torch.enable_grad():
         return _count(e)
 
 

@@ -380,7 +380,7 @@ def test_an_unmodified_pipeline_makes_a_larger_image_from_the_same_tokens(name, 
     attach(pipe, tmp_path)
     assert isinstance(pipe.vae, DAVAE)
     assert torch.equal(pipe.vae.state_dict()["decoder.conv_out.weight"], davae.decoder.conv_out.weight)
-    assert name != "dit" or pipe.get_label_ids("class 3") == [3]
+    assert name != "dit" or pipe.get_label_ids(["class 3"]) == [3]
     assert tokens(32 * scale) == small
 
 

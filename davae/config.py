@@ -240,7 +240,7 @@ class AdaptConfig:
     train_crops: int = option(0, neutral=0)
     """How many of the cached training crops are encoded and trained on, the first ones; 0: all."""
     lora_rank: int = option(0, neutral=0)
-    """sd3, flux: rank of the adapters beside the widened layers, alpha = rank; 0: the whole transformer is trained."""
+    """sd3, flux: rank of the adapters that are trained with the widened layers, alpha = rank; 0: none."""
     train: TrainConfig = TrainConfig()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from davae import judge, pairs, records
 from davae.config import digest
+from davae.data.captions import caption_table
 from davae.features.clip import image_tower, text_features
 from davae.features.extract import extract
 from davae.features.images import Images
@@ -37,21 +37,7 @@ def check(request: EvalRequest) -> None:
 
 def read_captions(path: Path, images: Images) -> list[str]:
     """The caption of every image, by its path within the folder, or by its number in an array."""
-    text: dict[str, Any] = {"dtype": str, "keep_default_na": False}
-    readers = {
-        ".csv": lambda p: pd.read_csv(p, **text),
-        ".tsv": lambda p: pd.read_csv(p, sep="\t", quoting=csv.QUOTE_NONE, **text),
-        ".jsonl": lambda p: pd.read_json(p, lines=True, dtype=False),
-    }
-    if path.suffix not in readers or not path.is_file():
-        raise ValueError(f"{path}: captions are a .csv, .tsv or .jsonl file with the columns file and caption")
-    table = readers[path.suffix](path)
-    if not {"file", "caption"} <= set(table.columns):
-        raise ValueError(f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption are needed")
-    known = dict(zip(table["file"].astype(str), table["caption"].astype(str), strict=True))
-    twice = table["file"].astype(str).duplicated()
-    if twice.any():
-        raise ValueError(f"{path} has several captions of {table['file'][twice].iloc[0]}; keep one an image")
+    known = caption_table(path)
     names = images.names()
     absent = [name for name in names if name not in known]
     if absent:

@@ -15,7 +15,7 @@ from torch import nn
 from davae.architectures import Architecture, architecture, base_vae, davae_config
 from davae.config import Experiment
 from davae.measure.flops import count_flops
-from davae.models.adapt import Lora, adapt, add_lora
+from davae.models.adapt import Lora, adapt, add_lora, freeze_pretrained
 from davae.models.davae import DAVAE
 from davae.models.dit import DiT, widen_dit
 
@@ -114,6 +114,8 @@ def _count(e: Experiment) -> Count:
     with torch.no_grad():
         forward, _ = count_flops(lambda: wide(**inputs))
     lora = 0
+    if e.base_dit.family != "lightning":
+        freeze_pretrained(wide)
     if e.adapt.lora_rank:
         add_lora(wide, Lora(e.adapt.lora_rank, e.adapt.lora_rank))
         lora = parameters(wide) - before - widened_by
@@ -229,7 +231,7 @@ def counted_lines(e: Experiment, found: Count, arch: Architecture) -> list[str]:
         "transformer": f"{found.transformer:,} parameters, {found.widened:,} more by widening{table}",
         "  together": f"{found.transformer + found.widened + found.positions:,}",
         "  trained": f"{found.trained:,}, frozen {found.transformer + found.widened + found.lora - found.trained:,}",
-        "  LoRA": f"{found.lora:,} of rank {e.adapt.lora_rank}" if found.lora else "none: all weights are trained",
+        "  LoRA": f"{found.lora:,} of rank {e.adapt.lora_rank}" if found.lora else "none",
         "text encoders": f"{found.text:,} parameters, frozen" if found.text else "none",
         "DA-VAE": f"{found.davae_trained:,} trained, {found.davae_frozen:,} frozen",
         "forward": f"{human(found.forward)}; closed form {human(closed)} ({closed / found.forward - 1:+.2%})",

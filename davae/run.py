@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from davae import records
 from davae.config import Experiment, digest
 from davae.environment import machine, versions
+from davae.features.weights import MissingWeights
+from davae.losses import lpips_weights
 from davae.plots import curves_figure, image_rows
 from davae.presets import PRESETS
 from davae.stages.evaluation import Value, read_values
@@ -30,7 +33,7 @@ def run_stages(e: Experiment) -> dict[str, Stage]:
     """The graph of `e`, and the roles `no_detail*` and `control*` of its two comparisons.
 
     no_detail: the same decoder trained with D = 0. control: the base model trained as many FLOPs
-    longer as the adaptation took, its samples enlarged.
+    longer as the adaptation took, its samples enlarged; in text to image the pretrained pipeline itself.
     """
     if e.method != "davae" or not e.davae.detail_channels:
         raise ValueError("a run compares the method with its controls: leave method and detail_channels as they are")
@@ -38,9 +41,34 @@ def run_stages(e: Experiment) -> dict[str, Stage]:
     twin = graph(replace(e, davae=replace(e.davae, detail_channels=0)))
     control = graph(replace(e, method="base_upsampled"))
     stages |= {"no_detail_decoder": twin["davae"], "no_detail": twin["reconstruction"]}
-    return stages | {f"control_{role}": control[role] for role in ("samples", "generation")} | {
-        "control": control["control"]
-    }  # fmt: skip
+    stages |= {f"control_{role}": control[role] for role in ("samples", "generation")}
+    return stages | ({"control": control["control"]} if "control" in control else {})
+
+
+def check_inputs(e: Experiment) -> None:
+    """Raise ValueError that lists all that the experiment needs and is not there, before hours are spent."""
+    problems = []
+    for what, path, use in (
+        ("data.path", e.data.path if e.data.name == "folder" else "", "a folder of images, one sub-folder a class"),
+        ("data.captions", e.data.captions, "a .csv, .tsv or .jsonl file with the columns file and caption"),
+    ):
+        if path and not Path(path).exists():
+            problems.append(f"{what} is {path!r}, which is not there: {use}")
+    if e.base_dit.family == "lightning":
+        for field, path in (("base_vae", e.base_vae.pretrained), ("base_dit", e.base_dit.pretrained)):
+            if path and not Path(path).exists():
+                made = "the folder that `davae convert CHECKPOINT --out FOLDER` writes"
+                problems.append(f"{field}.pretrained is {path!r}, which is not there: {made}")
+    if e.davae.lpips_weight:
+        try:
+            lpips_weights("vgg")
+        except MissingWeights as error:
+            problems.append(str(error))
+    if e.adapt.lora_rank and find_spec("peft") is None:
+        problems.append("LoRA needs peft: pip install 'davae[sd3]'")
+    if problems:
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        raise ValueError(f"this run needs what is not there:{listed}\n`davae plan` shows what it would compute.")
 
 
 @dataclass(frozen=True)
@@ -53,6 +81,7 @@ class RunResult:
 
 def run_experiment(e: Experiment, preset: str, pipeline: Pipeline, out: Path) -> RunResult:
     """Build every stage, append the records and redraw table, curves and grids below `out`."""
+    check_inputs(e)
     stages = run_stages(e)
     for role in MEASURED:
         pipeline.path(stages[role])

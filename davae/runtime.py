@@ -50,6 +50,10 @@ class Runtime:
     """Draw the next training batch beside the step, on CUDA into pinned memory. None: on CUDA."""
     keep_heap: bool | None = None
     """Keep freed memory in the process (glibc): fresh pages cost more than small layers do. None: on CPU."""
+    micro_batch: int = 0
+    """Samples that a training step takes at once, their gradients added up; 0: the whole batch."""
+    checkpoint_activations: bool = False
+    """Recompute the blocks of a text-to-image transformer in the backward pass instead of keeping them."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints of an unfinished training stage."""
     tensorboard: bool = False

@@ -202,18 +202,15 @@ class Trainer:
         factor = lr_factor(n, self.config.steps, self.config.lr_warmup_steps, self.config.lr_schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * factor
-        batch = self.batches.of(n)
-        with self.runtime.autocast():
-            terms = self.task.step(n, batch)
-        values = dict(zip(terms, torch.stack([t.detach().float() for t in terms.values()]).tolist(), strict=True))
-        for term in sorted(values, key="loss".__eq__):  # the sum last: one of its terms is to blame
-            if not math.isfinite(values[term]):
-                others = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
-                raise FloatingPointError(
-                    f"{self.task.name}: term {term!r} is {values[term]} at step {n} ({others}); "
-                    "lower the learning rate or set clip_grad_norm"
-                )
-        terms["loss"].backward()
+        values: dict[str, float] = {}
+        for part, share in self._parts(self.batches.of(n)):
+            with self.runtime.autocast():
+                terms = self.task.step(n, part)
+            found = torch.stack([t.detach().float() for t in terms.values()]).tolist()
+            for term, value in zip(terms, found, strict=True):
+                values[term] = values.get(term, 0.0) + share * value
+            self._check_finite(values, n)
+            (terms["loss"] if share == 1.0 else share * terms["loss"]).backward()
         if self.config.clip_grad_norm:
             nn.utils.clip_grad_norm_(self.parameters, self.config.clip_grad_norm)
         self.optimizer.step()
@@ -222,6 +219,23 @@ class Trainer:
             self.ema.update(n)
         self.state.step = n + 1
         return {**values, "lr": self.config.lr * factor}
+
+    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
+        """The batch in pieces of `runtime.micro_batch` samples, and each piece's share of it."""
+        count = len(batch[0])
+        size = self.runtime.micro_batch or count
+        for start in range(0, count, size):
+            part = tuple(tensor[start : start + size] for tensor in batch)
+            yield part, len(part[0]) / count
+
+    def _check_finite(self, values: dict[str, float], n: int) -> None:
+        for term in sorted(values, key="loss".__eq__):  # the sum last: one of its terms is to blame
+            if not math.isfinite(values[term]):
+                others = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
+                raise FloatingPointError(
+                    f"{self.task.name}: term {term!r} is {values[term]} at step {n} ({others}); "
+                    "lower the learning rate or set clip_grad_norm"
+                )
 
     def _evaluate(self, log: Any, writer: Any) -> None:
         """Log the task's held-out figures under names with the prefix `eval/`."""
@@ -261,13 +275,18 @@ class Trainer:
         state = {
             "progress": asdict(self.state),
             "log_bytes": (self.folder / LOG).stat().st_size,
-            "module": self.task.module.state_dict(),
+            "module": self._changing(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.average if self.ema else [],
         }
         temporary = self.folder / (CHECKPOINT + ".tmp")
         torch.save(state, temporary)
         os.replace(temporary, self.folder / CHECKPOINT)
+
+    def _changing(self) -> dict[str, torch.Tensor]:
+        """The module's tensors but for its frozen parameters, which the stage loads again."""
+        frozen = {name for name, p in self.task.module.named_parameters() if not p.requires_grad}
+        return {name: t for name, t in self.task.module.state_dict().items() if name not in frozen}
 
     def _resume(self) -> None:
         """Load the checkpoint and cut the log back to it; without one, start an empty log."""
@@ -276,7 +295,7 @@ class Trainer:
             (self.folder / LOG).write_text("")
             return
         state = torch.load(path, map_location=self.runtime.device, weights_only=True)
-        self.task.module.load_state_dict(state["module"])
+        self.task.module.load_state_dict({**self.task.module.state_dict(), **state["module"]})
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
             self.ema.average = state["ema"]

@@ -1,0 +1,57 @@
+"""The caption of every crop: of a folder from a table, of the scenes from what they show."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from davae.config import DataConfig
+from davae.data.crops import load_source, plan_crop
+from davae.data.scenes import plan_scene
+from davae.data.source import Split
+
+
+def caption_table(path: Path) -> dict[str, str]:
+    """Caption by file name, of a .csv, .tsv or .jsonl file with the columns file and caption.
+
+    Raises ValueError for another file, other columns, or two captions of one image.
+    """
+    text: dict[str, Any] = {"dtype": str, "keep_default_na": False}
+    readers = {
+        ".csv": lambda p: pd.read_csv(p, **text),
+        ".tsv": lambda p: pd.read_csv(p, sep="\t", quoting=csv.QUOTE_NONE, **text),
+        ".jsonl": lambda p: pd.read_json(p, lines=True, dtype=False),
+    }
+    if path.suffix not in readers or not path.is_file():
+        raise ValueError(f"{path}: captions are a .csv, .tsv or .jsonl file with the columns file and caption")
+    table = readers[path.suffix](path)
+    if not {"file", "caption"} <= set(table.columns):
+        raise ValueError(f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption are needed")
+    twice = table["file"].astype(str).duplicated()
+    if twice.any():
+        raise ValueError(f"{path} has several captions of {table['file'][twice].iloc[0]}; keep one an image")
+    return dict(zip(table["file"].astype(str), table["caption"].astype(str), strict=True))
+
+
+def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> list[str]:
+    """The captions of the crops that `draw_images` gives for the same arguments.
+
+    Raises ValueError for data without captions and for images that the table lacks.
+    """
+    if config.name == "scenes":
+        drawn = (plan_scene(seed, split, index) for index in range(count))
+        return [scene.caption(form) for scene, form in drawn]
+    if not config.captions:
+        raise ValueError(f"text to image needs captions: data.name is {config.name!r} and data.captions is empty")
+    known, source, top = caption_table(Path(config.captions)), load_source(config), Path(config.path)
+    names = []
+    for index in range(count):
+        crop = plan_crop(config, source, seed, split, index)
+        names.append(Path(source.regions(split)[crop.label][crop.region].name).relative_to(top).as_posix())
+    absent = sorted({name for name in names if name not in known})
+    if absent:
+        raise ValueError(f"{config.captions} has no caption for {len(absent)} images, the first {absent[0]}")
+    return [known[name] for name in names]

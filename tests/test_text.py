@@ -1,0 +1,260 @@
+"""Text to image through the stages, on small random pipelines of diffusers' real classes, saved to a folder."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+)
+from PIL import Image
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
+
+from davae.config import (
+    AdaptConfig,
+    BaseDiTConfig,
+    BaseVAEConfig,
+    DataConfig,
+    DetailConfig,
+    EvalConfig,
+    Experiment,
+    FlowConfig,
+    SampleConfig,
+    TrainConfig,
+)
+from davae.data.captions import draw_captions
+from davae.data.crops import draw_images
+from davae.data.scenes import scenes
+from davae.models.adapt import attach
+from davae.models.pipelines import encode_prompts, load_pipeline, velocity
+from davae.presets import PRESETS
+from davae.run import run_experiment, run_stages
+from davae.runtime import Runtime
+from davae.stages.stage import Pipeline
+from davae.stages.training import MODEL
+from davae.store import Store
+
+HEADS = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1}
+
+
+def clip(folder, projected):
+    """A small CLIP text tower and a tokenizer of letters."""
+    folder.mkdir(parents=True)
+    letters = "abcdefghijklmnopqrstuvwxyz,"
+    vocab = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(vocab)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    config = CLIPTextConfig(
+        vocab_size=len(vocab), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        projection_dim=32, max_position_embeddings=77, bos_token_id=len(vocab) - 2, eos_token_id=len(vocab) - 1,
+    )  # fmt: skip
+    return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config), tokenizer
+
+
+def t5():
+    """A small T5 encoder and a tokenizer of a few words."""
+    words = ["<pad>", "</s>", "<unk>", "▁", "▁red", "▁green", "▁blue", "▁circle", "▁square", "▁one", "▁two", "▁three"]
+    tokenizer = T5TokenizerFast(vocab=[(word, -float(i)) for i, word in enumerate(words)], extra_ids=0)
+    config = T5Config(vocab_size=len(words), d_model=64, d_kv=16, d_ff=32, num_layers=1, num_heads=2)
+    return T5EncoderModel(config), tokenizer
+
+
+def base_vae():
+    return AutoencoderKL(
+        block_out_channels=(8, 8, 16), down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3, latent_channels=4, norm_num_groups=4, shift_factor=0.1,
+        scaling_factor=1.5, use_quant_conv=False, use_post_quant_conv=False,
+    )  # fmt: skip
+
+
+def randomised(model):
+    """adaLN-zero starts at zero; a pretrained network does not."""
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return model
+
+
+def save_sd3(folder):
+    torch.manual_seed(0)
+    (one, tokens), (two, tokens_2), (three, tokens_3) = clip(folder / "a", True), clip(folder / "b", True), t5()
+    transformer = SD3Transformer2DModel(
+        sample_size=8, patch_size=2, in_channels=4, out_channels=4, joint_attention_dim=64, caption_projection_dim=32,
+        pooled_projection_dim=64, pos_embed_max_size=8, **HEADS,
+    )  # fmt: skip
+    pipe = StableDiffusion3Pipeline(
+        transformer=randomised(transformer), scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), vae=base_vae(),
+        text_encoder=one, tokenizer=tokens, text_encoder_2=two, tokenizer_2=tokens_2, text_encoder_3=three,
+        tokenizer_3=tokens_3,
+    )  # fmt: skip
+    pipe.save_pretrained(folder / "pipe")
+
+
+def save_flux(folder):
+    torch.manual_seed(0)
+    (one, tokens), (two, tokens_2) = clip(folder / "a", False), t5()
+    transformer = FluxTransformer2DModel(
+        in_channels=16, joint_attention_dim=64, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8),
+        num_single_layers=1, guidance_embeds=True, **HEADS,
+    )  # fmt: skip
+    pipe = FluxPipeline(
+        transformer=randomised(transformer), scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=base_vae(), text_encoder=one, tokenizer=tokens, text_encoder_2=two, tokenizer_2=tokens_2,
+    )  # fmt: skip
+    pipe.save_pretrained(folder / "pipe")
+
+
+@pytest.fixture(scope="module")
+def pipes(tmp_path_factory):
+    """Folders of both pipelines."""
+    folders = {}
+    for family, save in (("sd3", save_sd3), ("flux", save_flux)):
+        top = tmp_path_factory.mktemp(family)
+        save(top)
+        folders[family] = str(top / "pipe")
+    return folders
+
+
+def experiment(family, folder):
+    """The SD3.5 recipe on scenes of 64 px, as `davae run sd35m_1k` with overrides would have it."""
+    full = PRESETS["sd35m_1k"]
+    steps = TrainConfig(steps=3, batch_size=8, lr=1e-3, lr_warmup_steps=0)
+    return replace(
+        full,
+        data=DataConfig(name="scenes", resolution_px=64, train_crops=520, eval_crops=247),
+        base_vae=BaseVAEConfig(
+            pretrained=folder, subfolder="vae", block_out_channels=(8, 8, 16), layers_per_block=2, norm_num_groups=4
+        ),
+        base_dit=replace(full.base_dit, family=family, pretrained=folder),
+        davae=replace(full.davae, detail_channels=4, lpips_weight=0.0, train=steps),
+        adapt=replace(full.adapt, lora_rank=3, detail_warmup_steps=2, train=replace(steps, ema_decay=0.9)),
+        sample=replace(full.sample, num_inference_steps=2, batch_size=64),
+        eval=EvalConfig(input_px=32, blocks=3, probe_blocks=3),
+    )
+
+
+@pytest.mark.parametrize("family", ["sd3", "flux"])
+def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path):
+    e = experiment(family, pipes[family])
+    runtime = Runtime(checkpoint_activations=True, micro_batch=3)
+    pipeline = Pipeline(Store(tmp_path / "store"), runtime, lambda text: None)
+    result = run_experiment(e, "sd35m_1k", pipeline, tmp_path / "runs")
+    assert "f8c8p2" in result.table
+    for row in ("adapted", "base_upsampled", "davae", "no_detail"):
+        assert row in result.table
+    stages = run_stages(e)
+    images = np.load(pipeline.path(stages["samples"]) / "images.npy")
+    assert images.shape == (247, 3, 64, 64)
+    assert images.std() > 1
+    # what the run leaves is what `attach` takes, on a fresh pipeline
+    pipe = load_pipeline(family, pipes[family], "cpu", torch.float32)
+    attach(pipe, pipeline.path(stages["adapted"]) / MODEL)
+    assert pipe("one red circle", height=64, width=64, num_inference_steps=1).images[0].size == (64, 64)
+    trained = [p for n, p in pipe.transformer.named_parameters() if "lora_B" in n or ".detail." in n]
+    assert trained
+    assert all(p.any() for p in trained)
+
+
+@pytest.mark.parametrize("family", ["sd3", "flux"])
+def test_our_velocity_is_the_pipelines_own_step(family, pipes):
+    """One Euler step of the pipeline at sigma from 1 to 0 adds (0 - 1) v, which is ours of t = 0 over 1."""
+    pipe = load_pipeline(family, pipes[family], "cpu", torch.float32)
+    latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    given = latent if family == "sd3" else FluxPipeline._pack_latents(latent, 1, 4, 8, 8)
+    out = pipe(
+        "one red circle", height=32, width=32, num_inference_steps=1, guidance_scale=1.0, latents=given,
+        output_type="latent",
+    ).images  # fmt: skip
+    if family == "flux":
+        out = FluxPipeline._unpack_latents(out, 32, 32, 4)
+    with torch.no_grad():
+        u = velocity(pipe, latent, torch.zeros(1), encode_prompts(pipe, ["one red circle"]))
+    torch.testing.assert_close(out, latent + u, rtol=1e-4, atol=1e-5)
+    other = velocity(pipe, latent, torch.zeros(1), encode_prompts(pipe, ["two blue square"]))
+    assert (other - u).abs().max() > 1e-5  # the prompt is heard
+
+
+def test_captions_are_those_of_the_crops(tmp_path):
+    data = DataConfig(name="scenes")
+    assert draw_captions(data, 3, "train", 20) == scenes(64, 3, "train", list(range(20)))[1]
+
+    rng = np.random.default_rng(0)
+    colours = {}
+    for i in range(12):
+        colour = rng.integers(0, 256, 3)
+        (tmp_path / "images" / "sub").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64), tuple(map(int, colour))).save(tmp_path / "images" / "sub" / f"{i}.png")
+        colours[f"sub/{i}.png"] = " ".join(map(str, colour))
+    lines = [json.dumps({"file": name, "caption": caption}) for name, caption in colours.items()]
+    (tmp_path / "c.jsonl").write_text("\n".join(lines))
+    data = DataConfig(name="folder", path=str(tmp_path / "images"), captions=str(tmp_path / "c.jsonl"),
+                      resolution_px=32, min_crop_px=32, max_crop_px=64)  # fmt: skip
+    images, _, _ = draw_images(data, 0, "train", 10)
+    for image, caption in zip(images, draw_captions(data, 0, "train", 10), strict=True):
+        assert " ".join(map(str, image[:, 16, 16])) == caption
+    (tmp_path / "c.jsonl").write_text("\n".join(lines[:2]))
+    with pytest.raises(ValueError, match="has no caption for"):
+        draw_captions(data, 0, "train", 10)
+    with pytest.raises(ValueError, match="text to image needs captions"):
+        draw_captions(replace(data, captions=""), 0, "train", 10)
+
+
+@pytest.mark.parametrize("preset", ["imagenet512", "sd35m_1k", "sd35m_2k", "flux_1k"])
+def test_a_run_without_its_inputs_lists_all_of_them_at_once(preset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    pipeline = Pipeline(Store(tmp_path / "store"), Runtime(), lambda text: None)
+    with pytest.raises(ValueError, match="what is not there") as caught:
+        run_experiment(PRESETS[preset], preset, pipeline, tmp_path / "runs")
+    needs = ["data.path is"]
+    if preset == "imagenet512":
+        needs += ["base_vae.pretrained is 'weights/vavae'", "base_dit.pretrained is 'weights/lightningdit_xl'"]
+    else:
+        needs += ["data.captions is"]
+    assert all(need in str(caught.value) for need in [*needs, "vgg16"])
+    assert not (tmp_path / "store").exists() or not any((tmp_path / "store").iterdir())
+
+
+def test_a_pipeline_that_is_not_there_or_another_is_an_error(pipes, tmp_path):
+    with pytest.raises(ValueError, match=r"cannot be loaded .* give its folder"):
+        load_pipeline("sd3", str(tmp_path / "none"), "cpu", torch.float32)
+    with pytest.raises(ValueError, match="holds a FluxPipeline"):
+        load_pipeline("sd3", pipes["flux"], "cpu", torch.float32)
+
+
+def test_the_recipes_are_the_papers():
+    """PAPER: section 3 (ImageNet) and 4 (SD3.5-M)."""
+    image, text = PRESETS["imagenet512"], PRESETS["sd35m_1k"]
+    assert isinstance(image, Experiment)
+    assert image.davae == DetailConfig(
+        detail_channels=96, align_weight=0.5, align_mode="gradient_ratio", lpips_weight=1.0, gan_weight=0.1,
+        gan_start_step=5_001, train=image.davae.train,
+    )  # fmt: skip
+    assert (image.davae.train.lr, image.davae.train.betas) == (1e-4, (0.5, 0.9))
+    assert image.adapt == AdaptConfig(detail_warmup_steps=20_000, train=TrainConfig(
+        steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999))  # fmt: skip
+    assert image.sample == SampleConfig(249, "euler", 4.0, (0.2, 1.0), 0.3)
+    assert text.adapt.lora_rank == 256
+    assert (text.adapt.detail_warmup_steps, text.adapt.train.steps, text.adapt.train.lr) == (10_000, 20_000, 1e-4)
+    assert text.flow == FlowConfig(timestep_shift=0.25)  # 4 on sigma = 1 - t
+    assert (text.davae.l1_weight, text.davae.kl_weight, text.davae.align_weight) == (2.0, 1e-7, 0.2)
+    assert (text.davae.align_mode, text.davae.gan_weight, text.davae.clamp_base) == ("fixed", 0.0, True)
+    assert text.base_dit == BaseDiTConfig(
+        family="sd3", pretrained="stabilityai/stable-diffusion-3.5-medium", patch_size=2
+    )

@@ -17,6 +17,7 @@ RUN_ROWS = {
     "davae": "DA-VAE",
     "base_vae": "base VAE at its own resolution",
     "control": "control: base, trained longer, enlarged",
+    "base_upsampled": "pretrained pipeline at the base resolution, enlarged",
     "adapted": "adapted with DA-VAE",
     "real_heldout": "real held-out crops",
     "real_fresh": "real fresh crops",

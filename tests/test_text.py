@@ -156,7 +156,7 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
     pipeline = Pipeline(Store(tmp_path / "store"), runtime, lambda text: None)
     result = run_experiment(e, "sd35m_1k", pipeline, tmp_path / "runs")
     assert "f8c8p2" in result.table
-    for row in ("adapted", "base_upsampled", "davae", "no_detail"):
+    for row in ("adapted with DA-VAE", "pretrained pipeline at the base", "| DA-VAE |", "decoder without"):
         assert row in result.table
     stages = run_stages(e)
     images = np.load(pipeline.path(stages["samples"]) / "images.npy")

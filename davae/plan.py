@@ -114,7 +114,7 @@ def _count(e: Experiment) -> Count:
     with torch.no_grad():
         forward, _ = count_flops(lambda: wide(**inputs))
     lora = 0
-    if e.base_dit.family != "lightning":
+    if e.base_dit.family != "lightning" and not e.adapt.lora_rank:
         freeze_pretrained(wide)
     if e.adapt.lora_rank:
         add_lora(wide, Lora(e.adapt.lora_rank, e.adapt.lora_rank))

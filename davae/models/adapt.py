@@ -151,12 +151,13 @@ def add_lora(transformer: Any, lora: Lora) -> None:
     chosen = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets), init_lora_weights="gaussian"
     )
-    freeze_pretrained(transformer)
-    transformer.add_adapter(chosen, adapter_name=ADAPTER)
+    transformer.add_adapter(chosen, adapter_name=ADAPTER)  # which freezes all but the adapters
+    for parameter in widened_layers(transformer).values():
+        parameter.requires_grad_(True)
 
 
 def freeze_pretrained(transformer: ModelMixin) -> None:
-    """Only the widened layers take a gradient, their base parts included."""
+    """Only the widened layers take a gradient, their base parts included; before adapters are added."""
     transformer.requires_grad_(False)
     for parameter in widened_layers(transformer).values():
         parameter.requires_grad_(True)

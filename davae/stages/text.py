@@ -61,8 +61,9 @@ def make_text_adapted(
     report = adapt(transformer, detail, adapt_config.init, keyed.generator(seed, "adapt/init"))
     (work.folder / "widen.txt").write_text(str(report) + "\n")
     lora = Lora(adapt_config.lora_rank, adapt_config.lora_rank) if adapt_config.lora_rank else None
-    freeze_pretrained(transformer)
-    if lora is not None:
+    if lora is None:
+        freeze_pretrained(transformer)
+    else:
         torch.manual_seed(keyed.key(seed, "adapt/lora") >> 1)  # peft draws A from the global generator
         add_lora(transformer, lora)
     for parameter in transformer.parameters():

@@ -48,6 +48,7 @@ def _run(argv: Sequence[str]) -> int:
         pipeline = Pipeline(Store(options.store), options.runtime, lambda text: print(text, flush=True))
         result = run_experiment(options.experiment, preset, pipeline, options.out)
         print(f"\n{result.table}\nRecords, table and pictures: {result.folder}")
+        print(f"Samples, for davae eval: {result.samples}")
 
     return guard(action)
 
@@ -55,9 +56,8 @@ def _run(argv: Sequence[str]) -> int:
 def _eval(argv: Sequence[str]) -> int:
     from davae.options import parse_eval
 
-    options = parse_eval(list(argv))
-
     def action() -> None:
+        options = parse_eval(list(argv))
         from davae.evaluate import run_eval
         from davae.stages.stage import Pipeline
         from davae.store import Store

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from davae.config import Experiment
-from davae.request import EvalRequest
+from davae.request import SETTINGS, EvalRequest
 from davae.runtime import Runtime
 
 
@@ -67,7 +67,11 @@ class EvalOptions:
       davae eval samples --reference photos --metrics fd kd fd_inf prdc --samples 2000
       davae eval decoded --reference originals --metrics psnr ssim pd
       davae eval samples --captions captions.csv --metrics clip
-      davae eval samples --reference VIRTUAL_imagenet512.npz --metrics fd --extractor inception_legacy_tensorflow
+      davae eval samples --reference VIRTUAL_imagenet512.npz --setting fid50k
+      davae eval samples --reference mjhq30k --captions mjhq30k.csv --setting mjhq30k
+
+    --setting fid10k, fid50k or mjhq30k: the metrics, extractor and number of samples of the paper's figures, as
+    defaults. Their weights are downloaded ones: what is missing is named.
     """
 
     request: Annotated[EvalRequest, tyro.conf.arg(name="")]
@@ -79,5 +83,14 @@ class EvalOptions:
 
 
 def parse_eval(argv: list[str]) -> EvalOptions:
-    """The options of `davae eval`."""
-    return tyro.cli(EvalOptions, prog="davae eval", args=argv, config=(tyro.conf.FlagConversionOff,))
+    """The options of `davae eval`, their defaults those of `--setting NAME` where that is given first or last."""
+    argv, chosen = list(argv), {}
+    if "--setting" in argv:
+        at = argv.index("--setting")
+        name = argv[at + 1] if at + 1 < len(argv) else ""
+        if name not in SETTINGS:
+            raise ValueError(f"--setting is {name!r}; settings: {', '.join(SETTINGS)}")
+        chosen = SETTINGS[name]
+        del argv[at : at + 2]
+    default = EvalOptions(EvalRequest(images=tyro.MISSING, **chosen))
+    return tyro.cli(EvalOptions, prog="davae eval", args=argv, default=default, config=(tyro.conf.FlagConversionOff,))

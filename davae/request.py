@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -13,6 +13,17 @@ Metric = Literal["fd", "kd", "fd_inf", "is", "prdc", "psnr", "ssim", "lpips", "p
 ExtractorName = Literal[
     "effnet_lite0", "inception_clean", "inception_legacy_tensorflow", "inception_legacy_pytorch", "clip"
 ]
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "fid10k": {"metrics": ("fd",), "extractor": "inception_legacy_tensorflow", "samples": 10_000},
+    "fid50k": {"metrics": ("fd", "is"), "extractor": "inception_legacy_tensorflow", "samples": 50_000},
+    "mjhq30k": {
+        "metrics": ("fd", "clip"), "extractor": "inception_clean", "clip_model": "ViT-L-14/openai", "samples": 30_000,
+    },
+}  # fmt: skip
+"""What the paper's figures are measured by: FID-10k and FID-50k against ADM's statistics of ImageNet, and MJHQ-30K with
+clean-fid. The paper does not name its CLIP model; ViT-L/14 is ours."""
 
 
 @dataclass(frozen=True)

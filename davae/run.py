@@ -73,10 +73,12 @@ def check_inputs(e: Experiment) -> None:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run leaves: the table's Markdown, and the folder with records, table and pictures."""
+    """What a run leaves: the table's Markdown, the folder with records, table and pictures, and the samples."""
 
     table: str
     folder: Path
+    samples: Path
+    """uint8 images of the adapted model, for `davae eval`."""
 
 
 def run_experiment(e: Experiment, preset: str, pipeline: Pipeline, out: Path) -> RunResult:
@@ -100,7 +102,7 @@ def run_experiment(e: Experiment, preset: str, pipeline: Pipeline, out: Path) ->
     text += to_markdown(table) + "\n" + training_summary(frame) + "\n"
     (folder / "table.md").write_text(text)
     draw(folder, pipeline, stages)
-    return RunResult(text, folder)
+    return RunResult(text, folder, pipeline.path(stages["samples"]) / "images.npy")
 
 
 def run_name(e: Experiment, preset: str) -> str:

@@ -24,6 +24,7 @@ from davae.metrics.clip_score import similarities
 from davae.metrics.distribution import frechet, kernel
 from davae.metrics.protocol import Protocol, check_same
 from davae.metrics.reconstruction import psnr
+from davae.options import parse_eval
 from davae.request import EvalRequest
 from davae.runtime import Runtime
 from davae.stages.clip_tiny import clip_tiny_stage
@@ -255,3 +256,15 @@ def test_missing_weights_exit_with_2_and_name_the_offline_metric(sets, tmp_path)
         assert "Get it from https://" in done.stderr
         assert "effnet" in done.stderr or "clip_tiny" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_setting_gives_the_defaults_that_the_papers_figures_are_measured_by():
+    options = parse_eval(["samples", "--setting", "fid50k", "--reference", "adm.npz"])
+    assert options.request.metrics == ("fd", "is")
+    assert options.request.samples == 50_000
+    assert options.request.extractor == options.request.reference_extractor == "inception_legacy_tensorflow"
+    fewer = parse_eval(["--setting", "mjhq30k", "samples", "--reference", "r", "--samples", "12"])
+    assert (fewer.request.samples, fewer.request.extractor) == (12, "inception_clean")
+    assert fewer.request.metrics == ("fd", "clip")
+    with pytest.raises(ValueError, match="settings: fid10k, fid50k, mjhq30k"):
+        parse_eval(["samples", "--setting", "fid5k"])

@@ -27,7 +27,7 @@ def test_a_run_makes_every_row_and_picture(nano):
     _, out, result = nano
     frame = records.load(out)
     table = run_table(records.latest(frame))
-    assert list(table["row"]) == list(RUN_ROWS.values())
+    assert list(table["row"]) == [name for row, name in RUN_ROWS.items() if row != "base_upsampled"]
     by_row = table.set_index("row")
     assert by_row["PSNR dB"].notna().sum() == 6
     assert by_row["gKD"].notna().sum() == 3

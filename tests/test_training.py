@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -22,6 +24,7 @@ from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig, widen_dit
 from davae.runtime import Runtime
+from davae.stages.training import JoinedLatents
 from davae.train.davae import davae_task
 from davae.train.dit import LatentSet, dit_task
 from davae.train.loop import CHECKPOINT, EMA, Task, Trainer, read_log
@@ -253,3 +256,39 @@ def test_a_dit_step_does_not_depend_on_the_split_of_the_batch():
     whole = at_samples(task, 5, list(range(8)))["loss"]
     halves = [at_samples(task, 5, list(part))["loss"] for part in (range(4), range(4, 8))]
     torch.testing.assert_close(whole, (halves[0] + halves[1]) / 2)
+
+
+def test_joined_latents_are_the_concatenated_normalised_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(n, c, 2, 2)).astype(np.float32) for n, c in ((7, 3), (5, 2))]
+    factors = SimpleNamespace(shift_factor=0.5, scaling_factor=2.0)
+    joined = JoinedLatents(parts, factors)
+    whole = torch.from_numpy((np.concatenate([parts[0][:5], parts[1]], 1) - 0.5) * 2.0)
+    assert (len(joined), joined.shape) == (5, (5, 5, 2, 2))
+    assert torch.equal(joined[torch.tensor([4, 0, 4])], whole[[4, 0, 4]])
+    assert torch.equal(joined[1:99], whole[1:])
+
+
+def test_a_step_in_pieces_is_the_step_of_the_whole_batch(tmp_path):
+    """Gradients of a mean over 8 samples, 3 at a time: 3/8 + 3/8 + 2/8."""
+    seen = []
+
+    def run(micro, folder):
+        torch.manual_seed(0)
+        module = torch.nn.Linear(4, 1)
+        x = torch.randn(8, 4, generator=torch.Generator().manual_seed(1))
+
+        def step(n, batch):
+            seen.append(len(batch[0]))
+            return {"loss": module(batch[0]).square().mean()}
+
+        folder.mkdir()
+        task = Task("toy", module, lambda n, samples: (x,), step)
+        config = TrainConfig(steps=3, batch_size=8, lr=1e-2, lr_warmup_steps=0)
+        Trainer(task, config, Runtime(micro_batch=micro), folder).run()
+        return module.weight.detach(), read_log(folder)[-1]["loss"]
+
+    whole, pieces = run(0, tmp_path / "whole"), run(3, tmp_path / "pieces")
+    assert seen == [8] * 3 + [3, 3, 2] * 3
+    torch.testing.assert_close(pieces[0], whole[0])
+    assert pieces[1] == pytest.approx(whole[1], rel=1e-5)

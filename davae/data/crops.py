@@ -38,17 +38,21 @@ def load_source(config: DataConfig) -> Source:
 
 
 def draw_images(
-    config: DataConfig, seed: int, split: Split, count: int, regions: DataConfig | None = None
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    config: DataConfig, seed: int, split: Split, count: int, regions: DataConfig | None = None,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, list[str]]:  # fmt: skip
     """(uint8 images [count, 3, resolution, resolution], int64 labels [count], class names) of a split.
 
-    regions: the config whose split of the photographs is drawn from, where it is another one's.
+    regions: the config whose split of the photographs is drawn from, where it is another one's. out: an array of
+    the images' shape to fill, as a file mapped into memory.
     """
     if config.name == "scenes":
         images, _, shown = scenes(config.resolution_px, seed, split, list(range(count)))
+        if out is not None:
+            out[:] = images
         return images, np.array([SHAPES.index(scene.shape) for scene in shown], np.int64), list(SHAPES)
     source = load_source(regions or config)
-    images, labels = draw_crops(config, source, seed, split, count)
+    images, labels = draw_crops(config, source, seed, split, count, out)
     return images, labels, list(source.classes)
 
 
@@ -70,7 +74,7 @@ def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index
 
 
 def draw_crops(
-    config: DataConfig, source: Source, seed: int, split: Split, count: int
+    config: DataConfig, source: Source, seed: int, split: Split, count: int, out: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """`count` crops: uint8 images [count, 3, resolution, resolution] and int64 labels [count].
 
@@ -81,7 +85,7 @@ def draw_crops(
     for index, crop in enumerate(plan):
         by_region[crop.label, crop.region].append(index)
     side = config.resolution_px
-    images = np.empty((count, 3, side, side), np.uint8)
+    images = np.empty((count, 3, side, side), np.uint8) if out is None else out
     with tqdm(total=count, desc=f"crops ({split})", unit="crop", delay=2) as progress:
         for (label, region), indices in by_region.items():
             pixels = source.regions(split)[label][region].pixels()

@@ -28,10 +28,13 @@ from davae.sample import sample_latents
 from davae.stages.stage import Work
 from davae.stages.training import MODEL, base_images, crops, load_davae, load_vae, raw_detail
 from davae.store import write_json
+from davae.train.davae import VARIANCE_SAMPLES
 
 METRICS = "metrics.json"
 SHOWN = 4
 """Images a class kept for the grids."""
+NEAREST = 20_480
+"""Training crops among which the nearest to a sample is sought, the first ones."""
 BATCH = 20
 """Latents decoded at once."""
 
@@ -128,7 +131,7 @@ def pixel_values(arm: str, images: np.ndarray, originals: np.ndarray) -> list[Va
 def quality_values(work: Work, arm: str, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig) -> list[Value]:
     """A linear probe's accuracy, and the distance to the nearest training crop."""
     real = np.load(work.inputs["references"] / "train.npz")
-    training = crops(work.inputs["crops"], "train")[0]
+    training = crops(work.inputs["crops"], "train")[0][:NEAREST]
     near = float(np.median(content.nearest_distance(images, training)))
     nearest = f"median, 0..255; {len(training)} training crops {real['hash']}"
     values = [Value(arm, "nearest_rms", near, len(images), True, nearest)]
@@ -217,7 +220,7 @@ def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime) -> np.ndar
 
 def detail_values(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Value]:
     """How much of the raw detail alignment does not act on, and how much of z it leaves unexplained."""
-    train = torch.from_numpy(np.load(work.inputs["base_latents"] / "train.npy"))
+    train = torch.from_numpy(np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="c")[:VARIANCE_SAMPLES])
     rest = orthogonal(detail, base.shape[1])
     share = float(rest.transpose(0, 1).flatten(1).var(1).sum() / detail.transpose(0, 1).flatten(1).var(1).sum())
     align = float(alignment_loss(detail, base, train.transpose(0, 1).flatten(1).var(1)))

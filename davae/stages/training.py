@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from diffusers.utils import logging as diffusers_logging
+from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from davae import keyed
@@ -36,6 +37,8 @@ CHECKS = 650
 EVAL_PER_CLASS = 4
 """Evaluation crops a class that the grids need."""
 STATISTICS_SAMPLES = 10_000
+PART = 25_600
+"""Images whose latents are in memory at once; a multiple of the encoders' batches."""
 ENCODED = 32
 """Images a batch of the detail encoder."""
 DETAIL_MODES = "detail_modes.npy"
@@ -46,18 +49,20 @@ MODEL = "model"
 def make_crops(work: Work, data: DataConfig, seed: int) -> None:
     """uint8 crops and labels of the three splits, and the class names."""
     for split, count in (("heldout", data.eval_crops), ("fresh", data.eval_crops), ("train", data.train_crops)):
-        images, labels, classes = draw_images(data, seed, split, count)  # type: ignore[arg-type]
+        shape = (count, 3, data.resolution_px, data.resolution_px)
+        file = open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
+        _, labels, classes = draw_images(data, seed, split, count, out=file)  # type: ignore[arg-type]
+        file.flush()
         if data.eval_crops < EVAL_PER_CLASS * len(classes):
             least = EVAL_PER_CLASS * len(classes)
             raise ValueError(f"data.eval_crops is {data.eval_crops}; {len(classes)} classes need {least} or more")
-        np.save(work.folder / f"{split}_images.npy", images)
         np.save(work.folder / f"{split}_labels.npy", labels)
     write_json(work.folder / "classes.json", classes)
 
 
 def crops(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 images [N, 3, H, W] and labels [N] of a split."""
-    return np.load(folder / f"{split}_images.npy"), np.load(folder / f"{split}_labels.npy")
+    """uint8 images [N, 3, H, W], read from the file as they are used, and labels [N] of a split."""
+    return np.load(folder / f"{split}_images.npy", mmap_mode="c"), np.load(folder / f"{split}_labels.npy")
 
 
 def class_names(folder: Path) -> list[str]:
@@ -79,10 +84,10 @@ def seeded(seed: int, purpose: str) -> None:
 def make_base_vae(work: Work, base_vae: BaseVAEConfig, scale: int, antialias: bool, seed: int) -> None:
     """Train (or load) the base VAE and set its shift and scaling factors from its latents."""
     train, heldout = (crops(work.inputs["crops"], split)[0] for split in ("train", "heldout"))
-    images = base_images(train, scale, antialias)
     seeded(seed, "base_vae")
     vae = build_base_vae(base_vae).to(work.runtime.device, memory_format=work.runtime.layout())
     if not base_vae.pretrained:
+        images = base_images(train, scale, antialias)
         task = base_vae_task(vae, images, base_images(heldout, scale, antialias), base_vae, seed)
         Trainer(task, base_vae.train, work.runtime, work.folder).run()
         latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime)
@@ -108,16 +113,38 @@ def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
     """The unscaled base latent of every crop, encoded once."""
     vae = load_vae(work)
     for split in SPLITS:
-        images = base_images(crops(work.inputs["crops"], split)[0], scale, antialias)
-        np.save(work.folder / f"{split}.npy", encode_all(vae, images, work.runtime).numpy())
+        images = crops(work.inputs["crops"], split)[0]
+        encoded: np.ndarray | None = None
+        for start in tqdm(range(0, len(images), PART), desc=f"base latents ({split})", unit="part", delay=2):
+            part = encode_all(vae, base_images(images[start : start + PART], scale, antialias), work.runtime).numpy()
+            if encoded is None:
+                shape = (len(images), *part.shape[1:])
+                encoded = open_memmap(work.folder / f"{split}.npy", "w+", np.float32, shape)
+            encoded[start : start + PART] = part
+
+
+class JoinedLatents:
+    """Normalised latents [N, C + D, h, w] of several files, concatenated by channel as they are indexed."""
+
+    def __init__(self, parts: list[np.ndarray], factors: Any):
+        self.parts, self.factors = parts, factors
+        count = min(len(part) for part in parts)
+        self.shape = (count, sum(part.shape[1] for part in parts), *parts[0].shape[2:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> torch.Tensor:
+        rows = slice(index.start, min(index.stop, len(self))) if isinstance(index, slice) else np.asarray(index)
+        joined = torch.cat([torch.from_numpy(np.array(part[rows])) for part in self.parts], 1)
+        return normalise(joined, self.factors)
 
 
 def latent_set(work: Work, split: str, factors: Any, *roles: str) -> LatentSet:
     """Normalised latents of a split, the inputs named by `roles` concatenated by channel, as many as all have."""
-    parts = [torch.from_numpy(np.load(work.inputs[role] / f"{split}.npy")) for role in roles]
-    count = min(len(part) for part in parts)
-    labels = torch.from_numpy(np.load(work.inputs["crops"] / f"{split}_labels.npy"))[:count]
-    return LatentSet(normalise(torch.cat([part[:count] for part in parts], 1), factors), labels)
+    joined = JoinedLatents([np.load(work.inputs[role] / f"{split}.npy", mmap_mode="r") for role in roles], factors)
+    labels = torch.from_numpy(np.load(work.inputs["crops"] / f"{split}_labels.npy"))[: len(joined)]
+    return LatentSet(joined, labels)
 
 
 def train_dit(
@@ -178,7 +205,7 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     model = model.to(work.runtime.device, memory_format=work.runtime.layout())
     train, heldout = (torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout"))
     latents, held_latents = (
-        torch.from_numpy(np.load(work.inputs["base_latents"] / f"{s}.npy")) for s in ("train", "heldout")
+        torch.from_numpy(np.load(work.inputs["base_latents"] / f"{s}.npy", mmap_mode="c")) for s in ("train", "heldout")
     )
     task = davae_task(model, train, latents, (heldout, held_latents), davae, seed)
     Trainer(task, davae.train, work.runtime, work.folder).run()
@@ -224,8 +251,11 @@ def make_detail_latents(work: Work, train_crops: int = 0) -> None:
             images = images[: train_crops or None]
             if (work.inputs["davae"] / DETAIL_MODES).exists():  # artifacts of before 2026-11-23 lack it
                 known = torch.from_numpy(np.load(work.inputs["davae"] / DETAIL_MODES))[: len(images)]
-        modes = torch.cat([known, raw_detail(model, images[len(known) :], work.runtime)])
-        np.save(work.folder / f"{split}.npy", ((modes - mean) / std).numpy())
+        file = open_memmap(work.folder / f"{split}.npy", "w+", np.float32, (len(images), *known.shape[1:]))
+        file[: len(known)] = ((known - mean) / std).numpy()
+        for start in range(len(known), len(images), PART):
+            modes = raw_detail(model, images[start : start + PART], work.runtime)
+            file[start : start + PART] = ((modes - mean) / std).numpy()
 
 
 def make_adapted(work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int) -> None:

@@ -13,6 +13,9 @@ from davae.losses import PatchDiscriminator, gradient_ratio, hinge_loss, kl_mean
 from davae.models.davae import DAVAE
 from davae.train.loop import Batch, Task, Terms
 
+VARIANCE_SAMPLES = 20_480
+"""Latents that the variance of the alignment loss is taken over, the first ones."""
+
 
 class VAELoss:
     """L_rec + lambda_align L_align of Eq. 6, with the optional terms and adaptive weights."""
@@ -73,7 +76,7 @@ def davae_task(
     `heldout` is such a pair; its PSNR with the detail and with the detail zeroed is logged.
     """
     device = next(model.parameters()).device
-    variance = base_latents.transpose(0, 1).flatten(1).var(1).to(device)
+    variance = base_latents[:VARIANCE_SAMPLES].transpose(0, 1).flatten(1).var(1).to(device)
     losses = VAELoss(config, model, variance)
     trained = nn.ModuleDict({"davae": model})
     if losses.discriminator is not None:

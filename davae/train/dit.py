@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,9 @@ from davae.train.loop import Batch, Task, Terms
 
 @dataclass(frozen=True)
 class LatentSet:
-    """Normalised latents [N, C + D, h, w] and labels [N]."""
+    """Normalised latents [N, C + D, h, w], a tensor or what is indexed as one, and labels [N]."""
 
-    latents: torch.Tensor
+    latents: Any
     labels: torch.Tensor
 
     def first(self, count: int) -> LatentSet:

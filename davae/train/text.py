@@ -18,7 +18,7 @@ NULL = -1
 
 
 def text_task(
-    pipe: Any, latents: torch.Tensor, captions: list[str], heldout: tuple[torch.Tensor, list[str]],
+    pipe: Any, latents: Any, captions: list[str], heldout: tuple[torch.Tensor, list[str]],
     flow: FlowConfig, prompt_dropout: float, seed: int, adapt: AdaptConfig,
 ) -> Task:  # fmt: skip
     """Eq. 13 on normalised latents [N, C + D, h, w] and their captions; `heldout` is such a pair, its loss logged.

@@ -280,5 +280,5 @@ def describe(name: str, e: Experiment, assumed: Assumptions | None = None) -> st
         *predicted_lines(e, found, arch, assumed or Assumptions()),
     ]
     if name in PUBLISHED:
-        lines += ["", f"Published: {PUBLISHED[name]}"]
+        lines += ["", f"Published, for the preset as it stands: {PUBLISHED[name]}"]
     return "\n".join(lines)

@@ -219,6 +219,8 @@ def test_lora_and_widened_layers_in_one_file(tmp_path):
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.1)
     randomise(model)
+    with pytest.raises(ValueError, match="has adapters and no `lora` was given"):
+        save_adaptation(model, path)
     save_adaptation(model, path, lora)
     other = build("sd3")
     load_adaptation(other, path)

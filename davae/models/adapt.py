@@ -177,6 +177,10 @@ def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None
     """
     if not transformer.config.get("detail_channels", 0):
         raise ValueError(f"this {type(transformer).__name__} is not widened; call davae.models.adapt.adapt first")
+    added = any(".lora_" in name for name, _ in transformer.named_parameters())
+    if added != (lora is not None):
+        given = "has adapters and no `lora` was given" if added else "has no adapters and a `lora` was given"
+        raise ValueError(f"this {type(transformer).__name__} {given}; pass the Lora that add_lora was called with")
     if Path(path).exists():
         raise FileExistsError(f"{path} exists already; name a file that does not")
     tensors: dict[str, torch.Tensor] = dict(widened_layers(transformer))

@@ -169,6 +169,12 @@ def _unwrap(path: Path) -> Tensors:
     return content
 
 
+def check_groups(widths: tuple[int, ...], groups: int) -> None:
+    """Raise ValueError where GroupNorm's groups do not divide every width."""
+    if any(width % groups for width in widths):
+        raise ValueError(f"--norm-num-groups is {groups}, which does not divide the widths {list(widths)} of the file")
+
+
 def _widths(tensors: Tensors, encoder: str) -> tuple[int, ...]:
     """Widths by level of an encoder, in LDM's or diffusers' naming; raises ValueError where there are none."""
     for block in (rf"{encoder}.down.#.block.0.conv2.weight", rf"{encoder}.down_blocks.#.resnets.0.conv2.weight"):
@@ -203,6 +209,8 @@ def davae_from_file(tensors: Tensors, metadata: dict[str, Any], options: Convert
     """A DA-VAE with LDM's or diffusers' names; raises ValueError for keys without which its config is unknown."""
     _needed(tensors, "base_encoder.conv_out.weight", "base_encoder.conv_in.weight", "da.decoder.conv_out.weight")
     widths = _widths(tensors, "base_encoder")
+    if not metadata:
+        check_groups(widths, options.norm_num_groups)
     base = tensors["base_encoder.conv_out.weight"].shape[0] // 2
     rows, total = tensors["da.da_up.conv.weight"].shape[:2]
     scale = round((rows / widths[-1]) ** 0.5)
@@ -235,6 +243,8 @@ def davae_from_file(tensors: Tensors, metadata: dict[str, Any], options: Convert
 def vae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
     """A VA-VAE or another LDM autoencoder, as diffusers' AutoencoderKL."""
     widths = _widths(tensors, "encoder")
+    if not metadata:
+        check_groups(widths, options.norm_num_groups)
     renamed = naming.from_ldm(tensors, len(widths))
     body = _body(renamed, "encoder")
     attention = "Attn" if body.pop("level_attention") else ""

@@ -312,6 +312,12 @@ def test_an_autoencoder_goes_out_and_comes_back(vae, tmp_path):
     assert all(torch.equal(back.state_dict()[name], value) for name, value in vae.state_dict().items())
 
 
+def test_groups_that_do_not_divide_the_widths_are_an_error(davae, tmp_path):
+    save_file(to_ldm(davae.state_dict(), 3), tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"--norm-num-groups is 24, .* \[32, 32, 64\]"):
+        convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out", norm_num_groups=24))
+
+
 @pytest.mark.parametrize("gone", ["base_encoder.conv_out.weight", "base_encoder.down.1.block.0.conv2.weight",
                                   "da.decoder.norm_out.bias", "da.da_down.conv.weight"])  # fmt: skip
 def test_every_missing_key_is_an_error_that_names_it(davae, tmp_path, gone):

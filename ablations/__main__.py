@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import ablations
-from davae.cli import guard
-from davae.presets import ARMS, PRESETS
-from davae.runtime import Runtime
+from davae.cli.main import guard
+from davae.core.presets import ARMS, PRESETS
+from davae.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from davae.sweep import Ablation
+    from davae.sweep.execute import Ablation
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,16 @@ class Options:
 
 def load(name: str) -> Ablation:
     """The `ABLATION` of a module of this package, or of a file; raises ValueError if there is none."""
-    known = sorted(m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_"))
+    known = sorted(
+        m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_")
+    )
     if name in known:
         return importlib.import_module(f"ablations.{name}").ABLATION
     path = Path(name)
     if path.suffix != ".py" or not path.is_file():
-        raise ValueError(f"there is no ablation {name!r}: name one of {', '.join(known)}, or a .py file of your own")
+        raise ValueError(
+            f"there is no ablation {name!r}: name one of {', '.join(known)}, or a .py file of your own"
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -68,21 +72,27 @@ def main() -> int:
     def action() -> None:
         ablation = load(options.name)
         if options.preset not in PRESETS:
-            raise ValueError(f"there is no preset {options.preset!r}; presets: {', '.join(PRESETS)}")
+            raise ValueError(
+                f"there is no preset {options.preset!r}; presets: {', '.join(PRESETS)}"
+            )
         from davae import records
+        from davae.core.store import Store
         from davae.stages.stage import Pipeline
-        from davae.store import Store
-        from davae.sweep import run_ablation, still_failed
+        from davae.sweep.execute import run_ablation, still_failed
 
         options.runtime.apply()
-        pipeline = Pipeline(Store(options.store), options.runtime, lambda text: print(text, flush=True))
+        pipeline = Pipeline(
+            Store(options.store), options.runtime, lambda text: print(text, flush=True)
+        )
         seeds = list(options.seeds)
         base = (PRESETS if ablation.full_length else ARMS)[options.preset]
         folder = run_ablation(ablation, base, options.preset, seeds, pipeline, options.out)
         print(f"\n{(folder / 'table.md').read_text()}\nRecords, table and figure: {folder}")
-        failed = still_failed(records.load(folder))
+        failed = still_failed(records.load_records(folder))
         if len(failed):
-            raise ValueError(f"{len(failed)} arms failed, see above; the same command tries them again")
+            raise ValueError(
+                f"{len(failed)} arms failed, see above; the same command tries them again"
+            )
 
     return guard(action)
 

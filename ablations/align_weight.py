@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from davae.config import Experiment
-from davae.findings import Claim
-from davae.sweep import Ablation, Arm
+from davae.analysis.findings import Claim
+from davae.core.experiment import Experiment
+from davae.sweep.execute import Ablation, Arm
 
 LEVELS = (0.0, 0.01, 0.1)
 
@@ -17,7 +17,9 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     for level in LEVELS:
         davae = replace(base.davae, align_weight=level, align_mode="fixed")
         experiment = replace(base, davae=davae)
-        made.append(Arm(f"lambda={level:g}", "align_weight", level, experiment, reference=level == 0.0))
+        made.append(
+            Arm(f"lambda={level:g}", "align_weight", level, experiment, reference=level == 0.0)
+        )
     return tuple(made)
 
 

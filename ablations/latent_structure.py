@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from davae.config import Experiment
-from davae.findings import Claim
-from davae.plots import embedding_rows, spectra_figure
-from davae.sweep import Ablation, Arm
+from davae.analysis.findings import Claim
+from davae.analysis.plots import embedding_rows, spectra_figure
+from davae.core.experiment import Experiment
+from davae.sweep.execute import Ablation, Arm
 
 ALIGNED, PLAIN = "aligned", "not aligned"
 SPACES = {"z": "base z", "z_d": "detail z_d", "z_d_orthogonal": "z_d - repeat(Proj z_d)"}
@@ -24,7 +24,9 @@ COMPANIONS = {
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """The preset's alignment weight, and none."""
     if not base.davae.align_weight:
-        raise ValueError("the base experiment has align_weight 0; this ablation needs one with alignment")
+        raise ValueError(
+            "the base experiment has align_weight 0; this ablation needs one with alignment"
+        )
     plain = replace(base, davae=replace(base.davae, align_weight=0.0))
     return (
         Arm(PLAIN, "align_weight", 0.0, plain, reference=True),
@@ -36,14 +38,19 @@ def draw(files: dict[tuple[str, int], dict[str, Path]], folder: Path) -> None:
     """tsne.png of the first seed and spectrum.png of all seeds, from the sidecars."""
     first = min(seed for _, seed in files)
     names = sorted({arm for arm, _ in files}, reverse=True)
-    stored = {arm: np.load(files[arm, first]["structure"]) for arm in names if (arm, first) in files}
+    stored = {
+        arm: np.load(files[arm, first]["structure"]) for arm in names if (arm, first) in files
+    }
     labels, classes = (next(iter(stored.values()))[k] for k in ("labels", "classes"))
     rows = {
         arm: {title: content[space] for space, title in SPACES.items() if space in content}
         for arm, content in stored.items()
     }
     embedding_rows(folder / "tsne.png", rows, labels, list(classes))
-    panels = {arm: [dict(np.load(f["spectrum"])) for (a, _), f in sorted(files.items()) if a == arm] for arm in names}
+    panels = {
+        arm: [dict(np.load(f["spectrum"])) for (a, _), f in sorted(files.items()) if a == arm]
+        for arm in names
+    }
     spectra_figure(folder / "spectrum.png", panels, SPACES)
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from davae.environment import machine, revision, versions
+from davae.core.environment import machine, revision, versions
 from davae.measure.roofline import convolution_rate, matmul_rate
 
 
-def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any]
+) -> None:
     """The machine, versions and ceiling; the host's name is left out."""
     machine_info.pop("node", None)
     about = {"machine": machine(), "versions": versions(), "matmul_flops_per_second": matmul_rate()}
@@ -19,7 +21,9 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     machine_info["davae"] = about
 
 
-def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list, output_json: dict[str, Any]) -> None:
+def pytest_benchmark_update_json(
+    config: pytest.Config, benchmarks: list, output_json: dict[str, Any]
+) -> None:
     """Keep the revision and drop the author and host that the plugin adds by default."""
     output_json["commit_info"] = revision()
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import torch
 
-from davae.config import Experiment
+from davae.core.experiment import Experiment
+from davae.core.presets import PRESETS
 from davae.measure.flops import count_flops, dit_forward_flops
+from davae.method.sampler import sample_latents
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
-from davae.presets import PRESETS
-from davae.sample import sample_latents
 
 CLASSES = 13
 
@@ -29,7 +29,9 @@ CLASSES = 13
 def build(e: Experiment) -> tuple[DAVAE, DiT]:
     """A DA-VAE and a widened DiT of the experiment's shapes with random weights."""
     torch.manual_seed(0)
-    davae = DAVAE(**asdict(DAVAEConfig.of_base(build_base_vae(e.base_vae), e.davae.detail_channels)))
+    davae = DAVAE(
+        **asdict(DAVAEConfig.of_base(build_base_vae(e.base_vae), e.davae.detail_channels))
+    )
     config = DiTConfig(
         in_channels=davae.config.latent_channels, detail_channels=e.davae.detail_channels, input_size=e.latent_size,
         patch_size=e.base_dit.patch_size, hidden_size=e.base_dit.hidden_size, depth=e.base_dit.depth,
@@ -39,7 +41,12 @@ def build(e: Experiment) -> tuple[DAVAE, DiT]:
 
 
 def measure(
-    benchmark: Any, run: Callable[[], torch.Tensor], e: Experiment, preset: str, batch: int, **about: Any
+    benchmark: Any,
+    run: Callable[[], torch.Tensor],
+    e: Experiment,
+    preset: str,
+    batch: int,
+    **about: Any,
 ) -> None:
     """Count, warm up and time `run`, and write the scenario beside the timings."""
     start = time.perf_counter()
@@ -75,7 +82,12 @@ def test_dit_forward(benchmark: Any) -> None:
     y = torch.arange(32) % CLASSES
     params = sum(p.numel() for p in dit.parameters())
     closed = dit_forward_flops(e.latent_size**2, e.base_dit.hidden_size, e.base_dit.depth, batch=32)
-    about = {"stage": "denoise", "model": e.names()["davae"], "params": params, "flops_closed_form": closed}
+    about = {
+        "stage": "denoise",
+        "model": e.names()["davae"],
+        "params": params,
+        "flops_closed_form": closed,
+    }
     measure(benchmark, lambda: dit(x, t, y), e, "tiny", 32, **about)
 
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from davae.config import DataConfig
+from benchmarks.extraction import network_rate
+from davae.core.experiment import DataConfig
 from davae.data.crops import draw_crops, load_source
+from davae.data.image_sets import open_images
 from davae.features.effnet import effnet
 from davae.features.extract import extract
-from davae.features.images import open_images
-from davae.measure.extraction import network_rate
 
 COUNT = 256
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from davae.cli import guard
+from davae.cli.main import guard
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from davae import records
-from davae.stats import t_interval
-from davae.tables import RUN_COLUMNS, RUN_ROWS, run_table, to_markdown
+from davae.analysis.stats import t_interval
+from davae.analysis.tables import RUN_COLUMNS, RUN_ROWS, run_table, to_markdown
+from davae.core import records
 
 WIDE = 14
 """Columns that a table may have before it is turned upright."""
@@ -25,7 +25,9 @@ def page(root: Path, to: Path) -> str:
     paths = sorted(root.rglob("records.jsonl"))
     benchmarks = [path for path in sorted(root.rglob("*.json")) if records.is_benchmark(path)]
     if not paths and not benchmarks:
-        raise ValueError(f"no records below {root}; run `davae run smoke` first, or name another --records")
+        raise ValueError(
+            f"no records below {root}; run `davae run smoke` first, or name another --records"
+        )
     parts = ["# davae report\n"]
     suites = {path: suite_of(path) for path in paths}
     runs = [path for path, suite in suites.items() if suite == "run"]
@@ -35,7 +37,10 @@ def page(root: Path, to: Path) -> str:
         if suite.startswith("ablation/"):
             parts += ablation_section(path.parent, to)
         elif suite == "eval":
-            parts += [f"## Evaluation: `{path.parent.name}`\n", (path.parent / "table.md").read_text()]
+            parts += [
+                f"## Evaluation: `{path.parent.name}`\n",
+                (path.parent / "table.md").read_text(),
+            ]
     for path in benchmarks:
         parts += benchmark_section(path)
     return "\n".join(parts)
@@ -54,15 +59,25 @@ def link(path: Path, to: Path, text: str) -> str:
 
 def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
     """The table of one preset's runs: means over seeds, and the spread where there are several."""
-    frame = records.latest(records.load(*paths))
+    frame = records.latest(records.load_records(*paths))
     seeds = sorted(frame["seed"].unique())
-    parts = [f"## Run: `{preset.name}`, seeds {', '.join(str(s) for s in seeds)}\n", to_markdown(run_table(frame))]
+    parts = [
+        f"## Run: `{preset.name}`, seeds {', '.join(str(s) for s in seeds)}\n",
+        to_markdown(run_table(frame)),
+    ]
     if len(seeds) > 1:
-        parts += ["95% intervals of the mean over seeds (Student's t):\n", to_markdown(seed_table(frame))]
+        parts += [
+            "95% intervals of the mean over seeds (Student's t):\n",
+            to_markdown(seed_table(frame)),
+        ]
     parts.append(provenance(frame))
     stages = frame[frame["arm"].str.startswith("stage:")]
     wide = stages.pivot_table(index=["seed", "arm"], columns="metric", values="value", sort=False)
-    columns = {"seconds": "seconds", "steps": "steps", "share_of_matmul_rate": "share of the matmul rate"}
+    columns = {
+        "seconds": "seconds",
+        "steps": "steps",
+        "share_of_matmul_rate": "share of the matmul rate",
+    }
     wide = wide[[c for c in columns if c in wide]].rename(columns=columns).reset_index()
     wide["arm"] = wide["arm"].str.removeprefix("stage:")
     parts += ["Stages:\n", to_markdown(wide.rename(columns={"arm": "stage"}))]
@@ -73,7 +88,9 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
     for path in paths:
         for name in ("samples.png", "reconstruction.png", "curves.png"):
             if (path.parent / name).exists():
-                parts.append(link(path.parent / name, to, f"{preset.name} {path.parent.name}: {name}"))
+                parts.append(
+                    link(path.parent / name, to, f"{preset.name} {path.parent.name}: {name}")
+                )
     return parts
 
 
@@ -99,29 +116,39 @@ def provenance(frame: pd.DataFrame) -> str:
     distances = frame[frame["metric"].str.contains("kd_effnet")]
     protocols = ", ".join(f"`{p}`" for p in sorted(distances["protocol"].unique()))
     text = f"Revision {shas}{dirty}. Protocols of the distances: {protocols}. "
-    return text + "`kd_effnet` and `fd_effnet` are distances on EfficientNet-Lite0 features; they are not KID or FID.\n"
+    return (
+        text
+        + "`kd_effnet` and `fd_effnet` are distances on EfficientNet-Lite0 features; they are not KID or FID.\n"
+    )
 
 
 def ablation_section(folder: Path, to: Path) -> list[str]:
     """An ablation's arms, means over seeds of every metric, and its findings and figure."""
     preset = folder.parent.parent.name
-    frame = records.load(folder / "records.jsonl")
+    frame = records.load_records(folder / "records.jsonl")
     frame = records.latest(frame[frame["status"] == "ok"])
-    wide = frame.pivot_table(index=["arm", "level"], columns="metric", values="value", sort=False).reset_index()
-    wide.insert(2, "seeds", [frame.loc[frame["arm"] == arm, "seed"].nunique() for arm in wide["arm"]])
+    wide = frame.pivot_table(
+        index=["arm", "level"], columns="metric", values="value", sort=False
+    ).reset_index()
+    wide.insert(
+        2, "seeds", [frame.loc[frame["arm"] == arm, "seed"].nunique() for arm in wide["arm"]]
+    )
     if len(wide.columns) > WIDE:
         wide = wide.set_index("arm").T.rename_axis("metric").reset_index().rename_axis(None, axis=1)
     parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", to_markdown(wide)]
     if (folder / "findings.csv").exists():
         text = "Verdicts come from the 95% interval of the paired difference over seeds; one seed decides nothing.\n"
         parts += [text, to_markdown(pd.read_csv(folder / "findings.csv"))]
-    pictures = [link(path, to, f"{folder.name} at {preset}: {path.stem}") for path in sorted(folder.glob("*.png"))]
+    pictures = [
+        link(path, to, f"{folder.name} at {preset}: {path.stem}")
+        for path in sorted(folder.glob("*.png"))
+    ]
     return [*parts, provenance(frame), *pictures]
 
 
 def benchmark_section(path: Path) -> list[str]:
     """A benchmark file's cases, and the machine they were timed on."""
-    frame = records.load(path)
+    frame = records.load_records(path)
     frame["images_per_s"] = frame["batch"] / frame["median_s"]
     frame = frame.reindex(columns=sorted({*frame.columns, "flops", "tokens"}))
     frame["gflops_per_s"] = frame["flops"].astype(float) / frame["median_s"] / 1e9
@@ -131,7 +158,10 @@ def benchmark_section(path: Path) -> list[str]:
     }  # fmt: skip
     about = json.loads(path.read_text())["machine_info"]["davae"]
     ceiling = f"float32 matrix product {about['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in the same job. "
-    parts = [f"## Benchmarks: `{path.name}`\n", to_markdown(frame[list(columns)].rename(columns=columns))]
+    parts = [
+        f"## Benchmarks: `{path.name}`\n",
+        to_markdown(frame[list(columns)].rename(columns=columns)),
+    ]
     return [*parts, ceiling + machine_text(about)]
 
 

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from davae.presets import PRESETS
-from davae.run import RunResult, run_experiment
-from davae.runtime import Runtime
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.core.store import Store
+from davae.run.execute import RunResult, run_experiment
 from davae.stages.stage import Pipeline
-from davae.store import Store
 
 
 @pytest.fixture(scope="session")

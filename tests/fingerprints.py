@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from davae.config import ClipConfig, TrainConfig
-from davae.presets import PRESETS
-from davae.run import run_stages
-from davae.runtime import Runtime
+from davae.core.experiment import ClipConfig, TrainConfig
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.core.store import Store
+from davae.run.execute import run_stages
 from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.graph import analyses
 from davae.stages.stage import Pipeline, Stage
-from davae.store import Store
 
 NANO_CLIP = ClipConfig(scenes=96, train=TrainConfig(steps=2, batch_size=16, lr=1e-3))
 COMMITTED = Path(__file__).with_name("nano_fingerprints.json")
@@ -32,12 +32,18 @@ def numbers(folder: Path) -> dict[str, np.ndarray]:
             found[name] = np.load(path)
         elif path.suffix == ".npz" and path.name != "embeddings.npz":
             content = np.load(path)
-            found |= {f"{name} {k}": content[k] for k in content.files if content[k].dtype.kind in "fiu"}
+            found |= {
+                f"{name} {k}": content[k] for k in content.files if content[k].dtype.kind in "fiu"
+            }
         elif path.suffix == ".safetensors":
             found[name] = np.concatenate([v.ravel() for _, v in sorted(load_file(path).items())])
         elif path.name == "metrics.json":
-            rows = [row for row in json.loads(path.read_text()) if not row["metric"].startswith(CHAOTIC)]
-            found |= {f"{name} {row['arm']} {row['metric']}": np.array([row["value"]]) for row in rows}
+            rows = [
+                row for row in json.loads(path.read_text()) if not row["metric"].startswith(CHAOTIC)
+            ]
+            found |= {
+                f"{name} {row['arm']} {row['metric']}": np.array([row["value"]]) for row in rows
+            }
     return found
 
 

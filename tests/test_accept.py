@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from davae import records
+from davae.core import records
 
 pytestmark = pytest.mark.accept
 RESULTS = Path(__file__).parent.parent / "results"
@@ -12,7 +12,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 @pytest.fixture(scope="module")
 def tiny():
-    frame = records.load(*RESULTS.glob("*/tiny"))
+    frame = records.load_records(*RESULTS.glob("*/tiny"))
     frame = records.latest(frame[frame["suite"] == "run"])
     return frame.set_index(["seed", "arm", "metric"])["value"]
 

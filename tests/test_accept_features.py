@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davae.config import DataConfig
+from davae.core.experiment import DataConfig
+from davae.core.runtime import Runtime
+from davae.core.store import Store
 from davae.data.crops import draw_crops, load_source
-from davae.runtime import Runtime
 from davae.stages.clip_tiny import clip_tiny_stage
-from davae.stages.evaluation import read_values
+from davae.stages.scoring import read_values
 from davae.stages.stage import Pipeline
-from davae.store import Store
 
 pytestmark = pytest.mark.accept
 
@@ -24,8 +24,8 @@ import json, resource, sys, time
 from pathlib import Path
 from davae.features.effnet import effnet
 from davae.features.extract import extract
-from davae.features.images import open_images
-from davae.measure.extraction import network_rate
+from davae.data.image_sets import open_images
+from benchmarks.extraction import network_rate
 
 images, count = open_images(Path(sys.argv[1])), int(sys.argv[2])
 extractor = effnet(224, 15)
@@ -46,13 +46,17 @@ def folder(tmp_path_factory):
     data = DataConfig(resolution_px=256, min_crop_px=256, max_crop_px=256)
     images, _ = draw_crops(data, load_source(DataConfig()), 0, "fresh", 1000)
     for i in range(5000):
-        Image.fromarray(np.ascontiguousarray(images[i % 1000].transpose(1, 2, 0))).save(top / f"{i:04d}.png")
+        Image.fromarray(np.ascontiguousarray(images[i % 1000].transpose(1, 2, 0))).save(
+            top / f"{i:04d}.png"
+        )
     return top
 
 
 def measure(folder, count, **environment):
     command = [sys.executable, "-c", MEASURE, str(folder), str(count)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environment})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
     return json.loads(done.stdout)
 
 
@@ -69,7 +73,9 @@ def test_memory_does_not_grow_with_the_folder(folder, capsys):
     few, many = (measure(folder, count, **arenas)["peak_mib"] for count in (500, 2500))
     with capsys.disabled():
         print(f"\npeak of 500 and 2500 images: {few:.0f} and {many:.0f} MiB")
-    assert many - few < 150  # the 2,000 images more are 375 MiB as uint8, 1,150 MiB as the network takes them
+    assert (
+        many - few < 150
+    )  # the 2,000 images more are 375 MiB as uint8, 1,150 MiB as the network takes them
 
 
 def test_clip_tiny_finds_the_caption_of_unseen_combinations(tmp_path):

@@ -8,13 +8,13 @@ import time
 
 import pytest
 import torch
+from davae.plan.architectures import architecture, davae_config
+from davae.plan.plan import count
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from davae.architectures import architecture, davae_config
+from davae.core.presets import PRESETS
 from davae.measure.flops import count_flops
 from davae.models.adapt import adapt_sd3
-from davae.plan import count
-from davae.presets import PRESETS
 
 
 @pytest.mark.accept
@@ -28,7 +28,10 @@ def test_a_denoising_step_of_sd35_medium_at_1024_px():
     adapt_sd3(transformer, config.detail_channels)
     shapes = arch.inputs(1, config.latent_channels, e.latent_size)
     latent = torch.randn(shapes["hidden_states"].shape)
-    text = {name: torch.randn(shapes[name].shape) for name in ("encoder_hidden_states", "pooled_projections")}
+    text = {
+        name: torch.randn(shapes[name].shape)
+        for name in ("encoder_hidden_states", "pooled_projections")
+    }
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     scheduler.set_timesteps(e.sample.num_inference_steps)
     start = time.perf_counter()
@@ -36,7 +39,10 @@ def test_a_denoising_step_of_sd35_medium_at_1024_px():
         lambda: transformer(latent, timestep=scheduler.timesteps[:1], **text, return_dict=False)[0]
     )
     after = scheduler.step(out, scheduler.timesteps[0], latent).prev_sample
-    seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    seconds, peak = (
+        time.perf_counter() - start,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
     print(f"{seconds:.1f} s, {flops / seconds / 1e9:.0f} GFLOP/s, peak {peak / 2**30:.1f} GiB")
     assert latent.shape == (1, 32, 64, 64)  # 1024 px and 32 x 32 tokens
     assert flops == count(e).forward

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from davae import records, speed
-from davae.presets import ARMS
-from davae.runtime import Runtime
+from benchmarks import speed
+from davae.core import records
+from davae.core.presets import ARMS
+from davae.core.runtime import Runtime
+from davae.core.store import Store
 from davae.stages.graph import graph
 from davae.stages.stage import Pipeline
-from davae.store import Store
 
 pytestmark = pytest.mark.accept
 
@@ -44,8 +45,18 @@ def runtime():
 
 def note(arm, protocol, **values):
     """Record the values of one measurement."""
-    same = {"run_id": RUN, "suite": "speed", "arm": arm, "key": "", "preset": "", "seed": 0, "protocol": protocol}
-    records.append(RECORDS, [records.row(**same, metric=name, value=value) for name, value in values.items()])
+    same = {
+        "run_id": RUN,
+        "suite": "speed",
+        "arm": arm,
+        "key": "",
+        "preset": "",
+        "seed": 0,
+        "protocol": protocol,
+    }
+    records.append(
+        RECORDS, [records.row(**same, metric=name, value=value) for name, value in values.items()]
+    )
 
 
 def held(shares, capsys):
@@ -112,9 +123,17 @@ def seconds_of(code):
 def test_imports_are_light(capsys):
     start = seconds_of(["-c", "pass"])
     package = seconds_of(["-c", "import davae, sys; assert 'torch' not in sys.modules"]) - start
-    usage = seconds_of(["-c", "import sys; from davae.cli import main; sys.argv = ['davae', '--help']; main()"])
+    usage = seconds_of(
+        [
+            "-c",
+            "import sys; from davae.cli.main import main; sys.argv = ['davae', '--help']; main()",
+        ]
+    )
     with capsys.disabled():
-        print(f"\nimport davae {package:.2f} s, target 0.3; davae --help {usage:.2f} s, target 0.5", end="")
+        print(
+            f"\nimport davae {package:.2f} s, target 0.3; davae --help {usage:.2f} s, target 0.5",
+            end="",
+        )
     note("start", "best of five processes", import_seconds=package, help_seconds=usage)
     assert package <= 0.3
     assert usage <= 0.5
@@ -145,7 +164,11 @@ def test_an_arm_of_the_tiny_ablations(tmp_path, capsys):
             + ", ".join(f"{role} {s:.0f}" for role, s in seconds.items()),
             end="",
         )
-    note("an arm at tiny", "wall clock of stages", **{f"{role}_seconds": s for role, s in seconds.items()})
+    note(
+        "an arm at tiny",
+        "wall clock of stages",
+        **{f"{role}_seconds": s for role, s in seconds.items()},
+    )
     assert sum(seconds.values()) <= ARM_SECONDS
     assert reused <= REUSED_SECONDS
     assert sampling <= SAMPLING_SECONDS

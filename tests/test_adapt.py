@@ -69,7 +69,15 @@ def pixart(out_channels=4):
 
 
 def lightning():
-    return DiT(in_channels=4, input_size=8, patch_size=2, hidden_size=32, depth=2, num_heads=2, num_classes=10)
+    return DiT(
+        in_channels=4,
+        input_size=8,
+        patch_size=2,
+        hidden_size=32,
+        depth=2,
+        num_heads=2,
+        num_classes=10,
+    )
 
 
 def image_latent(channels, seed=0):
@@ -102,7 +110,9 @@ def run(model, latent):
             return model(latent, t, torch.tensor([1, 2]))
         if isinstance(model, DiTTransformer2DModel):
             return model(latent, steps, torch.tensor([1, 2]), return_dict=False)[0]
-        return model(latent, text, steps, {"resolution": None, "aspect_ratio": None}, return_dict=False)[0]
+        return model(
+            latent, text, steps, {"resolution": None, "aspect_ratio": None}, return_dict=False
+        )[0]
 
 
 MODELS = {"sd3": sd3, "flux": flux, "dit": dit, "pixart": pixart, "lightning": lightning}
@@ -284,14 +294,18 @@ def test_an_adapted_lightningdit_is_the_one_that_widen_dit_makes(tmp_path):
     assert torch.equal(run(model, latent), run(twin, latent))
     randomise(model)
     model.save_pretrained(tmp_path / "whole")
-    assert torch.equal(run(DiT.from_pretrained(tmp_path / "whole").eval(), latent), run(model, latent))
+    assert torch.equal(
+        run(DiT.from_pretrained(tmp_path / "whole").eval(), latent), run(model, latent)
+    )
 
 
 def test_what_is_not_understood_is_refused(tmp_path):
     with pytest.raises(ValueError, match="UNet2DModel is not supported"):
         adapt(UNet2DModel(block_out_channels=(32, 32), down_block_types=("DownBlock2D",) * 2,
                           up_block_types=("UpBlock2D",) * 2), 4)  # fmt: skip
-    odd = DiTTransformer2DModel(in_channels=4, out_channels=12, sample_size=8, num_embeds_ada_norm=10, **HEADS)
+    odd = DiTTransformer2DModel(
+        in_channels=4, out_channels=12, sample_size=8, num_embeds_ada_norm=10, **HEADS
+    )
     with pytest.raises(ValueError, match="takes 4 channels and gives 12"):
         adapt(odd, 4)
     with pytest.raises(ValueError, match="has no layer 'stem'"):
@@ -340,17 +354,27 @@ def pipeline(name, transformer, base):
     prompt = {"prompt_embeds": torch.randn(1, 5, 32)}
     if name == "sd3":
         pipe = StableDiffusion3Pipeline(
-            **parts, scheduler=FlowMatchEulerDiscreteScheduler(), **NONE, text_encoder_3=None, tokenizer_3=None
+            **parts,
+            scheduler=FlowMatchEulerDiscreteScheduler(),
+            **NONE,
+            text_encoder_3=None,
+            tokenizer_3=None,
         )
         prompt |= {"pooled_prompt_embeds": torch.randn(1, 64)}
         return pipe, prompt | {f"negative_{k}": torch.zeros_like(v) for k, v in prompt.items()}
     if name == "flux":
         scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
-        return FluxPipeline(**parts, scheduler=scheduler, **NONE), prompt | {"pooled_prompt_embeds": torch.randn(1, 32)}
+        return FluxPipeline(**parts, scheduler=scheduler, **NONE), prompt | {
+            "pooled_prompt_embeds": torch.randn(1, 32)
+        }
     if name == "dit":
-        pipe = DiTPipeline(**parts, scheduler=DDIMScheduler(), id2label={i: f"class {i}" for i in range(1000)})
+        pipe = DiTPipeline(
+            **parts, scheduler=DDIMScheduler(), id2label={i: f"class {i}" for i in range(1000)}
+        )
         return pipe, {"class_labels": [3]}
-    pipe = PixArtSigmaPipeline(tokenizer=None, text_encoder=None, **parts, scheduler=DDIMScheduler())
+    pipe = PixArtSigmaPipeline(
+        tokenizer=None, text_encoder=None, **parts, scheduler=DDIMScheduler()
+    )
     prompt["prompt_attention_mask"] = torch.ones(1, 5)
     prompt |= {f"negative_{k}": v for k, v in prompt.items()}
     return pipe, prompt | {"negative_prompt": None, "use_resolution_binning": False}
@@ -381,7 +405,9 @@ def test_an_unmodified_pipeline_makes_a_larger_image_from_the_same_tokens(name, 
     small = tokens(32)
     attach(pipe, tmp_path)
     assert isinstance(pipe.vae, DAVAE)
-    assert torch.equal(pipe.vae.state_dict()["decoder.conv_out.weight"], davae.decoder.conv_out.weight)
+    assert torch.equal(
+        pipe.vae.state_dict()["decoder.conv_out.weight"], davae.decoder.conv_out.weight
+    )
     assert name != "dit" or pipe.get_label_ids(["class 3"]) == [3]
     assert tokens(32 * scale) == small
 
@@ -389,6 +415,10 @@ def test_an_unmodified_pipeline_makes_a_larger_image_from_the_same_tokens(name, 
 def test_a_file_of_something_else_is_refused(tmp_path):
     save_file({"a": torch.zeros(1)}, str(tmp_path / "other.safetensors"))
     with pytest.raises(ValueError, match="there is no file"):
-        attach(SimpleNamespace(transformer=build("sd3"), components={}), tmp_path / "none.safetensors")
+        attach(
+            SimpleNamespace(transformer=build("sd3"), components={}), tmp_path / "none.safetensors"
+        )
     with pytest.raises(ValueError, match="not written by"):
-        attach(SimpleNamespace(transformer=build("sd3"), components={}), tmp_path / "other.safetensors")
+        attach(
+            SimpleNamespace(transformer=build("sd3"), components={}), tmp_path / "other.safetensors"
+        )

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from davae.alignment import (
+from davae.method.alignment import (
     alignment_loss,
     group_sizes,
     orthogonal,
@@ -44,11 +44,17 @@ def test_loss_is_one_for_the_mean_and_zero_for_a_copy():
     )
     centred = z - z.mean((0, 2, 3), keepdim=True)
     variance = centred.square().mean((0, 2, 3))
-    assert float(alignment_loss(torch.zeros(64, 12, 8, 8), centred, variance)) == pytest.approx(1.0, rel=1e-5)
-    assert float(alignment_loss(repeat_to_detail(centred, 12), centred, variance)) == pytest.approx(0.0, abs=1e-9)
+    assert float(alignment_loss(torch.zeros(64, 12, 8, 8), centred, variance)) == pytest.approx(
+        1.0, rel=1e-5
+    )
+    assert float(alignment_loss(repeat_to_detail(centred, 12), centred, variance)) == pytest.approx(
+        0.0, abs=1e-9
+    )
 
 
 def test_loss_by_hand_with_unequal_variances():
     detail = torch.tensor([1.0, 3.0, 10.0, 20.0]).view(1, 4, 1, 1)  # projects to 2 and 15
     base = torch.tensor([0.0, 9.0]).view(1, 2, 1, 1)
-    assert float(alignment_loss(detail, base, torch.tensor([4.0, 12.0]))) == pytest.approx((4 / 4 + 36 / 12) / 2)
+    assert float(alignment_loss(detail, base, torch.tensor([4.0, 12.0]))) == pytest.approx(
+        (4 / 4 + 36 / 12) / 2
+    )

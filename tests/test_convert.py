@@ -6,17 +6,17 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from davae.plan.architectures import davae_config
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from davae import naming
-from davae.architectures import davae_config
-from davae.config import BaseVAEConfig
-from davae.convert import ConvertOptions, convert
+from davae.core.experiment import BaseVAEConfig
+from davae.core.presets import PRESETS
 from davae.models.base_vae import build_base_vae
+from davae.models.checkpoints import naming
+from davae.models.checkpoints.convert import ConvertOptions, convert
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig, rotary_table, sincos_positions
-from davae.presets import PRESETS
 
 DAVAE_KEYS = "5c7c7a6b005b9dbb8195fd5a2d270a76f856589c8859820d12cd54e812e8257d"
 LIGHTNING_KEYS = "0c06bcd39856f24993e351d9c566d0f73236590625a39bc8b5b44654762fe4bd"
@@ -49,9 +49,15 @@ def to_ldm(state, levels):
             continue
         for pattern, replacement in LDM:
             name = re.sub(pattern, replacement, name)
-        for ours, theirs in (("resnets", "block"), ("attentions", "attn"), ("upsamplers.0", "upsample")):
+        for ours, theirs in (
+            ("resnets", "block"),
+            ("attentions", "attn"),
+            ("upsamplers.0", "upsample"),
+        ):
             name = re.sub(
-                rf"up_blocks\.(\d+)\.{re.escape(ours)}", lambda m, t=theirs: f"up.{levels - 1 - int(m[1])}.{t}", name
+                rf"up_blocks\.(\d+)\.{re.escape(ours)}",
+                lambda m, t=theirs: f"up.{levels - 1 - int(m[1])}.{t}",
+                name,
             )
         conv = ".attn" in name and value.ndim == 2
         out[name] = value[:, :, None, None].contiguous() if conv else value.contiguous()
@@ -75,11 +81,16 @@ def davae():
 @pytest.mark.parametrize("prefix", ["", "module.", "weights."])
 def test_a_davae_checkpoint_gives_the_same_network(davae, tmp_path, prefix):
     tensors = to_ldm(davae.state_dict(), 3)
-    tensors |= {"da.encoder.conv_out.weight": torch.zeros(16, 64, 3, 3), "da.decoder.conv_in.bias": torch.zeros(64)}
+    tensors |= {
+        "da.encoder.conv_out.weight": torch.zeros(16, 64, 3, 3),
+        "da.decoder.conv_in.bias": torch.zeros(64),
+    }
     assert "da.decoder.up.2.attn.1.q.weight" in tensors
     assert "base_encoder.down.2.block.0.nin_shortcut.weight" in tensors
     vectors = {"input.image": torch.zeros(1)} if prefix == "weights." else {}
-    save_file({**{prefix + k: v for k, v in tensors.items()}, **vectors}, tmp_path / "a.safetensors")
+    save_file(
+        {**{prefix + k: v for k, v in tensors.items()}, **vectors}, tmp_path / "a.safetensors"
+    )
     text = convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out"))
     assert "8 base and 24 detail channels" in text
     assert "da.encoder.conv_out.weight" in text
@@ -94,7 +105,9 @@ def test_a_davae_checkpoint_gives_the_same_network(davae, tmp_path, prefix):
 @pytest.fixture
 def dit():
     torch.manual_seed(0)
-    model = DiT(**asdict(DiTConfig(in_channels=8, hidden_size=96, depth=2, num_heads=4, qk_norm=False))).eval()
+    model = DiT(
+        **asdict(DiTConfig(in_channels=8, hidden_size=96, depth=2, num_heads=4, qk_norm=False))
+    ).eval()
     for p in model.parameters():
         p.data.add_(0.05 * torch.randn_like(p))
     return model
@@ -103,10 +116,20 @@ def dit():
 @torch.no_grad()
 def test_a_lightningdit_checkpoint_gives_the_same_network(dit, tmp_path):
     cos, sin = rotary_table(8, 24)
-    tables = {"pos_embed": sincos_positions(8, 96)[None], "feat_rope.freqs_cos": cos, "feat_rope.freqs_sin": sin}
-    content = {"ema": {**dit.state_dict(), **tables}, "model": {"x": torch.zeros(1)}, "args": {"lr": 1}}
+    tables = {
+        "pos_embed": sincos_positions(8, 96)[None],
+        "feat_rope.freqs_cos": cos,
+        "feat_rope.freqs_sin": sin,
+    }
+    content = {
+        "ema": {**dit.state_dict(), **tables},
+        "model": {"x": torch.zeros(1)},
+        "args": {"lr": 1},
+    }
     torch.save(content, tmp_path / "a.pt")
-    assert "depth 2, width 96, 4 heads" in convert(ConvertOptions(tmp_path / "a.pt", tmp_path / "out"))
+    assert "depth 2, width 96, 4 heads" in convert(
+        ConvertOptions(tmp_path / "a.pt", tmp_path / "out")
+    )
     ours = DiT.from_pretrained(tmp_path / "out").eval()
     x, t, y = torch.randn(2, 8, 8, 8), torch.rand(2), torch.tensor([1, 10])
     assert torch.equal(ours(x, t, y), dit(x, t, y))
@@ -124,10 +147,17 @@ def test_what_a_file_does_not_show_is_an_option(dit, tmp_path):
 
 
 def test_missing_and_unexpected_keys_are_listed(dit, tmp_path):
-    state = {**dit.state_dict(), "pos_embed": sincos_positions(8, 96)[None], "extra.weight": torch.zeros(2)}
+    state = {
+        **dit.state_dict(),
+        "pos_embed": sincos_positions(8, 96)[None],
+        "extra.weight": torch.zeros(2),
+    }
     del state["blocks.1.mlp.w3.bias"]
     save_file(state, tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"missing: \['blocks\.1\.mlp\.w3\.bias'\]; unexpected: \['extra\.weight'\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"missing: \['blocks\.1\.mlp\.w3\.bias'\]; unexpected: \['extra\.weight'\]",
+    ):
         convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out", num_heads=4))
     assert not (tmp_path / "out").exists()
 
@@ -140,16 +170,26 @@ def test_a_position_table_of_another_kind_is_refused(dit, tmp_path):
 
 def older(name):
     """A key of the older release."""
-    return name.replace("da.da_down", "dc.dc_down").replace("da.da_up", "dc.dc_up").replace("da.", "dc.", 1)
+    return (
+        name.replace("da.da_down", "dc.dc_down")
+        .replace("da.da_up", "dc.dc_up")
+        .replace("da.", "dc.", 1)
+    )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("module", ["", "module."])
 def test_an_older_lightning_checkpoint_gives_the_same_network(davae, tmp_path, module):
-    tensors = {module + (older(k) if k.startswith("da.") else k): v for k, v in to_ldm(davae.state_dict(), 3).items()}
+    tensors = {
+        module + (older(k) if k.startswith("da.") else k): v
+        for k, v in to_ldm(davae.state_dict(), 3).items()
+    }
     assert f"{module}dc.dc_up.conv.weight" in tensors
     assert f"{module}dc.encoder.conv_in.weight" in tensors
-    tensors |= {f"{module}loss.discriminator.weight": torch.zeros(2), f"{module}loss.logvar": torch.zeros(())}
+    tensors |= {
+        f"{module}loss.discriminator.weight": torch.zeros(2),
+        f"{module}loss.logvar": torch.zeros(()),
+    }
     torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "a.ckpt")
     assert "2 tensors of loss.*" in convert(ConvertOptions(tmp_path / "a.ckpt", tmp_path / "out"))
     ours = DAVAE.from_pretrained(tmp_path / "out").eval()
@@ -187,9 +227,13 @@ def test_a_reversed_channel_order_gives_the_same_image_of_the_reordered_latent(d
     base, detail = torch.randn(1, 8, 8, 8), torch.randn(1, 24, 8, 8)
     theirs = torch.cat([detail, base], 1)
     weight, bias = tensors["da.da_up.conv.weight"], tensors["da.da_up.conv.bias"]
-    full = torch.conv2d(theirs, weight, bias, padding=1) + theirs.repeat_interleave(8, 1)  # 64 * 4 / 32
+    full = torch.conv2d(theirs, weight, bias, padding=1) + theirs.repeat_interleave(
+        8, 1
+    )  # 64 * 4 / 32
     image = davae.decoder(torch.pixel_shuffle(full, 2))
-    torch.testing.assert_close(ours.decode(torch.cat([base, detail], 1)).sample, image, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        ours.decode(torch.cat([base, detail], 1)).sample, image, rtol=1e-4, atol=1e-5
+    )
     assert not torch.allclose(ours.decode(theirs).sample, image, atol=1e-2)
     convert(ConvertOptions(tmp_path / "out", tmp_path / "back.safetensors"))
     assert torch.equal(load_file(tmp_path / "back.safetensors")["da.da_up.conv.weight"], weight)
@@ -202,29 +246,46 @@ def test_a_reversed_channel_order_gives_the_same_image_of_the_reordered_latent(d
 def test_a_davae_goes_out_and_comes_back(davae, tmp_path):
     davae.set_detail_statistics(torch.randn(24), torch.rand(24) + 0.5)
     davae.save_pretrained(tmp_path / "ours")
-    assert "AutoencoderKL" not in convert(ConvertOptions(tmp_path / "ours", tmp_path / "public.safetensors"))
+    assert "AutoencoderKL" not in convert(
+        ConvertOptions(tmp_path / "ours", tmp_path / "public.safetensors")
+    )
     public = load_file(tmp_path / "public.safetensors")
     expected = to_ldm(davae.state_dict(), 3)
-    bypassed = {f"da.{part}.{leaf}" for part in ("encoder.conv_out", "decoder.conv_in") for leaf in ("weight", "bias")}
+    bypassed = {
+        f"da.{part}.{leaf}"
+        for part in ("encoder.conv_out", "decoder.conv_in")
+        for leaf in ("weight", "bias")
+    }
     assert set(public) == set(expected) | bypassed
     assert all(torch.equal(public[name], value) for name, value in expected.items())
     convert(ConvertOptions(tmp_path / "public.safetensors", tmp_path / "back"))
     back = DAVAE.from_pretrained(tmp_path / "back").eval()
     ours = DAVAE.from_pretrained(tmp_path / "ours")
     assert all(back.config[name] == ours.config[name] for name in DAVAEConfig.__dataclass_fields__)
-    assert all(torch.equal(back.state_dict()[name], value) for name, value in davae.state_dict().items())
+    assert all(
+        torch.equal(back.state_dict()[name], value) for name, value in davae.state_dict().items()
+    )
 
 
 def test_the_full_size_names_and_shapes_are_the_released_ones():
     """By a digest of the released key lists: 489 keys of the f32c128 DA-VAE, 159 of LightningDiT-B/1."""
     config = davae_config(PRESETS["imagenet512"])
     dit_config = DiTConfig(
-        in_channels=32, input_size=16, hidden_size=768, depth=12, num_heads=12, num_classes=1000, qk_norm=False
+        in_channels=32,
+        input_size=16,
+        hidden_size=768,
+        depth=12,
+        num_heads=12,
+        num_classes=1000,
+        qk_norm=False,
     )
     with torch.device("meta"):
         autoencoder = naming.davae_to_public(DAVAE(**asdict(config)).state_dict(), config)
         transformer = naming.dit_to_public(DiT(**asdict(dit_config)).state_dict(), dit_config)
-    for tensors, count, digest in ((autoencoder, 489, DAVAE_KEYS), (transformer, 159, LIGHTNING_KEYS)):
+    for tensors, count, digest in (
+        (autoencoder, 489, DAVAE_KEYS),
+        (transformer, 159, LIGHTNING_KEYS),
+    ):
         lines = sorted(f"{name}\t{tuple(tensor.shape)}" for name, tensor in tensors.items())
         assert len(lines) == count
         assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
@@ -233,7 +294,9 @@ def test_the_full_size_names_and_shapes_are_the_released_ones():
 @torch.no_grad()
 @pytest.mark.parametrize("detail", [0, 3])
 def test_a_dit_goes_out_and_comes_back(tmp_path, detail):
-    config = DiTConfig(in_channels=8, patch_size=2, detail_channels=detail, hidden_size=96, depth=2, num_heads=4)
+    config = DiTConfig(
+        in_channels=8, patch_size=2, detail_channels=detail, hidden_size=96, depth=2, num_heads=4
+    )
     torch.manual_seed(0)
     model = DiT(**asdict(config)).eval()
     for p in model.parameters():
@@ -276,7 +339,11 @@ def test_a_va_vae_gives_the_same_network_and_its_statistics_are_folded_in(vae, t
     tensors = vae_to_ldm(vae)
     assert "encoder.down.2.attn.1.q.weight" in tensors
     assert "decoder.up.2.attn.2.proj_out.bias" in tensors
-    extra = {"foundation_model.a": torch.zeros(1), "linear_proj.weight": torch.zeros(1), "loss.b": torch.zeros(1)}
+    extra = {
+        "foundation_model.a": torch.zeros(1),
+        "linear_proj.weight": torch.zeros(1),
+        "loss.b": torch.zeros(1),
+    }
     torch.save({"state_dict": {**tensors, **extra}}, tmp_path / "a.ckpt")
     text = convert(ConvertOptions(tmp_path / "a.ckpt", tmp_path / "plain"))
     assert "foundation_model.*" in text
@@ -289,13 +356,17 @@ def test_a_va_vae_gives_the_same_network_and_its_statistics_are_folded_in(vae, t
 
     mean, std = torch.randn(8), torch.rand(8) + 0.5
     torch.save({"mean": mean.view(1, 8, 1, 1), "std": std.view(1, 8, 1, 1)}, tmp_path / "stats.pt")
-    convert(ConvertOptions(tmp_path / "a.ckpt", tmp_path / "folded", latent_stats=tmp_path / "stats.pt"))
+    convert(
+        ConvertOptions(tmp_path / "a.ckpt", tmp_path / "folded", latent_stats=tmp_path / "stats.pt")
+    )
     folded = AutoencoderKL.from_pretrained(tmp_path / "folded").eval()
     m, s = mean.view(1, 8, 1, 1), std.view(1, 8, 1, 1)
     latent = folded.encode(x).latent_dist
     torch.testing.assert_close(latent.mean, (before.mean - m) / s, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(latent.std, before.std / s, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(folded.decode(latent.mean).sample, vae.decode(before.mean).sample, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        folded.decode(latent.mean).sample, vae.decode(before.mean).sample, rtol=1e-3, atol=1e-4
+    )
     assert DAVAEConfig.of_base(folded, 8).level_attention  # what a DA-VAE over it is built from
 
 
@@ -309,7 +380,9 @@ def test_an_autoencoder_goes_out_and_comes_back(vae, tmp_path):
     convert(ConvertOptions(tmp_path / "public.safetensors", tmp_path / "back"))
     back = AutoencoderKL.from_pretrained(tmp_path / "back")
     assert (back.config.scaling_factor, back.config.shift_factor) == (1.5, 0.1)
-    assert all(torch.equal(back.state_dict()[name], value) for name, value in vae.state_dict().items())
+    assert all(
+        torch.equal(back.state_dict()[name], value) for name, value in vae.state_dict().items()
+    )
 
 
 def test_groups_that_do_not_divide_the_widths_are_an_error(davae, tmp_path):
@@ -324,7 +397,9 @@ def test_every_missing_key_is_an_error_that_names_it(davae, tmp_path, gone):
     tensors = to_ldm(davae.state_dict(), 3)
     del tensors[gone]
     save_file(tensors, tmp_path / "a.safetensors")
-    listed = gone.replace("da.da_down", "detail_down").replace("da.decoder.norm_out", "decoder.conv_norm_out")
+    listed = gone.replace("da.da_down", "detail_down").replace(
+        "da.decoder.norm_out", "decoder.conv_norm_out"
+    )
     with pytest.raises(ValueError, match=re.escape(listed)):
         convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out"))
 
@@ -341,7 +416,9 @@ def test_pickled_objects_are_never_executed(tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "message"), [("none.pt", "is not a file"), ("a.txt", "is not a .safetensors")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("none.pt", "is not a file"), ("a.txt", "is not a .safetensors")]
+)
 def test_other_files_are_refused(tmp_path, name, message):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(ValueError, match=message):

@@ -5,9 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from davae.config import DataConfig
-from davae.data.crops import downsample, draw_crops, draw_images, load_source, plan_crop, to_uint8, to_unit, upsample
+from davae.core.experiment import DataConfig
+from davae.data.crops import draw_crops, draw_images, load_source, plan_crop
 from davae.data.photos import PHOTOS, split_boxes
+from davae.data.pixels import downsample, to_uint8, to_unit, upsample
 from davae.data.source import Region, Source
 
 DATA = DataConfig()
@@ -98,7 +99,9 @@ def images(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         for i in range(4):
-            Image.fromarray(rng.integers(0, 255, (120, 100, 3), np.uint8)).save(tmp_path / name / f"{i}.png")
+            Image.fromarray(rng.integers(0, 255, (120, 100, 3), np.uint8)).save(
+                tmp_path / name / f"{i}.png"
+            )
     return tmp_path
 
 
@@ -117,11 +120,23 @@ def test_folder_makes_classes_of_its_subfolders(images):
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda top: (top / "cat" / "bad.png").write_text("not an image"), "bad.png cannot be read"),
-        (lambda top: Image.new("RGB", (40, 90)).save(top / "dog" / "small.png"), "small.png is 40x90 px"),
+        (
+            lambda top: (top / "cat" / "bad.png").write_text("not an image"),
+            "bad.png cannot be read",
+        ),
+        (
+            lambda top: Image.new("RGB", (40, 90)).save(top / "dog" / "small.png"),
+            "small.png is 40x90 px",
+        ),
         (lambda top: (top / "empty").mkdir(), "empty holds no images"),
-        (lambda top: Image.new("RGB", (90, 90)).save(top / "loose.png"), "loose.png lies beside class folders"),
-        (lambda top: [p.unlink() for p in sorted((top / "dog").iterdir())[1:]], "class 'dog' has 1 image"),
+        (
+            lambda top: Image.new("RGB", (90, 90)).save(top / "loose.png"),
+            "loose.png lies beside class folders",
+        ),
+        (
+            lambda top: [p.unlink() for p in sorted((top / "dog").iterdir())[1:]],
+            "class 'dog' has 1 image",
+        ),
     ],
 )
 def test_folder_errors_say_which_file(images, break_it, message):

@@ -9,9 +9,16 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from davae.metrics.content import linear_probe, nearest_distance
 from davae.metrics.coverage import coverage, radii
-from davae.metrics.distribution import Moments, _fast_frechet, frechet, frechet_infinity, frechet_note, kernel
-from davae.metrics.estimate import around, score_interval
+from davae.metrics.distribution import (
+    Moments,
+    _fast_frechet,
+    frechet,
+    frechet_infinity,
+    frechet_note,
+    kernel,
+)
 from davae.metrics.inception_score import inception_score
+from davae.metrics.interval import around, score_interval
 
 
 def normal(n, d, seed, scale=1.0, shift=0.0):
@@ -41,7 +48,9 @@ def brute_force_kernel(x, y):
 
     n = len(x)
     pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
-    return sum(k(x[i], x[j]) + k(y[i], y[j]) - k(x[i], y[j]) - k(x[j], y[i]) for i, j in pairs) / len(pairs)
+    return sum(
+        k(x[i], x[j]) + k(y[i], y[j]) - k(x[i], y[j]) - k(x[j], y[i]) for i, j in pairs
+    ) / len(pairs)
 
 
 def test_kernel_distance_is_the_u_statistic():
@@ -55,7 +64,9 @@ def test_kernel_distance_is_the_u_statistic():
 
 def test_kernel_distance_is_unbiased():
     rng = np.random.default_rng(1)
-    values = [kernel(rng.standard_normal((20, 4)), rng.standard_normal((20, 4))).value for _ in range(400)]
+    values = [
+        kernel(rng.standard_normal((20, 4)), rng.standard_normal((20, 4))).value for _ in range(400)
+    ]
     assert abs(np.mean(values)) < 4 * np.std(values) / 20
     assert min(values) < 0
 
@@ -114,11 +125,19 @@ def test_fd_infinity_interval_covers_zero_between_halves_of_one_distribution(n, 
 def test_fd_infinity_covers_and_centres_on_a_known_distance():
     d, n, shift, scale = 6, 300, 0.4, 1.3
     true = d * (shift**2 + (scale - 1) ** 2)
-    found = [frechet_infinity(normal(n, d, [1, i]), normal(n, d, [2, i], scale, shift), i) for i in range(100)]
+    found = [
+        frechet_infinity(normal(n, d, [1, i]), normal(n, d, [2, i], scale, shift), i)
+        for i in range(100)
+    ]
     assert np.mean([f.low <= true <= f.high for f in found]) >= 0.88
     values = np.array([f.value for f in found])
     assert abs(values.mean() - true) < 4 * values.std() / 10
-    biased = np.mean([frechet(normal(n, d, [1, i]), normal(n, d, [2, i], scale, shift)).value for i in range(100)])
+    biased = np.mean(
+        [
+            frechet(normal(n, d, [1, i]), normal(n, d, [2, i], scale, shift)).value
+            for i in range(100)
+        ]
+    )
     assert biased - true > 4 * values.std() / 10  # what the extrapolation takes away
 
 
@@ -156,7 +175,10 @@ def test_kernel_interval_covers_the_true_distance(shift):
 def test_score_interval_by_hand():
     assert score_interval(3.0, 0.0, 0.0, 1.0) == pytest.approx(around(3.0, 1.0))
     low, high = score_interval(2.0, 2.5, 0.5, 0.04)
-    for end in (low, high):  # the ends solve (value - theta)^2 = z^2 (pairs + theta linear / biased)
+    for end in (
+        low,
+        high,
+    ):  # the ends solve (value - theta)^2 = z^2 (pairs + theta linear / biased)
         assert (2.0 - end) ** 2 == pytest.approx(1.959964**2 * (0.04 + end * 0.2), rel=1e-5)
 
 
@@ -186,7 +208,9 @@ def test_torch_fidelity_agrees_on_the_same_features():
     logits = torch.from_numpy(normal(500, 7, 2, 3.0))
     for splits in (1, 10):
         theirs = isc_features_to_metric(logits, splits=splits)["inception_score_mean"]
-        assert inception_score(logits.softmax(1).numpy(), splits).value == pytest.approx(theirs, rel=1e-6)
+        assert inception_score(logits.softmax(1).numpy(), splits).value == pytest.approx(
+            theirs, rel=1e-6
+        )
 
 
 def test_inception_score_closed_forms():

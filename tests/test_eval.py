@@ -9,27 +9,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from davae.cli.options import parse_eval
+from davae.evaluate.request_run import all_protocols, run_eval, score
 from PIL import Image
 
-from davae import records
+from davae.core import records
+from davae.core.records import Protocol, check_same
+from davae.core.runtime import Runtime
+from davae.core.store import Store
+from davae.data.image_sets import ArrayImages
 from davae.data.scenes import scenes
-from davae.evaluate import all_protocols, run_eval, score
+from davae.evaluate.request import EvalRequest
+from davae.evaluate.score import Reference, distance, open_request, read_moments
 from davae.features.clip import image_tower, load_clip, text_features
 from davae.features.effnet import effnet_features
 from davae.features.extract import extract
-from davae.features.images import ArrayImages
 from davae.features.inception import TORCHSCRIPT
-from davae.judge import Reference, distance, open_request, read_moments
 from davae.metrics.clip_score import similarities
 from davae.metrics.distribution import frechet, kernel
-from davae.metrics.protocol import Protocol, check_same
 from davae.metrics.reconstruction import psnr
-from davae.options import parse_eval
-from davae.request import EvalRequest
-from davae.runtime import Runtime
 from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.stage import Pipeline
-from davae.store import Store
 from tests.fingerprints import NANO_CLIP
 from tests.test_features import FakeInception
 
@@ -156,10 +156,14 @@ def test_published_statistics_take_their_own_extractor_only(sets, pipeline, tmp_
     monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path))
     torch.jit.script(FakeInception()).save(str(tmp_path / TORCHSCRIPT))
     np.savez(tmp_path / "adm.npz", mu=np.zeros(2048), sigma=np.zeros((2048, 2048)))
-    request = EvalRequest(sets[0], tmp_path / "adm.npz", metrics=("fd",), extractor="inception_legacy_tensorflow")
+    request = EvalRequest(
+        sets[0], tmp_path / "adm.npz", metrics=("fd",), extractor="inception_legacy_tensorflow"
+    )
     row = score(request, pipeline)[0]
     level = crops(0).mean((1, 2, 3)) / 128 - 1  # what the stand-in network gives, 2048 times
-    assert row.estimate.value == pytest.approx(2048 * (level.mean() ** 2 + level.var(ddof=1)), rel=1e-4)
+    assert row.estimate.value == pytest.approx(
+        2048 * (level.mean() ** 2 + level.var(ddof=1)), rel=1e-4
+    )
     assert "N = 60 <= d = 2048" in row.estimate.note
     for wrong in ("effnet_lite0", "inception_clean"):
         with pytest.raises(ValueError, match=r"two protocols.*inception_legacy_tensorflow"):
@@ -184,7 +188,9 @@ def test_captions_follow_the_images_chosen(nano, tmp_path):
     table = pd.DataFrame({"file": range(12), "caption": captions})
     table.to_csv(tmp_path / "captions.csv")
     model = pipeline.path(clip_tiny_stage(NANO_CLIP)) / "clip_tiny"
-    request = EvalRequest(tmp_path / "x.npy", captions=tmp_path / "captions.csv", metrics=("clip",), samples=5)
+    request = EvalRequest(
+        tmp_path / "x.npy", captions=tmp_path / "captions.csv", metrics=("clip",), samples=5
+    )
     request = replace(request, clip_model=str(model))
     some = {r.metric: r.estimate for r in score(request, pipeline)}
     chosen = [int(n) for n in open_request(request.images, request).names()]
@@ -234,7 +240,7 @@ def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
     assert "effnet_lite0-b16" in deeper.protocol
     text, folder = run_eval(request, pipeline, tmp_path / "out")
     assert run_eval(request, pipeline, tmp_path / "out")[1] != folder
-    frame = records.load(folder)
+    frame = records.load_records(folder)
     assert list(frame["metric"]) == ["fd_effnet", "is_effnet"]
     assert (frame["low"] < frame["value"]).all()
     assert (folder / "table.md").read_text() == text
@@ -245,13 +251,28 @@ def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
 
 def test_missing_weights_exit_with_2_and_name_the_offline_metric(sets, tmp_path):
     made, real = map(str, sets)
-    environment = {"DAVAE_WEIGHTS": str(tmp_path), "TORCH_HOME": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
+    environment = {
+        "DAVAE_WEIGHTS": str(tmp_path),
+        "TORCH_HOME": str(tmp_path),
+        "PATH": "",
+        "HOME": str(tmp_path),
+    }
     captions = tmp_path / "captions.csv"
     captions.write_text("file,caption\n" + "".join(f"{i:03d}.png,coffee\n" for i in range(60)))
     clip = ["--metrics", "clip", "--captions", str(captions), "--clip-model", "ViT-B-32/openai"]
     for options in (["--extractor", "inception_clean"], ["--metrics", "lpips"], clip):
-        command = [sys.executable, "-c", "from davae.cli import main; main()", "eval", made, "--reference", real]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, env=environment, cwd=tmp_path)
+        command = [
+            sys.executable,
+            "-c",
+            "from davae.cli.main import main; main()",
+            "eval",
+            made,
+            "--reference",
+            real,
+        ]
+        done = subprocess.run(
+            [*command, *options], capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
         assert done.returncode == 2, done.stderr
         assert "Get it from https://" in done.stderr
         assert "effnet" in done.stderr or "clip_tiny" in done.stderr
@@ -262,7 +283,11 @@ def test_a_setting_gives_the_defaults_that_the_papers_figures_are_measured_by():
     options = parse_eval(["samples", "--setting", "fid50k", "--reference", "adm.npz"])
     assert options.request.metrics == ("fd", "is")
     assert options.request.samples == 50_000
-    assert options.request.extractor == options.request.reference_extractor == "inception_legacy_tensorflow"
+    assert (
+        options.request.extractor
+        == options.request.reference_extractor
+        == "inception_legacy_tensorflow"
+    )
     fewer = parse_eval(["--setting", "mjhq30k", "samples", "--reference", "r", "--samples", "12"])
     assert (fewer.request.samples, fewer.request.extractor) == (12, "inception_clean")
     assert fewer.request.metrics == ("fd", "clip")

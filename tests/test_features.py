@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from davae.data.image_sets import ArrayImages, open_images, quantise
 from davae.features.effnet import EffNetLite0, effnet, effnet_features, weights_hash
 from davae.features.extract import extract
-from davae.features.images import ArrayImages, open_images, quantise
 from davae.features.inception import PYTORCH, TORCHSCRIPT, inception
 from davae.features.weights import MissingWeights
 
@@ -98,7 +98,9 @@ def test_float_rounded_and_truncated_are_three_results():
         features[how] = extract(effnet(32, 3), of)
         digests.add(of.digest)
     assert len(digests) == 3
-    error = {how: np.abs(features[how] - features["float"]).max() for how in ("rounded", "truncated")}
+    error = {
+        how: np.abs(features[how] - features["float"]).max() for how in ("rounded", "truncated")
+    }
     assert 0 < error["rounded"] < error["truncated"]  # half a grey level down everywhere is a bias
 
 
@@ -151,7 +153,11 @@ def test_resizers_differ_and_options_are_checked():
 def test_missing_inception_weights_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    for mode, name in (("clean", TORCHSCRIPT), ("legacy_tensorflow", TORCHSCRIPT), ("legacy_pytorch", PYTORCH)):
+    for mode, name in (
+        ("clean", TORCHSCRIPT),
+        ("legacy_tensorflow", TORCHSCRIPT),
+        ("legacy_pytorch", PYTORCH),
+    ):
         with pytest.raises(MissingWeights, match=rf"{name}.*Get it from https.*effnet_lite0"):
             inception(mode)
     with pytest.raises(ValueError, match="clean, legacy_tensorflow, legacy_pytorch"):
@@ -185,7 +191,9 @@ def test_inception_modes_resize_and_scale_as_clean_fid_does(tmp_path, monkeypatc
         features = extract(extractor, images)
         assert features.shape == (2, 2048)
         np.testing.assert_allclose(features[:, 0], [-1.0, 0.5], atol=1e-5)
-        np.testing.assert_allclose(extract(extractor, images, probabilities=True), [[0, 1], [0.75, 0.25]], atol=1e-5)
+        np.testing.assert_allclose(
+            extract(extractor, images, probabilities=True), [[0, 1], [0.75, 0.25]], atol=1e-5
+        )
     prepared = inception("clean").prepare(images.read(0))
     assert prepared.shape == (3, 299, 299)
     mixed = ArrayImages("x", images.array[:1]), np.zeros((20, 30, 3), np.uint8)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from davae import keyed, records
-from davae.config import DataConfig, Experiment, TrainConfig, digest, hashable, option
-from davae.presets import PRESETS
-from davae.runtime import Runtime
+from davae.core import keyed, records
+from davae.core.experiment import DataConfig, Experiment, TrainConfig
+from davae.core.hashing import digest, hashable, option
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.core.store import Store
 from davae.stages.graph import graph
 from davae.stages.stage import Pipeline, Stage
-from davae.store import Store
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,15 @@ def test_noise_does_not_depend_on_the_split_of_the_batch(splits):
     parts = [keyed.normal(7, "noise", 3, list(r), (4, 2)) for r in ranges]
     assert torch.equal(torch.cat(parts), whole)
     assert torch.equal(
-        torch.cat([keyed.uniform(7, "u", 3, list(r)) for r in ranges]), keyed.uniform(7, "u", 3, list(range(64)))
+        torch.cat([keyed.uniform(7, "u", 3, list(r)) for r in ranges]),
+        keyed.uniform(7, "u", 3, list(range(64))),
     )
 
 
 def test_keys_differ_and_numbers_have_their_distribution():
-    keys = {keyed.key(s, p, n, i) for s in range(3) for p in "ab" for n in range(5) for i in range(50)}
+    keys = {
+        keyed.key(s, p, n, i) for s in range(3) for p in "ab" for n in range(5) for i in range(50)
+    }
     assert len(keys) == 3 * 2 * 5 * 50
     z = keyed.normal(0, "z", 0, list(range(20_000)), ())
     assert abs(z.mean().item()) < 5 / math.sqrt(20_000)
@@ -152,7 +156,10 @@ def test_concurrent_builders_make_an_artifact_once(tmp_path):
         calls.append(1)
         threading.Event().wait(0.2)
 
-    threads = [threading.Thread(target=Store(tmp_path).build, args=("s", "k", {}, make, {})) for _ in range(4)]
+    threads = [
+        threading.Thread(target=Store(tmp_path).build, args=("s", "k", {}, make, {}))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -192,7 +199,15 @@ def test_the_bytes_of_outside_files_are_in_the_key(tmp_path):
 
 
 def record(**changes):
-    base = {"run_id": "r", "suite": "run", "arm": "davae", "key": "k", "preset": "nano", "seed": 0, "metric": "psnr_db"}
+    base = {
+        "run_id": "r",
+        "suite": "run",
+        "arm": "davae",
+        "key": "k",
+        "preset": "nano",
+        "seed": 0,
+        "metric": "psnr_db",
+    }
     return records.row(**{**base, "value": 1.0, **changes})
 
 
@@ -200,7 +215,7 @@ def test_records_are_appended_and_read_back(tmp_path):
     path = tmp_path / "records.jsonl"
     records.append(path, [record(value=0.1 + 0.2)])
     records.append(path, [record(metric="seconds", value=5.0)])
-    frame = records.load(tmp_path)
+    frame = records.load_records(tmp_path)
     assert frame["value"].tolist() == [0.30000000000000004, 5.0]
     assert list(records.stable(frame)["metric"]) == ["psnr_db"]
 
@@ -213,7 +228,7 @@ def test_stable_columns_of_two_runs_are_equal(tmp_path):
             record(run_id=run, metric="seconds", value=hash(run) % 7),
         ]
         records.append(tmp_path / name / "records.jsonl", rows if name == "a" else rows[::-1])
-    a, b = (records.stable(records.load(tmp_path / name)) for name in "ab")
+    a, b = (records.stable(records.load_records(tmp_path / name)) for name in "ab")
     assert a.equals(b)
 
 
@@ -223,7 +238,7 @@ def test_records_refuse_what_they_cannot_hold(tmp_path):
     path = tmp_path / "records.jsonl"
     records.append(path, [{**record(), "schema": 99}])
     with pytest.raises(ValueError, match="schema 99"):
-        records.load(path)
+        records.load_records(path)
     path.write_text("{half")
     with pytest.raises(ValueError, match="line 1 is not a record"):
-        records.load(path)
+        records.load_records(path)

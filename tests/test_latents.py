@@ -43,7 +43,9 @@ def test_effective_rank_closed_forms():
     assert space.effective_rank(x) == pytest.approx(5.0)
     assert space.effective_rank(x[:, :1] * np.ones(4)) == pytest.approx(1.0)
     unequal = x[:, :2] * np.sqrt([3.0, 1.0])  # p = 3/4, 1/4
-    assert space.effective_rank(unequal) == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
+    assert space.effective_rank(unequal) == pytest.approx(
+        np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
+    )
 
 
 def test_tsne_is_repeatable_and_neighbours_are_counted():
@@ -62,14 +64,20 @@ def test_uniformity_closed_forms():
     one = np.zeros(64)
     one[5] = 2.0
     single = uniformity(one)
-    assert (single.variation, single.gini, single.entropy) == pytest.approx((np.sqrt(63), 1 - 1 / 64, 0.0))
+    assert (single.variation, single.gini, single.entropy) == pytest.approx(
+        (np.sqrt(63), 1 - 1 / 64, 0.0)
+    )
     half = uniformity(np.repeat([0.0, 1.0], 32))
-    assert (half.variation, half.gini, half.entropy) == pytest.approx((1.0, 0.5, np.log(32) / np.log(64)))
+    assert (half.variation, half.gini, half.entropy) == pytest.approx(
+        (1.0, 0.5, np.log(32) / np.log(64))
+    )
     with pytest.raises(ValueError, match="positive sum"):
         uniformity(np.zeros(4))
     rng = np.random.default_rng(0)
     spread = uniformity(embedding_density(rng.uniform(size=(500, 2))))
-    lumps = uniformity(embedding_density(rng.standard_normal((500, 2)) * 0.05 + rng.integers(0, 2, (500, 1))))
+    lumps = uniformity(
+        embedding_density(rng.standard_normal((500, 2)) * 0.05 + rng.integers(0, 2, (500, 1)))
+    )
     assert spread.gini < lumps.gini
     assert spread.entropy > lumps.entropy
 
@@ -97,7 +105,9 @@ def test_pd_effnet_grows_with_the_damage():
 
     image = data.astronaut()[:128, :128].transpose(2, 0, 1)[None]
     rng = np.random.default_rng(0)
-    noisy = [(image + rng.normal(0, s, image.shape)).clip(0, 255).astype(np.uint8) for s in (5, 20, 60)]
+    noisy = [
+        (image + rng.normal(0, s, image.shape)).clip(0, 255).astype(np.uint8) for s in (5, 20, 60)
+    ]
     found = [float(pd_effnet(x, image)[0]) for x in (image, *noisy)]
     assert found[0] == 0.0
     assert found == sorted(found)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from davae.findings import Claim, judge
-from davae.metrics.protocol import Protocol, check_same
+from davae.analysis.findings import Claim, judge
+from davae.analysis.stats import paired_difference, t_interval
+from davae.core.records import Protocol, check_same
 from davae.metrics.reconstruction import PSNR_CAP_DB, psnr, ssim
-from davae.stats import paired_difference, t_interval
 
 
 def uint8(seed, n=3, side=16):
@@ -22,13 +22,28 @@ def test_psnr_and_ssim_agree_with_scikit_image():
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
     a = uint8(0, 2, 32)
-    b = (a.astype(int) + np.random.default_rng(1).integers(-9, 9, a.shape)).clip(0, 255).astype(np.uint8)
+    b = (
+        (a.astype(int) + np.random.default_rng(1).integers(-9, 9, a.shape))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
     for i in range(2):
-        assert psnr(a, b)[i] == pytest.approx(peak_signal_noise_ratio(a[i], b[i], data_range=255), rel=1e-9)
+        assert psnr(a, b)[i] == pytest.approx(
+            peak_signal_noise_ratio(a[i], b[i], data_range=255), rel=1e-9
+        )
         x, y = (v[i].transpose(1, 2, 0) for v in (a, b))
-        settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-        assert ssim(a, b)[i] == pytest.approx(structural_similarity(x, y, channel_axis=2, **settings), rel=1e-9)
-        assert ssim(a, b)[i] == pytest.approx(direct_ssim(a[i].astype(float), b[i].astype(float)), rel=1e-9)
+        settings = {
+            "gaussian_weights": True,
+            "sigma": 1.5,
+            "use_sample_covariance": False,
+            "data_range": 255,
+        }
+        assert ssim(a, b)[i] == pytest.approx(
+            structural_similarity(x, y, channel_axis=2, **settings), rel=1e-9
+        )
+        assert ssim(a, b)[i] == pytest.approx(
+            direct_ssim(a[i].astype(float), b[i].astype(float)), rel=1e-9
+        )
 
 
 def direct_ssim(x, y):
@@ -37,7 +52,9 @@ def direct_ssim(x, y):
     window = np.outer(taps, taps) / taps.sum() ** 2
     views = [np.lib.stride_tricks.sliding_window_view(v, (11, 11), (1, 2)) for v in (x, y)]
     mx, my = ((v * window).sum((-2, -1)) for v in views)
-    sxx, syy, sxy = ((a * b * window).sum((-2, -1)) for a, b in ((views[0],) * 2, (views[1],) * 2, views))
+    sxx, syy, sxy = (
+        (a * b * window).sum((-2, -1)) for a, b in ((views[0],) * 2, (views[1],) * 2, views)
+    )
     c1, c2 = 2.55**2, 7.65**2
     top = (2 * mx * my + c1) * (2 * (sxy - mx * my) + c2)
     return (top / ((mx**2 + my**2 + c1) * (sxx - mx**2 + syy - my**2 + c2))).mean()
@@ -58,7 +75,14 @@ def test_ssim_of_equal_and_of_constant_images():
 
 
 def test_protocols_hash_what_they_hold_and_refuse_to_mix():
-    base = {"extractor": "e", "weights": "w", "dimensions": 4, "resize": "r", "quantisation": "q", "ddof": 1}
+    base = {
+        "extractor": "e",
+        "weights": "w",
+        "dimensions": 4,
+        "resize": "r",
+        "quantisation": "q",
+        "ddof": 1,
+    }
     a = Protocol(**base, reference="x", samples=10).label()
     assert a == Protocol(**base, reference="x", samples=10).label()
     b = Protocol(**{**base, "ddof": 0}, reference="x", samples=10).label()

@@ -5,11 +5,19 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from davae.config import BaseVAEConfig
-from davae.data.crops import downsample
+from davae.core.experiment import BaseVAEConfig
+from davae.data.pixels import downsample
 from davae.models.base_vae import build_base_vae, denormalise, encode_mode, normalise
 from davae.models.davae import DAVAE, DAVAEConfig, DownBlock, StructuredPosterior, UpBlock
-from davae.models.dit import DiT, DiTConfig, rotary_table, rotate, signed, sincos_positions, time_features
+from davae.models.dit import (
+    DiT,
+    DiTConfig,
+    rotary_table,
+    rotate,
+    signed,
+    sincos_positions,
+    time_features,
+)
 
 SMALL = BaseVAEConfig(block_out_channels=(8, 8, 16), norm_num_groups=4)
 
@@ -33,7 +41,9 @@ def davae(base_vae):
 @pytest.mark.parametrize(("model", "config"), [(DAVAE, DAVAEConfig), (DiT, DiTConfig)])
 def test_config_is_the_constructor(model, config):
     parameters = list(inspect.signature(model.__init__).parameters.values())[1:]
-    assert [(p.name, p.default) for p in parameters] == [(f.name, f.default) for f in fields(config)]
+    assert [(p.name, p.default) for p in parameters] == [
+        (f.name, f.default) for f in fields(config)
+    ]
 
 
 def test_latent_is_base_then_detail_on_the_base_grid(davae, base_vae):
@@ -43,13 +53,17 @@ def test_latent_is_base_then_detail_on_the_base_grid(davae, base_vae):
     expected = encode_mode(base_vae, downsample(x, 2, antialias=False))
     torch.testing.assert_close(posterior.mode()[:, :4], expected)
     assert davae.decode(posterior.mode()).sample.shape == x.shape
-    assert 2 ** (len(davae.config.block_out_channels) - 1) == 8  # what diffusers calls vae_scale_factor
+    assert (
+        2 ** (len(davae.config.block_out_channels) - 1) == 8
+    )  # what diffusers calls vae_scale_factor
 
 
 def test_base_part_samples_nothing_and_detail_samples_its_gaussian():
     base = torch.randn(1, 4, 8, 8)
     posterior = StructuredPosterior(
-        base, torch.full((1, 12, 8, 8), 3.0), torch.full((1, 12, 8, 8), 2 * torch.log(torch.tensor(0.5)).item())
+        base,
+        torch.full((1, 12, 8, 8), 3.0),
+        torch.full((1, 12, 8, 8), 2 * torch.log(torch.tensor(0.5)).item()),
     )
     draws = torch.stack([posterior.sample(torch.Generator().manual_seed(i)) for i in range(200)])
     assert torch.equal(draws[:, :, :4], base.expand(200, 1, 4, 8, 8))
@@ -84,7 +98,9 @@ def test_zeroed_detail_is_zero_at_the_decoder(davae):
     davae.set_detail_statistics(torch.arange(12.0), torch.full((12,), 2.0))
     z = torch.randn(2, 16, 8, 8)
     expected = davae.decode_raw(torch.cat([z[:, :4], torch.zeros(2, 12, 8, 8)], 1))
-    torch.testing.assert_close(davae.decode(davae.zero_detail(z)).sample, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        davae.decode(davae.zero_detail(z)).sample, expected, atol=1e-5, rtol=1e-4
+    )
     with pytest.raises(ValueError, match="collapsed"):
         davae.set_detail_statistics(torch.zeros(12), torch.zeros(12))
 
@@ -138,7 +154,16 @@ def test_up_block_shortcut_repeats_and_shuffles():
     uneven = UpBlock(3, 2, 2)  # 8 = 3 + 3 + 2
     torch.nn.init.zeros_(uneven.conv.weight)
     torch.nn.init.zeros_(uneven.conv.bias)
-    assert uneven(torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)).flatten().tolist() == [1, 1, 1, 2, 2, 2, 3, 3]
+    assert uneven(torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)).flatten().tolist() == [
+        1,
+        1,
+        1,
+        2,
+        2,
+        2,
+        3,
+        3,
+    ]
     with pytest.raises(ValueError, match="cannot be grouped"):
         UpBlock(9, 2, 2)
 
@@ -148,7 +173,11 @@ def test_a_pretrained_base_is_loaded_and_described(tmp_path, base_vae):
     loaded = build_base_vae(BaseVAEConfig(pretrained=str(tmp_path / "vae")))
     assert isinstance(loaded, AutoencoderKL)
     config = DAVAEConfig.of_base(loaded, 4, antialias=True)
-    assert (config.latent_channels, config.block_out_channels, config.scaling_factor) == (8, (8, 8, 16, 16), 0.5)
+    assert (config.latent_channels, config.block_out_channels, config.scaling_factor) == (
+        8,
+        (8, 8, 16, 16),
+        0.5,
+    )
 
 
 def test_a_base_without_a_shift_is_not_shifted(base_vae):
@@ -171,7 +200,13 @@ def test_a_fresh_dit_predicts_zero_and_takes_the_null_label():
 
 def test_patches_come_back_where_they_were():
     """With an identity-like head the output keeps the place of every pixel of every patch."""
-    dit = DiT(**asdict(DiTConfig(in_channels=2, input_size=4, patch_size=2, hidden_size=48, depth=1, num_heads=4)))
+    dit = DiT(
+        **asdict(
+            DiTConfig(
+                in_channels=2, input_size=4, patch_size=2, hidden_size=48, depth=1, num_heads=4
+            )
+        )
+    )
     captured = {}
     dit.final_layer.register_forward_hook(lambda m, i, o: captured["x"])
     tokens = torch.arange(4 * 4 * 2.0).view(1, 4, 8)  # [token, (row, column, channel)]

@@ -13,19 +13,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from davae import records
-from davae.cli import guard
-from davae.presets import PRESETS
-from davae.run import run_experiment, run_name
-from davae.sweep import Arm, run_ablation
-from davae.tables import RUN_ROWS, run_table, to_markdown
+from davae.analysis.tables import RUN_ROWS, run_table, to_markdown
+from davae.cli.main import guard
+from davae.core import records
+from davae.core.presets import PRESETS
+from davae.run.execute import run_experiment, run_name
+from davae.sweep.execute import Arm, run_ablation
 from reports.page import page
 from tests.fingerprints import COMMITTED, all_fingerprints, differences
 
 
 def test_a_run_makes_every_row_and_picture(nano):
     _, out, result = nano
-    frame = records.load(out)
+    frame = records.load_records(out)
     table = run_table(records.latest(frame))
     assert list(table["row"]) == [name for row, name in RUN_ROWS.items() if row != "base_upsampled"]
     by_row = table.set_index("row")
@@ -42,7 +42,7 @@ def test_a_run_makes_every_row_and_picture(nano):
 
 def test_the_control_is_trained_as_many_flops_as_the_adaptation(nano):
     _, out, _ = nano
-    frame = records.latest(records.load(out))
+    frame = records.latest(records.load_records(out))
     value = frame.set_index(["arm", "metric"])["value"]
     adaptation = value["stage:adapted", "steps"] * value["stage:adapted", "flops_step"]
     control = value["stage:control", "steps"] * value["stage:control", "flops_step"]
@@ -54,7 +54,9 @@ def test_a_rerun_computes_and_records_nothing(nano):
     pipeline, out, result = nano
     before = (result.folder / "records.jsonl").read_bytes()
     announced = []
-    again = run_experiment(PRESETS["nano"], "nano", replace(pipeline, announce=announced.append), out)
+    again = run_experiment(
+        PRESETS["nano"], "nano", replace(pipeline, announce=announced.append), out
+    )
     assert announced == []
     assert (result.folder / "records.jsonl").read_bytes() == before
     assert again.table == result.table
@@ -66,7 +68,9 @@ def test_stage_outputs_are_the_committed_fingerprints(nano):
     assert sorted(now) == sorted(committed), "stages came or went" + advice
     for role, print_ in now.items():
         old = committed[role]
-        assert (print_["version"], print_["key"]) == (old["version"], old["key"]), f"{role}: another key" + advice
+        assert (print_["version"], print_["key"]) == (old["version"], old["key"]), (
+            f"{role}: another key" + advice
+        )
         assert differences(old["files"], print_["files"]) == [], f"{role} changed" + advice
 
 
@@ -83,7 +87,15 @@ def test_fingerprints_see_a_small_change(nano):
 
 
 def run_nano(top: Path) -> subprocess.Popen:
-    command = [sys.executable, "-c", "from davae.cli import main; main()", "run", "nano", "--out", str(top / "runs")]
+    command = [
+        sys.executable,
+        "-c",
+        "from davae.cli.main import main; main()",
+        "run",
+        "nano",
+        "--out",
+        str(top / "runs"),
+    ]
     command += ["--store", str(top / "store"), "--runtime.checkpoint-seconds", "0"]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -105,8 +117,12 @@ def test_killed_three_times_and_resumed_a_run_ends_the_same(nano, tmp_path):
     process = run_nano(tmp_path)
     output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, f"random seed {seed}: {output[-2000:]}"
-    ours, theirs = (records.stable(records.load(top)) for top in (tmp_path / "runs", nano[1]))
-    pd.testing.assert_frame_equal(ours, theirs, check_exact=True, obj=f"records (random seed {seed})")
+    ours, theirs = (
+        records.stable(records.load_records(top)) for top in (tmp_path / "runs", nano[1])
+    )
+    pd.testing.assert_frame_equal(
+        ours, theirs, check_exact=True, obj=f"records (random seed {seed})"
+    )
 
 
 def test_an_overridden_run_has_a_folder_of_its_own():
@@ -130,7 +146,7 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
 
     ablation = replace(ABLATION, arms=arms)
     folder = run_ablation(ablation, base, "nano", [0], pipeline, out)
-    frame = records.load(folder)
+    frame = records.load_records(folder)
     done = frame[frame["status"] == "ok"]
     assert sorted(done["arm"].unique()) == ["lambda=0", "lambda=0.01"]
     assert set(done["metric"]) == set(ABLATION.metrics)
@@ -142,14 +158,29 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
         assert (folder / name).stat().st_size > 0
     count = len(done)
     run_ablation(ablation, base, "nano", [0], pipeline, out)
-    again = records.load(folder)
+    again = records.load_records(folder)
     assert (again["status"] == "ok").sum() == count
 
     machine = {"cpu": "c", "cores": 2, "memory_gib": 1.0, "gpus": [], "threads": 2}
     about = {"machine": machine, "versions": {"torch": "x"}, "matmul_flops_per_second": 2e11}
-    scenario = {"stage": "decode", "resolution_px": 64, "tokens": 64, "batch": 8, "weights": "random", "flops": 1e9}
-    case = {"name": "t", "stats": {"median": 0.5, "rounds": 3, "data": [0.5]}, "extra_info": scenario}
-    bench = {"commit_info": {"git_sha": "", "git_dirty": False}, "datetime": "2026-01-01", "benchmarks": [case]}
+    scenario = {
+        "stage": "decode",
+        "resolution_px": 64,
+        "tokens": 64,
+        "batch": 8,
+        "weights": "random",
+        "flops": 1e9,
+    }
+    case = {
+        "name": "t",
+        "stats": {"median": 0.5, "rounds": 3, "data": [0.5]},
+        "extra_info": scenario,
+    }
+    bench = {
+        "commit_info": {"git_sha": "", "git_dirty": False},
+        "datetime": "2026-01-01",
+        "benchmarks": [case],
+    }
     bench["machine_info"] = {"davae": about}
     (out / "core.json").write_text(json.dumps(bench))
     report = page(out, out / "report.md")
@@ -171,7 +202,7 @@ def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
 
     pipeline, out, _ = nano
     folder = run_ablation(ABLATION, PRESETS["nano"], "nano", [0], pipeline, out)
-    frame = records.load(folder)
+    frame = records.load_records(folder)
     assert set(frame["status"]) == {"ok"}
     assert sorted(frame["arm"].unique()) == sorted([ALIGNED, PLAIN])
     assert set(frame["metric"]) == set(ABLATION.metrics)
@@ -179,7 +210,9 @@ def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
     for arm in (ALIGNED, PLAIN):
         assert found[arm, "cka_z"] == pytest.approx(1.0)
         assert 1 <= found[arm, "effective_rank_z"] <= 4 + 1e-9
-        assert 1 <= found[arm, "effective_rank_z_d_orthogonal"] <= 8 + 1e-9  # 12 channels less 4 groups
+        assert (
+            1 <= found[arm, "effective_rank_z_d_orthogonal"] <= 8 + 1e-9
+        )  # 12 channels less 4 groups
         excess = found[arm, "high_frequency_z_d"] - found[arm, "high_frequency_z"]
         assert found[arm, "high_frequency_excess"] == pytest.approx(excess)
     for name in ("tsne.png", "spectrum.svg", "spectrum.png", "figure.png", "findings.csv"):
@@ -187,7 +220,9 @@ def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
     kept = set(frame["sidecar_structure"]) | set(frame["sidecar_spectrum"])
     assert {path.name for path in (folder / "sidecars").iterdir()} == kept
     assert len(kept) == 4
-    assert "metric | not aligned | aligned" in (folder / "table.md").read_text()  # many metrics: an arm a column
+    assert (
+        "metric | not aligned | aligned" in (folder / "table.md").read_text()
+    )  # many metrics: an arm a column
 
 
 def test_markdown_by_hand():
@@ -196,7 +231,8 @@ def test_markdown_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(ValueError("bad"), 2), (FloatingPointError("nan"), 3), (KeyboardInterrupt(), 130)]
+    ("error", "code"),
+    [(ValueError("bad"), 2), (FloatingPointError("nan"), 3), (KeyboardInterrupt(), 130)],
 )
 def test_errors_become_lines_and_exit_codes(error, code, capsys):
     def fails():
@@ -208,7 +244,9 @@ def test_errors_become_lines_and_exit_codes(error, code, capsys):
 
 def davae(*args: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", "from davae.cli import main; main()", *args], capture_output=True, text=True
+        [sys.executable, "-c", "from davae.cli.main import main; main()", *args],
+        capture_output=True,
+        text=True,
     )
 
 
@@ -217,7 +255,13 @@ def test_the_command_line_teaches():
     assert top.returncode == 0
     assert "davae run PRESET" in top.stdout
     options = davae("run", "tiny", "--help").stdout
-    for name in ("--davae.align-weight", "--data.antialias", "--adapt.train.lr", "--runtime.device", "lambda_align"):
+    for name in (
+        "--davae.align-weight",
+        "--data.antialias",
+        "--adapt.train.lr",
+        "--runtime.device",
+        "lambda_align",
+    ):
         assert name in options, name
     wrong = davae("run", "huge")
     assert wrong.returncode == 2

@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from davae.plan.architectures import architecture, davae_config
+from davae.plan.plan import Assumptions, count, describe, forwards, stage_flops, tokens
 
-from davae.architectures import architecture, davae_config
+from davae.core.presets import PRESETS
 from davae.models.davae import DAVAE
-from davae.plan import Assumptions, count, describe, forwards, stage_flops, tokens
-from davae.presets import PRESETS
 
 
 def closed(e):
-    return architecture(e).closed_form(tokens(e), davae_config(e).latent_channels * e.base_dit.patch_size**2)
+    return architecture(e).closed_form(
+        tokens(e), davae_config(e).latent_channels * e.base_dit.patch_size**2
+    )
 
 
 def test_sd35_medium_has_its_known_counts():
@@ -22,7 +24,9 @@ def test_sd35_medium_has_its_known_counts():
     found = count(e)
     assert found.transformer == 2_243_171_520
     assert found.lora == 244_973_568  # 244.97 M
-    assert found.widened == 1536 * 16 * 4 + (1536 + 1) * 16 * 4  # the embedder's new columns, the head's new rows
+    assert (
+        found.widened == 1536 * 16 * 4 + (1536 + 1) * 16 * 4
+    )  # the embedder's new columns, the head's new rows
     base_layers = 1536 * 16 * 4 + 1536 + (1536 + 1) * 16 * 4
     assert found.trained == found.lora + found.widened + base_layers
     assert found.text == 123_650_304 + 694_659_840 + 4_762_310_656  # CLIP-L, CLIP-bigG, T5-XXL
@@ -68,9 +72,11 @@ def test_scale_4_has_a_quarter_of_the_side():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_has_a_plan_within_a_minute_and_4_gb(name):
-    code = "import resource, sys; from davae.cli import main; sys.argv = ['davae', 'plan', sys.argv[1]]\n"
+    code = "import resource, sys; from davae.cli.main import main; sys.argv = ['davae', 'plan', sys.argv[1]]\n"
     code += "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, name], capture_output=True, text=True, timeout=60, check=True
+    )
     assert int(done.stdout.split()[-1]) < 4_000_000
     assert PRESETS[name].names()["davae"] in done.stdout
     assert "H200" in done.stdout

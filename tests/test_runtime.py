@@ -10,22 +10,25 @@ import pytest
 import torch
 from torch import nn
 
-from davae.config import AdaptConfig, FlowConfig, SampleConfig, TrainConfig
+from davae.core.experiment import AdaptConfig, FlowConfig, SampleConfig, TrainConfig
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.core.store import read_log
+from davae.method.sampler import sample_latents
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
-from davae.presets import PRESETS
-from davae.runtime import Runtime
-from davae.sample import sample_latents
-from davae.train.dit import LatentSet, dit_task
-from davae.train.loop import Batches, Trainer, read_log
+from davae.train.loop import Batches, Trainer
+from davae.train.transformer import LatentSet, dit_task
 
 TRAIN = TrainConfig(steps=4, batch_size=6, lr=1e-3, lr_warmup_steps=1, ema_decay=0.9)
 
 
 def small_dit():
     torch.manual_seed(0)
-    dit = DiT(**asdict(DiTConfig(in_channels=6, detail_channels=2, hidden_size=48, depth=2, num_heads=4)))
+    dit = DiT(
+        **asdict(DiTConfig(in_channels=6, detail_channels=2, hidden_size=48, depth=2, num_heads=4))
+    )
     for parameter in dit.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.05)
@@ -36,8 +39,12 @@ def train(runtime, folder):
     """(log, parameters) of a short training under a runtime."""
     folder.mkdir()
     dit = small_dit()
-    data = LatentSet(torch.randn(30, 6, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(30) % 10)
-    task = dit_task("a", dit, data, {"heldout": data}, FlowConfig(), 0.1, 0, AdaptConfig(detail_warmup_steps=2))
+    data = LatentSet(
+        torch.randn(30, 6, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(30) % 10
+    )
+    task = dit_task(
+        "a", dit, data, {"heldout": data}, FlowConfig(), 0.1, 0, AdaptConfig(detail_warmup_steps=2)
+    )
     dit.velocity = runtime.compiled(dit.velocity)
     Trainer(task, TRAIN, runtime, folder).run()
     return read_log(folder), torch.cat([p.detach().flatten() for p in dit.parameters()])
@@ -57,7 +64,9 @@ def test_defaults_follow_the_device_and_given_values_win():
     assert not Runtime(device="cuda", compile=False).compile
 
 
-@pytest.mark.parametrize("changes", [{"prefetch": True}, {"keep_heap": False}, {"threads": torch.get_num_threads()}])
+@pytest.mark.parametrize(
+    "changes", [{"prefetch": True}, {"keep_heap": False}, {"threads": torch.get_num_threads()}]
+)
 def test_training_is_bit_identical(changes, plain, tmp_path):
     log, parameters = train(Runtime(**changes), tmp_path / "run")
     assert log == plain[0]
@@ -78,7 +87,9 @@ def test_bfloat16_training_keeps_float32_weights_and_stays_close(plain, tmp_path
     assert losses[0] == pytest.approx(losses[1], rel=2e-2)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler")
+@pytest.mark.skipif(
+    shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler"
+)
 def test_compiled_training_and_sampling(plain, tmp_path):
     log, parameters = train(Runtime(compile=True), tmp_path / "run")
     losses = [[line["loss"] for line in lines if "loss" in line] for lines in (log, plain[0])]
@@ -88,7 +99,9 @@ def test_compiled_training_and_sampling(plain, tmp_path):
     config = SampleConfig(num_inference_steps=3, solver="heun")
     eager = sample_latents(dit, noise, labels, config)
     dit.velocity = Runtime(compile=True, cuda_graphs=True).compiled(dit.velocity, sampling=True)
-    torch.testing.assert_close(sample_latents(dit, noise, labels, config), eager, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        sample_latents(dit, noise, labels, config), eager, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_attention_kernels_agree():
@@ -100,7 +113,9 @@ def test_attention_kernels_agree():
             with torch.profiler.profile() as profile, torch.no_grad():
                 found[attention] = dit(x, t, y)
             names = {event.key for event in profile.key_averages()}
-            assert ("aten::_scaled_dot_product_flash_attention_for_cpu" in names) == (attention != "math")
+            assert ("aten::_scaled_dot_product_flash_attention_for_cpu" in names) == (
+                attention != "math"
+            )
     finally:
         Runtime().apply()
     assert torch.equal(found["auto"], found["fused"])
@@ -153,7 +168,9 @@ class Part:
         return self
 
 
-@pytest.mark.parametrize(("runtime", "pinned"), [(Runtime(device="cuda:0"), True), (Runtime(), None)])
+@pytest.mark.parametrize(
+    ("runtime", "pinned"), [(Runtime(device="cuda:0"), True), (Runtime(), None)]
+)
 def test_batches_are_pinned_and_copied_without_waiting_on_cuda(runtime, pinned):
     with Batches(lambda n: (Part(),), 2, runtime) as batches:
         for n in range(2):
@@ -179,14 +196,16 @@ class Reusing:
 def test_sampling_survives_a_network_that_reuses_its_output():
     """dx/dt = x: Heun multiplies by 1 + h + h^2 / 2 a step."""
     config = SampleConfig(num_inference_steps=4, solver="heun", guidance_scale=1.0)
-    end = sample_latents(Reusing(), torch.ones(1, 1, dtype=torch.float64), torch.tensor([0]), config)
+    end = sample_latents(
+        Reusing(), torch.ones(1, 1, dtype=torch.float64), torch.tensor([0]), config
+    )
     assert end.item() == pytest.approx((1 + 0.25 + 0.03125) ** 4)
 
 
 FAULTS = """
 import resource, sys
 import torch
-from davae.runtime import Runtime
+from davae.core.runtime import Runtime
 Runtime(keep_heap=sys.argv[1] == "keep").apply()
 for _ in range(20):  # the heap grows at first
     torch.ones(2**24)
@@ -203,5 +222,7 @@ def test_a_kept_heap_faults_no_pages_in_twice():
     found = {}
     for mode in ("keep", "give"):
         command = [sys.executable, "-c", FAULTS, mode]
-        found[mode] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        found[mode] = int(
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        )
     assert found["keep"] < 1000 < found["give"]

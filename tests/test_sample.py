@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from davae.config import SampleConfig
-from davae.sample import euler, guided, heun, sample_latents, time_grid
+from davae.core.experiment import SampleConfig
+from davae.method.sampler import euler, guided, heun, sample_latents, time_grid
 
 
 def test_grid_has_one_step_less_than_points():
@@ -30,7 +30,9 @@ def test_euler_is_exact_on_the_velocity_of_a_straight_flow():
     m = torch.tensor([3.0, -1.0], dtype=torch.float64)
     x = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for n in (1, 7):
-        end = euler(lambda x, t: (m - x) / (1 - t), x, torch.linspace(0, 1, n + 1, dtype=torch.float64))
+        end = euler(
+            lambda x, t: (m - x) / (1 - t), x, torch.linspace(0, 1, n + 1, dtype=torch.float64)
+        )
         torch.testing.assert_close(end, m.expand(5, 2))
 
 
@@ -42,7 +44,10 @@ def test_heun_converges_on_the_gaussian_flow():
         return x * (t * s**2 - (1 - t)) / (t**2 * s**2 + (1 - t) ** 2)
 
     x = torch.tensor([1.0], dtype=torch.float64)
-    errors = [abs(heun(velocity, x, torch.linspace(0, 1, n + 1, dtype=torch.float64)).item() - s) for n in (20, 40)]
+    errors = [
+        abs(heun(velocity, x, torch.linspace(0, 1, n + 1, dtype=torch.float64)).item() - s)
+        for n in (20, 40)
+    ]
     assert errors[1] < 1e-3
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)  # second order
 
@@ -83,6 +88,8 @@ def test_guidance_extrapolates_from_the_null_label_in_one_batch():
 
 def test_sample_latents_integrates_the_guided_velocity():
     config = SampleConfig(num_inference_steps=3, guidance_scale=2.0, timestep_shift=0.5)
-    end = sample_latents(Labelled(), torch.zeros(1, 1, dtype=torch.float64), torch.tensor([3]), config)
+    end = sample_latents(
+        Labelled(), torch.zeros(1, 1, dtype=torch.float64), torch.tensor([3]), config
+    )
     assert end.item() == pytest.approx(-1 + 2 * 4)
     assert math.isfinite(end.item())

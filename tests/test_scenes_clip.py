@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from davae.data.crops import downsample, to_unit
+from davae.data.image_sets import ArrayImages
+from davae.data.pixels import downsample, to_unit
 from davae.data.scenes import (
     COLOURS,
     SHAPES,
@@ -21,11 +22,10 @@ from davae.data.scenes import (
 )
 from davae.features.clip import image_tower, load_clip, text_features
 from davae.features.extract import extract
-from davae.features.images import ArrayImages
 from davae.features.weights import MissingWeights
 from davae.metrics.clip_score import clip_score, retrieval, similarities
 from davae.stages.clip_tiny import clip_tiny_stage
-from davae.stages.evaluation import read_values
+from davae.stages.scoring import read_values
 from davae.train.clip import contrastive_loss
 from tests.fingerprints import NANO_CLIP
 
@@ -56,7 +56,9 @@ def test_heldout_combinations_never_occur_in_training():
         scene = plan_scene(0, split, i)[0]
         return scene.shape, scene.colour, scene.texture
 
-    assert not any(is_heldout(*combination(split, i)) for split in ("train", "fresh") for i in range(600))
+    assert not any(
+        is_heldout(*combination(split, i)) for split in ("train", "fresh") for i in range(600)
+    )
     held = {combination("heldout", i) for i in range(600)}
     every = {(s, c, t) for s in SHAPES for c in COLOURS for t in TEXTURES if is_heldout(s, c, t)}
     assert held == every
@@ -85,7 +87,10 @@ def test_shapes_have_their_number_and_place():
     rows = red.any(1)
     assert (np.diff(rows.astype(int)) == 1).sum() == 3
     assert (np.diff(red.any(0).astype(int)) == 1).sum() == 1
-    left = draw_scene(Scene("circle", "small", "red", "smooth", 1, "on the left", "black"), 64)[0] > 100
+    left = (
+        draw_scene(Scene("circle", "small", "red", "smooth", 1, "on the left", "black"), 64)[0]
+        > 100
+    )
     assert np.flatnonzero(left.any(0)).mean() == pytest.approx(15.5, abs=1)
     with pytest.raises(ValueError, match="even side"):
         draw_scene(SCENE, 33)
@@ -136,7 +141,9 @@ def test_clip_score_agrees_with_a_direct_computation(nano_clip):
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
     tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(captions)
     with torch.no_grad():
-        x = model.eval().encode_image(torch.stack([preprocess(Image.fromarray(i.transpose(1, 2, 0))) for i in images]))
+        x = model.eval().encode_image(
+            torch.stack([preprocess(Image.fromarray(i.transpose(1, 2, 0))) for i in images])
+        )
         y = model.encode_text(tokens)
     direct = 100 * F.cosine_similarity(x, y).clamp(min=0).mean()
     assert found == pytest.approx(float(direct), rel=1e-4)
@@ -157,7 +164,9 @@ def test_truncation_keeps_the_end_token(nano_clip):
 
 def test_missing_clip_weights_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path))
-    with pytest.raises(MissingWeights, match=r"ViT-B-32-openai\.safetensors.*Get it from https.*clip_tiny"):
+    with pytest.raises(
+        MissingWeights, match=r"ViT-B-32-openai\.safetensors.*Get it from https.*clip_tiny"
+    ):
         load_clip("ViT-B-32/openai")
     with pytest.raises(ValueError, match="tags of 'ViT-B-32': openai"):
         load_clip("ViT-B-32/nonsense")
@@ -175,8 +184,14 @@ def test_a_tag_brings_its_activation_and_preprocessing(tmp_path, monkeypatch):
     (tmp_path / "open_clip").mkdir()
     torch.manual_seed(0)
     random = open_clip.create_model("RN50").state_dict()
-    save_file({k: v.contiguous() for k, v in random.items()}, tmp_path / "open_clip" / "RN50-openai.safetensors")
+    save_file(
+        {k: v.contiguous() for k, v in random.items()},
+        tmp_path / "open_clip" / "RN50-openai.safetensors",
+    )
     clip = load_clip("RN50/openai")
     assert "QuickGELU" in str(clip.model.transformer)
     assert image_tower(clip).dimensions == 1024
-    assert clip.preprocess.transforms[-1].mean == open_clip.get_pretrained_cfg("RN50", "openai")["mean"]
+    assert (
+        clip.preprocess.transforms[-1].mean
+        == open_clip.get_pretrained_cfg("RN50", "openai")["mean"]
+    )

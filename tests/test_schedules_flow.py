@@ -3,12 +3,20 @@ import math
 import pytest
 import torch
 
-from davae.flow import interpolate, logit_normal, shift_time, structured_loss
-from davae.schedules import detail_weight, lr_factor
+from davae.method.flow import interpolate, logit_normal, shift_time, structured_loss
+from davae.method.schedule import detail_weight, lr_factor
 
 
 @pytest.mark.parametrize(
-    ("n", "w"), [(0, 0.0), (25, (1 - math.sqrt(0.5)) / 2), (50, 0.5), (75, 0.8535533905932737), (100, 1.0), (101, 1.0)]
+    ("n", "w"),
+    [
+        (0, 0.0),
+        (25, (1 - math.sqrt(0.5)) / 2),
+        (50, 0.5),
+        (75, 0.8535533905932737),
+        (100, 1.0),
+        (101, 1.0),
+    ],
 )
 def test_detail_weight_is_eq_12(n, w):
     assert detail_weight(n, 100) == pytest.approx(w, abs=1e-15)

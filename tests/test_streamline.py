@@ -75,10 +75,15 @@ def test_nothing_frozen_keeps_activations():
     torch.manual_seed(0)
     model = DAVAE(**vars(DAVAEConfig(block_out_channels=(8, 8, 16, 16), norm_num_groups=4)))
     saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: saved.append(tensor) or tensor, lambda tensor: tensor
+    ):
         model.encode_base(torch.randn(2, 3, 64, 64, requires_grad=True))
         assert saved == []
         model.encode(torch.randn(2, 3, 64, 64))
-    frozen = {p.data_ptr() for p in (*model.base_encoder.parameters(), *model.base_quant_conv.parameters())}
+    frozen = {
+        p.data_ptr()
+        for p in (*model.base_encoder.parameters(), *model.base_quant_conv.parameters())
+    }
     assert saved
     assert not frozen & {tensor.data_ptr() for tensor in saved}

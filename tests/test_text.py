@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from davae.models.families.text import encode_prompts, load_pipeline, velocity
 from diffusers import (
     AutoencoderKL,
     FlowMatchEulerDiscreteScheduler,
@@ -25,7 +26,7 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from davae.config import (
+from davae.core.experiment import (
     AdaptConfig,
     BaseDiTConfig,
     BaseVAEConfig,
@@ -37,17 +38,16 @@ from davae.config import (
     SampleConfig,
     TrainConfig,
 )
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.core.store import Store
 from davae.data.captions import draw_captions
 from davae.data.crops import draw_images
 from davae.data.scenes import scenes
 from davae.models.adapt import attach
-from davae.models.pipelines import encode_prompts, load_pipeline, velocity
-from davae.presets import PRESETS
-from davae.run import run_experiment, run_stages
-from davae.runtime import Runtime
+from davae.run.execute import run_experiment, run_stages
+from davae.stages.autoencoder import MODEL
 from davae.stages.stage import Pipeline
-from davae.stages.training import MODEL
-from davae.store import Store
 
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1}
 
@@ -59,7 +59,9 @@ def clip(folder, projected):
     vocab = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(vocab)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    tokenizer = CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
+    )
     config = CLIPTextConfig(
         vocab_size=len(vocab), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
         projection_dim=32, max_position_embeddings=77, bos_token_id=len(vocab) - 2, eos_token_id=len(vocab) - 1,
@@ -69,9 +71,26 @@ def clip(folder, projected):
 
 def t5():
     """A small T5 encoder and a tokenizer of a few words."""
-    words = ["<pad>", "</s>", "<unk>", "▁", "▁red", "▁green", "▁blue", "▁circle", "▁square", "▁one", "▁two", "▁three"]
-    tokenizer = T5TokenizerFast(vocab=[(word, -float(i)) for i, word in enumerate(words)], extra_ids=0)
-    config = T5Config(vocab_size=len(words), d_model=64, d_kv=16, d_ff=32, num_layers=1, num_heads=2)
+    words = [
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "▁",
+        "▁red",
+        "▁green",
+        "▁blue",
+        "▁circle",
+        "▁square",
+        "▁one",
+        "▁two",
+        "▁three",
+    ]
+    tokenizer = T5TokenizerFast(
+        vocab=[(word, -float(i)) for i, word in enumerate(words)], extra_ids=0
+    )
+    config = T5Config(
+        vocab_size=len(words), d_model=64, d_kv=16, d_ff=32, num_layers=1, num_heads=2
+    )
     return T5EncoderModel(config), tokenizer
 
 
@@ -93,7 +112,11 @@ def randomised(model):
 
 def save_sd3(folder):
     torch.manual_seed(0)
-    (one, tokens), (two, tokens_2), (three, tokens_3) = clip(folder / "a", True), clip(folder / "b", True), t5()
+    (one, tokens), (two, tokens_2), (three, tokens_3) = (
+        clip(folder / "a", True),
+        clip(folder / "b", True),
+        t5(),
+    )
     transformer = SD3Transformer2DModel(
         sample_size=8, patch_size=2, in_channels=4, out_channels=4, joint_attention_dim=64, caption_projection_dim=32,
         pooled_projection_dim=64, pos_embed_max_size=8, **HEADS,
@@ -139,11 +162,17 @@ def experiment(family, folder):
         full,
         data=DataConfig(name="scenes", resolution_px=64, train_crops=520, eval_crops=247),
         base_vae=BaseVAEConfig(
-            pretrained=folder, subfolder="vae", block_out_channels=(8, 8, 16), layers_per_block=2, norm_num_groups=4
+            pretrained=folder,
+            subfolder="vae",
+            block_out_channels=(8, 8, 16),
+            layers_per_block=2,
+            norm_num_groups=4,
         ),
         base_dit=replace(full.base_dit, family=family, pretrained=folder),
         davae=replace(full.davae, detail_channels=4, lpips_weight=0.0, train=steps),
-        adapt=replace(full.adapt, lora_rank=3, detail_warmup_steps=2, train=replace(steps, ema_decay=0.9)),
+        adapt=replace(
+            full.adapt, lora_rank=3, detail_warmup_steps=2, train=replace(steps, ema_decay=0.9)
+        ),
         sample=replace(full.sample, num_inference_steps=2, batch_size=64),
         eval=EvalConfig(input_px=32, blocks=3, probe_blocks=3),
     )
@@ -156,7 +185,12 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
     pipeline = Pipeline(Store(tmp_path / "store"), runtime, lambda text: None)
     result = run_experiment(e, "sd35m_1k", pipeline, tmp_path / "runs")
     assert "f8c8p2" in result.table
-    for row in ("adapted with DA-VAE", "pretrained pipeline at the base", "| DA-VAE |", "decoder without"):
+    for row in (
+        "adapted with DA-VAE",
+        "pretrained pipeline at the base",
+        "| DA-VAE |",
+        "decoder without",
+    ):
         assert row in result.table
     stages = run_stages(e)
     images = np.load(pipeline.path(stages["samples"]) / "images.npy")
@@ -165,8 +199,13 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
     # what the run leaves is what `attach` takes, on a fresh pipeline
     pipe = load_pipeline(family, pipes[family], "cpu", torch.float32)
     attach(pipe, pipeline.path(stages["adapted"]) / MODEL)
-    assert pipe("one red circle", height=64, width=64, num_inference_steps=1).images[0].size == (64, 64)
-    trained = {n: p for n, p in pipe.transformer.named_parameters() if "lora_B" in n or ".detail." in n}
+    assert pipe("one red circle", height=64, width=64, num_inference_steps=1).images[0].size == (
+        64,
+        64,
+    )
+    trained = {
+        n: p for n, p in pipe.transformer.named_parameters() if "lora_B" in n or ".detail." in n
+    }
     assert trained
     assert [n for n, p in trained.items() if not p.any()] == []
 
@@ -199,7 +238,9 @@ def test_captions_are_those_of_the_crops(tmp_path):
     for i in range(12):
         colour = rng.integers(0, 256, 3)
         (tmp_path / "images" / "sub").mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 64), tuple(map(int, colour))).save(tmp_path / "images" / "sub" / f"{i}.png")
+        Image.new("RGB", (64, 64), tuple(map(int, colour))).save(
+            tmp_path / "images" / "sub" / f"{i}.png"
+        )
         colours[f"sub/{i}.png"] = " ".join(map(str, colour))
     lines = [json.dumps({"file": name, "caption": caption}) for name, caption in colours.items()]
     (tmp_path / "c.jsonl").write_text("\n".join(lines))
@@ -224,7 +265,10 @@ def test_a_run_without_its_inputs_lists_all_of_them_at_once(preset, tmp_path, mo
         run_experiment(PRESETS[preset], preset, pipeline, tmp_path / "runs")
     needs = ["data.path is"]
     if preset == "imagenet512":
-        needs += ["base_vae.pretrained is 'weights/vavae'", "base_dit.pretrained is 'weights/lightningdit_xl'"]
+        needs += [
+            "base_vae.pretrained is 'weights/vavae'",
+            "base_dit.pretrained is 'weights/lightningdit_xl'",
+        ]
     else:
         needs += ["data.captions is"]
     assert all(need in str(caught.value) for need in [*needs, "vgg16"])
@@ -251,10 +295,18 @@ def test_the_recipes_are_the_papers():
         steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999))  # fmt: skip
     assert image.sample == SampleConfig(249, "euler", 4.0, (0.2, 1.0), 0.3)
     assert text.adapt.lora_rank == 256
-    assert (text.adapt.detail_warmup_steps, text.adapt.train.steps, text.adapt.train.lr) == (10_000, 20_000, 1e-4)
+    assert (text.adapt.detail_warmup_steps, text.adapt.train.steps, text.adapt.train.lr) == (
+        10_000,
+        20_000,
+        1e-4,
+    )
     assert text.flow == FlowConfig(timestep_shift=0.25)  # 4 on sigma = 1 - t
     assert (text.davae.l1_weight, text.davae.kl_weight, text.davae.align_weight) == (2.0, 1e-7, 0.2)
-    assert (text.davae.align_mode, text.davae.gan_weight, text.davae.clamp_base) == ("fixed", 0.0, True)
+    assert (text.davae.align_mode, text.davae.gan_weight, text.davae.clamp_base) == (
+        "fixed",
+        0.0,
+        True,
+    )
     assert text.base_dit == BaseDiTConfig(
         family="sd3", pretrained="stabilityai/stable-diffusion-3.5-medium", patch_size=2
     )

@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from davae.config import AdaptConfig, BaseVAEConfig, DetailConfig, FlowConfig, TrainConfig
-from davae.losses import (
+from davae.core.experiment import AdaptConfig, BaseVAEConfig, DetailConfig, FlowConfig, TrainConfig
+from davae.core.runtime import Runtime
+from davae.core.store import read_log
+from davae.measure.flops import count_flops, dit_forward_flops
+from davae.method.vae_loss import (
     PatchDiscriminator,
     gradient_ratio,
     hinge_loss,
@@ -19,15 +22,13 @@ from davae.losses import (
     load_lpips,
     pyramid_l1,
 )
-from davae.measure.flops import count_flops, dit_forward_flops
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig, widen_dit
-from davae.runtime import Runtime
-from davae.stages.training import JoinedLatents
+from davae.stages.autoencoder import JoinedLatents
 from davae.train.davae import davae_task
-from davae.train.dit import LatentSet, dit_task
-from davae.train.loop import CHECKPOINT, EMA, Task, Trainer, read_log
+from davae.train.loop import CHECKPOINT, EMA, Task, Trainer
+from davae.train.transformer import LatentSet, dit_task
 
 
 def test_kl_closed_form():
@@ -41,7 +42,9 @@ def test_laplacian_pyramid_sums_to_the_image():
     *bands, image = laplacian_pyramid(x, 3)
     assert image.shape[-1] == 4
     for band in reversed(bands):
-        image = band + torch.nn.functional.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+        image = band + torch.nn.functional.interpolate(
+            image, scale_factor=2, mode="bilinear", align_corners=False
+        )
     torch.testing.assert_close(image, x)
     assert pyramid_l1(x, x).item() == 0.0
     # a constant error is all in the low-pass rest, one of four bands
@@ -56,7 +59,9 @@ def test_gradient_ratio_closed_form_detached_and_clamped():
     assert not ratio.requires_grad
     assert gradient_ratio(nll, term, w, upper=3.0).item() == 3.0
     other = torch.tensor([1.0], requires_grad=True)
-    assert gradient_ratio(nll, 5 * other.sum(), w, at=other, upper=1e8).item() == pytest.approx(10 / 5.0001)
+    assert gradient_ratio(nll, 5 * other.sum(), w, at=other, upper=1e8).item() == pytest.approx(
+        10 / 5.0001
+    )
 
 
 def test_the_adversarial_terms_reach_their_own_parameters_only():
@@ -67,7 +72,9 @@ def test_the_adversarial_terms_reach_their_own_parameters_only():
     assert image.grad is not None
     assert all(p.grad is None for p in judge.parameters())
     torch.testing.assert_close(judge.eval().frozen(image), judge(image))
-    assert hinge_loss(torch.tensor([2.0, 0.0]), torch.tensor([-3.0, 1.0])).item() == pytest.approx((0.5 + 1.0) / 2)
+    assert hinge_loss(torch.tensor([2.0, 0.0]), torch.tensor([-3.0, 1.0])).item() == pytest.approx(
+        (0.5 + 1.0) / 2
+    )
 
 
 def test_missing_lpips_weights_are_an_error_that_helps(monkeypatch, tmp_path):
@@ -92,7 +99,9 @@ def line_task(module, poison_at=-1):
         extra = loss * (float("nan") if n == poison_at else 1.0)
         return {"loss": loss + extra, "fit": loss, "extra": extra}
 
-    return Task("line", module, batch, step, lambda: {"w": float(module.w.detach()[0])}, evaluations=4)
+    return Task(
+        "line", module, batch, step, lambda: {"w": float(module.w.detach()[0])}, evaluations=4
+    )
 
 
 def at_samples(task, n, samples):
@@ -166,7 +175,9 @@ def test_flops_on_the_device_equal_meta_and_the_closed_form():
     config = DiTConfig(hidden_size=width, depth=depth, num_heads=4)
     with torch.device("meta"):
         on_meta, _ = count_flops(
-            lambda: DiT(**asdict(config))(torch.empty(2, 4, 8, 8), torch.empty(2), torch.empty(2, dtype=torch.long))
+            lambda: DiT(**asdict(config))(
+                torch.empty(2, 4, 8, 8), torch.empty(2), torch.empty(2, dtype=torch.long)
+            )
         )
     dit = DiT(**asdict(config))
     inputs = (torch.randn(2, 4, 8, 8), torch.rand(2), torch.tensor([0, 1]))
@@ -205,7 +216,9 @@ def small_davae(detail=12):
     ],
 )
 def test_options_of_the_vae_loss(tmp_path, changes):
-    config = replace(DetailConfig(train=TrainConfig(steps=3, batch_size=2, lr_warmup_steps=1)), **changes)
+    config = replace(
+        DetailConfig(train=TrainConfig(steps=3, batch_size=2, lr_warmup_steps=1)), **changes
+    )
     model, images, latents = small_davae(config.detail_channels)
     frozen = {k: v.clone() for k, v in model.base_encoder.state_dict().items()}
     task = davae_task(model, images, latents, (images, latents), config, seed=0)
@@ -219,12 +232,16 @@ def test_options_of_the_vae_loss(tmp_path, changes):
 
 def test_gradient_ratio_makes_alignment_a_share_of_the_nll_gradient():
     """At the down block the weighted term's gradient has lambda times the norm of the nll's."""
-    config = DetailConfig(align_mode="gradient_ratio", align_weight=0.5, kl_weight=0.0, detail_dropout=0.0)
+    config = DetailConfig(
+        align_mode="gradient_ratio", align_weight=0.5, kl_weight=0.0, detail_dropout=0.0
+    )
     model, images, latents = small_davae()
     at = model.detail_down.conv.weight
 
     def gradient(weight):
-        task = davae_task(model, images, latents, (images, latents), replace(config, align_weight=weight), seed=0)
+        task = davae_task(
+            model, images, latents, (images, latents), replace(config, align_weight=weight), seed=0
+        )
         return torch.autograd.grad(at_samples(task, 0, [0, 1])["loss"], at)[0]
 
     nll, both = gradient(0.0), gradient(0.5)
@@ -241,7 +258,9 @@ def test_adaptation_weighs_the_detail_by_eq_12():
         terms = at_samples(task, n, [0, 1, 2])
         expected = (terms["base"] * 4 + w * terms["detail"] * 12) / (4 + w * 12)
         torch.testing.assert_close(terms["loss"], expected)
-    cosine_task = dit_task("a", dit, data, {}, FlowConfig(), 0.1, 0, replace(adapt, cosine_weight=1.0))
+    cosine_task = dit_task(
+        "a", dit, data, {}, FlowConfig(), 0.1, 0, replace(adapt, cosine_weight=1.0)
+    )
     with_cosine, plain = at_samples(cosine_task, 2, [0, 1]), at_samples(task, 2, [0, 1])
     torch.testing.assert_close(with_cosine["loss"], plain["loss"] + with_cosine["cosine"])
     assert task.evaluate() == task.evaluate()

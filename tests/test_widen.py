@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from davae.method.widen import join_packed, split_packed, widen
 from davae.models.dit import DiT, DiTConfig, widen_dit
-from davae.models.widen import join_packed, split_packed, widen
 
 
 class Net(nn.Module):
@@ -14,7 +14,9 @@ class Net(nn.Module):
     def __init__(self, channels, patch, width, linear):
         super().__init__()
         features = channels * patch**2
-        self.embed = nn.Linear(features, width) if linear else nn.Conv2d(channels, width, patch, patch)
+        self.embed = (
+            nn.Linear(features, width) if linear else nn.Conv2d(channels, width, patch, patch)
+        )
         self.middle = nn.Linear(width, width)
         self.head = nn.Linear(width, features)
 
@@ -72,7 +74,10 @@ def test_zero_init_of_a_linear_is_exact(channels, detail, patch, width, outermos
 
 
 def test_packed_order_by_hand():
-    base, detail = torch.tensor([1.0, 2, 3, 4]), torch.tensor([10.0, 20])  # 2 channels, 1 channel, 2 positions
+    base, detail = (
+        torch.tensor([1.0, 2, 3, 4]),
+        torch.tensor([10.0, 20]),
+    )  # 2 channels, 1 channel, 2 positions
     assert join_packed(base, detail, 2, False).tolist() == [1, 2, 10, 3, 4, 20]  # channel innermost
     assert join_packed(base, detail, 2, True).tolist() == [1, 2, 3, 4, 10, 20]  # channel outermost
     for outermost in (False, True):
@@ -87,13 +92,19 @@ def test_random_init_has_the_stated_ranges_and_keeps_the_base():
     assert 0.98 * bound < wide.embed.detail.weight.abs().max() <= bound
     assert 0.98 / 16 < wide.head.detail.weight.abs().max() <= 1 / 16
     assert 0.009 < wide.head.detail.bias.abs().max() <= 0.01
-    assert set(report.names("new")) == {"embed.detail.weight", "head.detail.weight", "head.detail.bias"}
+    assert set(report.names("new")) == {
+        "embed.detail.weight",
+        "head.detail.weight",
+        "head.detail.bias",
+    }
 
 
 def test_repeat_init_tiles_and_divides_the_input_only():
     base, wide, report = pair(4, 6, 1, 8, linear=False, init="repeat")  # ceil(10 / 4) = 3
     torch.testing.assert_close(wide.embed.base.weight, base.embed.weight / 3)
-    torch.testing.assert_close(wide.embed.detail.weight[:, 5], base.embed.weight[:, 1] / 3)  # channel 9 = 1 mod 4
+    torch.testing.assert_close(
+        wide.embed.detail.weight[:, 5], base.embed.weight[:, 1] / 3
+    )  # channel 9 = 1 mod 4
     assert torch.equal(wide.head.base.weight, base.head.weight)
     assert torch.equal(wide.head.detail.weight[4], base.head.weight[0])
     assert torch.equal(wide.head.detail.bias[:4], base.head.bias)
@@ -138,7 +149,9 @@ def test_layers_that_cannot_be_widened_are_refused():
 @pytest.mark.parametrize(("patch", "qk_norm"), [(1, True), (2, False)])
 def test_widened_dit_starts_as_the_base_dit(patch, qk_norm):
     torch.manual_seed(0)
-    base = DiT(**asdict(DiTConfig(hidden_size=48, depth=2, num_heads=4, patch_size=patch, qk_norm=qk_norm))).eval()
+    base = DiT(
+        **asdict(DiTConfig(hidden_size=48, depth=2, num_heads=4, patch_size=patch, qk_norm=qk_norm))
+    ).eval()
     for p in base.parameters():
         p.normal_(std=0.3)
     wide, report = widen_dit(base, 12)

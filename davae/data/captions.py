@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from davae.config import DataConfig
+from davae.core.experiment import DataConfig
 from davae.data.crops import load_source, plan_crop
 from davae.data.scenes import plan_scene
 from davae.data.source import Split
@@ -26,13 +26,19 @@ def caption_table(path: Path) -> dict[str, str]:
         ".jsonl": lambda p: pd.read_json(p, lines=True, dtype=False),
     }
     if path.suffix not in readers or not path.is_file():
-        raise ValueError(f"{path}: captions are a .csv, .tsv or .jsonl file with the columns file and caption")
+        raise ValueError(
+            f"{path}: captions are a .csv, .tsv or .jsonl file with the columns file and caption"
+        )
     table = readers[path.suffix](path)
     if not {"file", "caption"} <= set(table.columns):
-        raise ValueError(f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption are needed")
+        raise ValueError(
+            f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption are needed"
+        )
     twice = table["file"].astype(str).duplicated()
     if twice.any():
-        raise ValueError(f"{path} has several captions of {table['file'][twice].iloc[0]}; keep one an image")
+        raise ValueError(
+            f"{path} has several captions of {table['file'][twice].iloc[0]}; keep one an image"
+        )
     return dict(zip(table["file"].astype(str), table["caption"].astype(str), strict=True))
 
 
@@ -45,13 +51,23 @@ def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> li
         drawn = (plan_scene(seed, split, index) for index in range(count))
         return [scene.caption(form) for scene, form in drawn]
     if not config.captions:
-        raise ValueError(f"text to image needs captions: data.name is {config.name!r} and data.captions is empty")
-    known, source, top = caption_table(Path(config.captions)), load_source(config), Path(config.path)
+        raise ValueError(
+            f"text to image needs captions: data.name is {config.name!r} and data.captions is empty"
+        )
+    known, source, top = (
+        caption_table(Path(config.captions)),
+        load_source(config),
+        Path(config.path),
+    )
     names = []
     for index in range(count):
         crop = plan_crop(config, source, seed, split, index)
-        names.append(Path(source.regions(split)[crop.label][crop.region].name).relative_to(top).as_posix())
+        names.append(
+            Path(source.regions(split)[crop.label][crop.region].name).relative_to(top).as_posix()
+        )
     absent = sorted({name for name in names if name not in known})
     if absent:
-        raise ValueError(f"{config.captions} has no caption for {len(absent)} images, the first {absent[0]}")
+        raise ValueError(
+            f"{config.captions} has no caption for {len(absent)} images, the first {absent[0]}"
+        )
     return [known[name] for name in names]

@@ -7,13 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from davae import keyed
-from davae.config import DataConfig
+from davae.core import keyed
+from davae.core.experiment import DataConfig
 from davae.data.folder import folder
 from davae.data.photos import photos
 from davae.data.scenes import SHAPES, scenes
@@ -50,7 +48,11 @@ def draw_images(
         images, _, shown = scenes(config.resolution_px, seed, split, list(range(count)))
         if out is not None:
             out[:] = images
-        return images, np.array([SHAPES.index(scene.shape) for scene in shown], np.int64), list(SHAPES)
+        return (
+            images,
+            np.array([SHAPES.index(scene.shape) for scene in shown], np.int64),
+            list(SHAPES),
+        )
     source = load_source(regions or config)
     images, labels = draw_crops(config, source, seed, split, count, out)
     return images, labels, list(source.classes)
@@ -74,7 +76,12 @@ def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index
 
 
 def draw_crops(
-    config: DataConfig, source: Source, seed: int, split: Split, count: int, out: np.ndarray | None = None
+    config: DataConfig,
+    source: Source,
+    seed: int,
+    split: Split,
+    count: int,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`count` crops: uint8 images [count, 3, resolution, resolution] and int64 labels [count].
 
@@ -103,26 +110,3 @@ def _cut(image: Image.Image, crop: Crop, side: int) -> np.ndarray:
     if crop.flip:
         cut = ImageOps.mirror(cut)
     return np.asarray(cut).transpose(2, 0, 1)
-
-
-def to_unit(images: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """uint8 [.., 3, H, W] to float32 in [-1, 1]."""
-    return torch.as_tensor(images).float() / 127.5 - 1.0
-
-
-def to_uint8(images: torch.Tensor) -> np.ndarray:
-    """Float images in [-1, 1] to uint8, clamped and rounded."""
-    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
-
-
-def downsample(images: torch.Tensor, scale: int, antialias: bool) -> torch.Tensor:
-    """Bicubic reduction by 1 / scale, align_corners=False, unclamped: the base image of I_hr.
-
-    [B, 3, H, W] -> [B, 3, H / scale, W / scale].
-    """
-    return F.interpolate(images, scale_factor=1 / scale, mode="bicubic", align_corners=False, antialias=antialias)
-
-
-def upsample(images: torch.Tensor, scale: int) -> torch.Tensor:
-    """Bicubic enlargement by `scale`: [B, 3, H, W] -> [B, 3, H scale, W scale]."""
-    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)

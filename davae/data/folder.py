@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from davae import keyed
-from davae.config import DataConfig
+from davae.core import keyed
+from davae.core.experiment import DataConfig
 from davae.data.source import Region, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -21,10 +21,14 @@ def _region(path: Path, config: DataConfig) -> Region:
             size = image.size
             image.load()
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+        raise ValueError(
+            f"{path} cannot be read as an image ({error}); repair or remove it"
+        ) from error
     if min(size) < config.min_crop_px:
         need = f"{config.min_crop_px} px (data.min_crop_px)"
-        raise ValueError(f"{path} is {size[0]}x{size[1]} px; its shorter side must be at least {need}")
+        raise ValueError(
+            f"{path} is {size[0]}x{size[1]} px; its shorter side must be at least {need}"
+        )
     reduce = min(1.0, config.short_side_px / min(size))
     return Region(str(path), (0, 0, *size), reduce, partial(Image.open, path))
 
@@ -34,7 +38,9 @@ def _split(paths: list[Path], config: DataConfig, name: str) -> tuple[list[Path]
     order = sorted(paths, key=lambda path: keyed.key(0, f"folder/{name}/{path.name}"))
     heldout = max(1, round(len(order) * config.heldout_fraction))
     if len(order) - heldout < 1:
-        raise ValueError(f"class {name!r} has {len(order)} image; training and held-out sets need 2 or more")
+        raise ValueError(
+            f"class {name!r} has {len(order)} image; training and held-out sets need 2 or more"
+        )
     return order[:-heldout], order[-heldout:]
 
 
@@ -49,12 +55,16 @@ def folder(config: DataConfig) -> Source:
     named = {sub.name: sub for sub in sorted(top.iterdir()) if sub.is_dir()} or {top.name: top}
     loose = [path for path in top.iterdir() if path.suffix.lower() in SUFFIXES]
     if loose and top.name not in named:
-        raise ValueError(f"{loose[0]} lies beside class folders; move it into one of {', '.join(named)}")
+        raise ValueError(
+            f"{loose[0]} lies beside class folders; move it into one of {', '.join(named)}"
+        )
     classes, train, heldout = [], [], []
     for name, sub in named.items():
         paths = sorted(path for path in sub.rglob("*") if path.suffix.lower() in SUFFIXES)
         if not paths:
-            raise ValueError(f"{sub} holds no images ({', '.join(SUFFIXES)}); add some or remove the folder")
+            raise ValueError(
+                f"{sub} holds no images ({', '.join(SUFFIXES)}); add some or remove the folder"
+            )
         first, last = _split(paths, config, name)
         classes.append(name)
         train.append(tuple(_region(path, config) for path in first))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from davae.config import DataConfig
+from davae.core.experiment import DataConfig
 from davae.data.source import Region, Source
 
 
@@ -56,7 +56,9 @@ def _path(file: str) -> Path:
     below = "data" if package == "skimage" else "datasets/images"
     path = Path(spec.origin).parent / below / name
     if not path.exists():
-        raise ValueError(f"{package} is installed without {name}; reinstall it with pip from its wheel")
+        raise ValueError(
+            f"{package} is installed without {name}; reinstall it with pip from its wheel"
+        )
     return path
 
 

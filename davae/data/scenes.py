@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from davae import keyed
+from davae.core import keyed
 from davae.data.source import Split
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "diamond")
@@ -76,20 +76,30 @@ def plan_scene(seed: int, split: Split, index: int) -> tuple[Scene, int]:
         return among[int(keyed.choose(seed, f"scene/{split}/{what}", 0, [index], len(among))[0])]
 
     shape = SHAPES[index % len(SHAPES)]
-    pairs = [(c, t) for c in COLOURS for t in TEXTURES if is_heldout(shape, c, t) == (split == "heldout")]
+    pairs = [
+        (c, t) for c in COLOURS for t in TEXTURES if is_heldout(shape, c, t) == (split == "heldout")
+    ]
     colour, texture = draw("pair", pairs)
     count = draw("count", range(1, len(COUNTS) + 1))
     layout = draw("layout", LAYOUTS if count > 1 else SPOTS)
     size, background = draw("size", list(SIZES)), draw("background", list(BACKGROUNDS))
-    return Scene(shape, size, colour, texture, count, layout, background), draw("form", range(CAPTION_FORMS))
+    return Scene(shape, size, colour, texture, count, layout, background), draw(
+        "form", range(CAPTION_FORMS)
+    )
 
 
 def centres(scene: Scene) -> list[tuple[float, float]]:
     """(x, y) of each shape, in shares of the side."""
     if scene.count == 1:
-        return [({"on the left": 0.25, "in the middle": 0.5, "on the right": 0.75}[scene.layout], 0.5)]
+        return [
+            ({"on the left": 0.25, "in the middle": 0.5, "on the right": 0.75}[scene.layout], 0.5)
+        ]
     along = [(i + 0.5) / scene.count * 0.9 + 0.05 for i in range(scene.count)]
-    places = {"in a row": lambda a: (a, 0.5), "in a column": lambda a: (0.5, a), "on a diagonal": lambda a: (a, a)}
+    places = {
+        "in a row": lambda a: (a, 0.5),
+        "in a column": lambda a: (0.5, a),
+        "on a diagonal": lambda a: (a, a),
+    }
     return [places[scene.layout](a) for a in along]
 
 
@@ -125,19 +135,28 @@ def draw_scene(scene: Scene, side: int, shift: tuple[float, float] = (0.0, 0.0))
     half = SIZES[scene.size] * side
     mask = np.zeros((side, side), bool)
     for cx, cy in centres(scene):
-        mask |= inside(scene.shape, (x - (cx + shift[0]) * side) / half, (y - (cy + shift[1]) * side) / half)
+        mask |= inside(
+            scene.shape, (x - (cx + shift[0]) * side) / half, (y - (cy + shift[1]) * side) / half
+        )
     blocks = mask.reshape(side // 2, 2, side // 2, 2).all((1, 3)).repeat(2, 0).repeat(2, 1)
     image[mask] = COLOURS[scene.colour]
     image[blocks] += AMPLITUDE * texture_pattern(scene.texture, side)[blocks][:, None]
     return image.round().clip(0, 255).astype(np.uint8).transpose(2, 0, 1)
 
 
-def scenes(side: int, seed: int, split: Split, indices: list[int]) -> tuple[np.ndarray, list[str], list[Scene]]:
+def scenes(
+    side: int, seed: int, split: Split, indices: list[int]
+) -> tuple[np.ndarray, list[str], list[Scene]]:
     """uint8 images [n, 3, side, side], their captions and what they show, shapes shifted by up to 5%."""
     images, captions, shown = np.empty((len(indices), 3, side, side), np.uint8), [], []
-    for row, index in enumerate(tqdm(indices, desc=f"scenes ({split})", unit="img", delay=2, leave=False)):
+    for row, index in enumerate(
+        tqdm(indices, desc=f"scenes ({split})", unit="img", delay=2, leave=False)
+    ):
         scene, form = plan_scene(seed, split, index)
-        shift = [float(keyed.uniform(seed, f"scene/{split}/{a}", 0, [index])[0]) * 0.1 - 0.05 for a in "xy"]
+        shift = [
+            float(keyed.uniform(seed, f"scene/{split}/{a}", 0, [index])[0]) * 0.1 - 0.05
+            for a in "xy"
+        ]
         images[row] = draw_scene(scene, side, (shift[0], shift[1]))
         captions.append(scene.caption(form))
         shown.append(scene)

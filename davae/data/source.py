@@ -28,7 +28,9 @@ class Region:
     def size(self) -> tuple[int, int]:
         """(width, height) of `pixels()`."""
         left, top, right, bottom = self.box
-        return max(1, round((right - left) * self.reduce)), max(1, round((bottom - top) * self.reduce))
+        return max(1, round((right - left) * self.reduce)), max(
+            1, round((bottom - top) * self.reduce)
+        )
 
     def pixels(self) -> Image.Image:
         """The region as an RGB image, cut out first so that no pixel beyond it is mixed in."""

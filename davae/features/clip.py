@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from davae.features.extract import Extractor
-from davae.features.weights import MissingWeights, file_hash, weights_folder
+from davae.core.hashing import file_hash
+from davae.features.extract import Extractor, Host
+from davae.features.weights import MissingWeights, weights_folder
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
+TINY = "clip_tiny"
 INSTEAD = "clip_tiny, trained here on the captioned scenes"
 
 
@@ -31,6 +33,11 @@ class Clip:
     tokenizer: Any
     preprocess: Any
     device: str
+
+    @property
+    def suffix(self) -> str:
+        """`clip_tiny` of the toy judge, `clip` of every other model."""
+        return TINY if self.name == TINY else "clip"
 
 
 @lru_cache(maxsize=2)
@@ -52,7 +59,9 @@ def load_clip(spec: str, device: str = "cpu") -> Clip:
         source, name = spec.partition("/")[0], spec
         weights, settings = _find(spec), _settings(spec)
     model, preprocess = open_clip.create_model_from_pretrained(source, device=device, **settings)
-    return Clip(name, file_hash(weights), model.eval(), open_clip.get_tokenizer(source), preprocess, device)
+    return Clip(
+        name, file_hash(weights), model.eval(), open_clip.get_tokenizer(source), preprocess, device
+    )
 
 
 def _settings(spec: str) -> dict[str, Any]:
@@ -64,7 +73,9 @@ def _settings(spec: str) -> dict[str, Any]:
     settings = {"pretrained": str(_find(spec)), "force_quick_gelu": known.get("quick_gelu", False)}
     names = {"mean": "image_mean", "std": "image_std", "interpolation": "image_interpolation",
              "resize_mode": "image_resize_mode"}  # fmt: skip
-    return settings | {ours: known[theirs] for theirs, ours in names.items() if known.get(theirs) is not None}
+    return settings | {
+        ours: known[theirs] for theirs, ours in names.items() if known.get(theirs) is not None
+    }
 
 
 def _find(spec: str) -> Path:
@@ -73,7 +84,10 @@ def _find(spec: str) -> Path:
 
     model, _, tag = spec.partition("/")
     if not open_clip.is_pretrained_cfg(model, tag):
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none: there is no such model"
+        tags = (
+            ", ".join(open_clip.list_pretrained_tags_by_model(model))
+            or "none: there is no such model"
+        )
         raise ValueError(
             f"the CLIP model is {spec!r}: neither a folder with {CONFIG} nor MODEL/TAG of open_clip "
             f"(tags of {model!r}: {tags})"
@@ -84,7 +98,9 @@ def _find(spec: str) -> Path:
             f"{spec} needs the tokenizer {tokenizer} of a hub, and nothing is downloaded unasked: give a folder with "
             f"{CONFIG}, weights and tokenizer, or use {INSTEAD}"
         )
-    candidates = [weights_folder() / "open_clip" / f"{model}-{tag}{end}" for end in (".safetensors", ".bin")]
+    candidates = [
+        weights_folder() / "open_clip" / f"{model}-{tag}{end}" for end in (".safetensors", ".bin")
+    ]
     for path in candidates:
         if path.is_file():
             return path
@@ -94,12 +110,24 @@ def _find(spec: str) -> Path:
     raise MissingWeights(candidates[0], source, INSTEAD)
 
 
+def open_clip_model(model: str, host: Host) -> Clip:
+    """`clip_tiny`, trained here, or what `load_clip` takes."""
+    return load_clip(str(host.trained(model)) if model == TINY else model, host.device)
+
+
+def clip_images(host: Host, model: str = TINY) -> Extractor:
+    """The image tower of a CLIP model as an extractor."""
+    return image_tower(open_clip_model(model, host))
+
+
 def image_tower(clip: Clip) -> Extractor:
     """The image tower as an extractor; its preprocessing is open_clip's own, on uint8 images."""
 
     def prepare(image: np.ndarray) -> np.ndarray:
         if image.dtype != np.uint8:
-            raise ValueError("CLIP's preprocessing takes uint8 images; choose the quantisation rounded or truncated")
+            raise ValueError(
+                "CLIP's preprocessing takes uint8 images; choose the quantisation rounded or truncated"
+            )
         return clip.preprocess(Image.fromarray(image)).numpy()
 
     def network(batch: torch.Tensor) -> torch.Tensor:
@@ -110,7 +138,15 @@ def image_tower(clip: Clip) -> Extractor:
     how = clip.model.visual.preprocess_cfg
     known = f"open_clip {how['interpolation']}, {how['resize_mode']}, mean {how['mean']}, std {how['std']}, {size} px; "
     width = int(clip.model.visual.output_dim)
-    return Extractor(f"clip {clip.name}", clip.weights, width, known + "unit length", prepare, network)
+    return Extractor(
+        f"clip {clip.name}",
+        clip.weights,
+        width,
+        known + "unit length",
+        prepare,
+        network,
+        suffix=clip.suffix,
+    )
 
 
 @torch.inference_mode()

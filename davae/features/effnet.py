@@ -10,9 +10,8 @@ import torch
 from cleanfid.resize import make_resizer
 from torch import nn
 
-from davae.features.extract import Extractor, extract
-from davae.features.images import ArrayImages
-from davae.features.weights import file_hash
+from davae.core.hashing import file_hash
+from davae.features.extract import Extractor, Host
 
 RESIZERS = {
     "pil": ("clean-fid PIL bicubic, float", ("PIL", False, "bicubic")),
@@ -69,7 +68,9 @@ class EffNetLite0(nn.Module):
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """The 1000 ImageNet classes' probabilities; needs all 16 blocks."""
         if self.head is None or self.fc is None:
-            raise ValueError(f"class probabilities need all 16 blocks; this network has {len(self.blocks)}")
+            raise ValueError(
+                f"class probabilities need all 16 blocks; this network has {len(self.blocks)}"
+            )
         return self.fc(self.head(self.maps(images)[-1]).mean((2, 3))).softmax(1)
 
 
@@ -79,8 +80,8 @@ def network(blocks: int, device: str) -> EffNetLite0:
     return EffNetLite0(blocks).to(device).to(memory_format=torch.channels_last)
 
 
-def effnet(input_px: int, blocks: int, resize: str = "pil", device: str = "cpu") -> Extractor:
-    """The extractor at an input size, a depth and one of `RESIZERS`."""
+def effnet(host: Host, input_px: int = 224, blocks: int = 15, resize: str = "pil") -> Extractor:
+    """The extractor at an input size, a depth (1 to 16 blocks) and one of `RESIZERS`."""
     if resize not in RESIZERS:
         raise ValueError(f"resize is {resize!r}; it is one of {', '.join(RESIZERS)}")
     if input_px % 32 or input_px < 32:
@@ -93,15 +94,11 @@ def effnet(input_px: int, blocks: int, resize: str = "pil", device: str = "cpu")
 
     return Extractor(
         effnet_name(blocks), weights_hash(), WIDTHS[blocks - 1], f"{known} {input_px} px", prepare,
-        network(blocks, device), network(16, device).probabilities, classifier=effnet_name(16),
+        network(blocks, host.device), network(16, host.device).probabilities, classifier=effnet_name(16),
+        suffix="effnet",
     )  # fmt: skip
 
 
 def effnet_name(blocks: int) -> str:
     """The extractor's name in protocols: several depths have one width."""
     return f"effnet_lite0-b{blocks}"
-
-
-def effnet_features(images: np.ndarray, input_px: int, blocks: int, device: str = "cpu") -> np.ndarray:
-    """Features [N, d] of uint8 images [N, 3, H, W], resized as clean-fid does to `input_px`."""
-    return extract(effnet(input_px, blocks, device=device), ArrayImages("images", images), device)

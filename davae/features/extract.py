@@ -5,15 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from davae.features.images import Images
+from davae.data.image_sets import Images
 
 BATCH = 32
+
+
+def untrained(model: str) -> Path:
+    """The folder of a model that is trained here; there is none outside a pipeline."""
+    raise ValueError(
+        f"{model} is trained by `davae eval`; give the folder of a model of open_clip's format instead"
+    )
+
+
+@dataclass(frozen=True)
+class Host:
+    """What an extractor is opened with."""
+
+    device: str = "cpu"
+    trained: Callable[[str], Path] = untrained
+    """The folder of a model that this project trains itself, by name; trains it if need be."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +51,15 @@ class Extractor:
     """[B, 3, P, P] -> class probabilities [B, K]; None where the network has none."""
     classifier: str = ""
     """What the probabilities' network is called, where it is not `name`'s."""
+    suffix: str = ""
+    """Of its metrics' names, as in `fd_effnet`; empty where the bare names are its own."""
+    published_names: dict[str, str] = field(default_factory=dict)
+    """Names that a metric has with this extractor alone, as FID."""
+
+    def metric_name(self, metric: str) -> str:
+        """What a metric on these features is called in records: `fd_effnet`, or `fid`."""
+        name = self.published_names.get(metric, metric)
+        return f"{name}_{self.suffix}" if self.suffix else name
 
 
 @contextmanager
@@ -51,7 +77,9 @@ def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(threads)
 
 
-def extract(extractor: Extractor, images: Images, device: str = "cpu", probabilities: bool = False) -> np.ndarray:
+def extract(
+    extractor: Extractor, images: Images, device: str = "cpu", probabilities: bool = False
+) -> np.ndarray:
     """Features [N, d], or class probabilities [N, K], float32, of all images.
 
     Every core reads, resizes and evaluates batches of 32 of its own; beside the result, memory
@@ -59,7 +87,9 @@ def extract(extractor: Extractor, images: Images, device: str = "cpu", probabili
     """
     run = extractor.classify if probabilities else extractor.network
     if run is None:
-        raise ValueError(f"{extractor.name} gives no class probabilities, which the Inception Score needs")
+        raise ValueError(
+            f"{extractor.name} gives no class probabilities, which the Inception Score needs"
+        )
     if len(images) == 0:
         raise ValueError(f"{images.name} holds no images")
 
@@ -69,7 +99,9 @@ def extract(extractor: Extractor, images: Images, device: str = "cpu", probabili
         prepared = [extractor.prepare(images.read(i)) for i in indices]
         if len({p.shape for p in prepared}) > 1:
             shapes = sorted({f"{p.shape[2]}x{p.shape[1]}" for p in prepared})
-            raise ValueError(f"{extractor.name} takes images of one size; {images.name} has {', '.join(shapes)}")
+            raise ValueError(
+                f"{extractor.name} takes images of one size; {images.name} has {', '.join(shapes)}"
+            )
         batch = torch.from_numpy(np.stack(prepared)).to(device, memory_format=torch.channels_last)
         return run(batch).float().cpu().numpy()
 
@@ -77,7 +109,9 @@ def extract(extractor: Extractor, images: Images, device: str = "cpu", probabili
     workers = torch.get_num_threads()
     with (
         one_thread_each(workers) as pool,
-        tqdm(total=len(images), desc=f"features of {images.name}", unit="img", delay=2, leave=False) as progress,
+        tqdm(
+            total=len(images), desc=f"features of {images.name}", unit="img", delay=2, leave=False
+        ) as progress,
     ):
         futures = {pool.submit(work, start): start for start in range(0, len(images), BATCH)}
         for future in as_completed(futures):

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from cleanfid.resize import build_resizer
 
-from davae.features.extract import Extractor
-from davae.features.weights import MissingWeights, file_hash, require
+from davae.core.hashing import file_hash
+from davae.features.extract import Extractor, Host
+from davae.features.weights import MissingWeights, require
 
 Mode = Literal["clean", "legacy_tensorflow", "legacy_pytorch"]
 INSTEAD = "the extractor effnet_lite0 (fd_effnet and kd_effnet, which are not FID and KID)"
@@ -19,6 +20,7 @@ TORCHSCRIPT = "inception-2015-12-05.pt"
 TORCHSCRIPT_SOURCE = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
 PYTORCH = "pt_inception-2015-12-05-6726825d.pth"
 PYTORCH_SOURCE = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/" + PYTORCH
+PUBLISHED_NAMES = {"fd": "fid", "kd": "kid", "fd_inf": "fid_inf"}
 RESIZES = {
     "clean": "clean-fid PIL bicubic, float 299 px",
     "legacy_tensorflow": "TF1 bilinear inside the network 299 px",
@@ -30,7 +32,11 @@ RESIZES = {
 def _torchscript(path: Path, resize_inside: bool, device: str) -> Any:
     from cleanfid.inception_torchscript import InceptionV3W
 
-    return InceptionV3W(str(path.parent), download=False, resize_inside=resize_inside).to(device).eval()
+    return (
+        InceptionV3W(str(path.parent), download=False, resize_inside=resize_inside)
+        .to(device)
+        .eval()
+    )
 
 
 @lru_cache(maxsize=1)
@@ -48,14 +54,16 @@ def hub_weights() -> Path:
     return path
 
 
-def inception(mode: str, device: str = "cpu") -> Extractor:
+def inception(mode: str, host: Host) -> Extractor:
     """The 2048 pooled features under one of clean-fid's modes; raises MissingWeights without the file.
 
     Class probabilities, for the Inception Score, come from the TorchScript network without the bias
     of its last layer, as the score's authors had it.
     """
     if mode not in get_args(Mode):
-        raise ValueError(f"the Inception mode is {mode!r}; it is one of {', '.join(get_args(Mode))}")
+        raise ValueError(
+            f"the Inception mode is {mode!r}; it is one of {', '.join(get_args(Mode))}"
+        )
     name = f"inception_{mode}"
     resizer = build_resizer(mode)
 
@@ -64,17 +72,21 @@ def inception(mode: str, device: str = "cpu") -> Extractor:
 
     if mode == "legacy_pytorch":
         weights = file_hash(hub_weights())
-        net = _pytorch(device)
+        net = _pytorch(host.device)
 
         def features(batch: torch.Tensor) -> torch.Tensor:
             return net(batch / 255)[0].flatten(1)
 
-        return Extractor(name, weights, 2048, RESIZES[mode], prepare, features)
+        return Extractor(
+            name, weights, 2048, RESIZES[mode], prepare, features, published_names=PUBLISHED_NAMES
+        )
 
     path = require(TORCHSCRIPT, TORCHSCRIPT_SOURCE, INSTEAD)
-    script = _torchscript(path, mode == "legacy_tensorflow", device)
+    script = _torchscript(path, mode == "legacy_tensorflow", host.device)
 
     def classify(batch: torch.Tensor) -> torch.Tensor:
         return script.base(batch, no_output_bias=True)
 
-    return Extractor(name, file_hash(path), 2048, RESIZES[mode], prepare, script, classify)
+    return Extractor(
+        name, file_hash(path), 2048, RESIZES[mode], prepare, script, classify, published_names=PUBLISHED_NAMES
+    )  # fmt: skip

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from functools import lru_cache
 from pathlib import Path
 
 
@@ -30,10 +28,3 @@ def require(name: str, source: str, instead: str) -> Path:
     if not path.is_file():
         raise MissingWeights(path, source, instead)
     return path
-
-
-@lru_cache
-def file_hash(path: Path) -> str:
-    """First 12 digits of the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:12]

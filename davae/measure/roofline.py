@@ -8,24 +8,15 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from davae.measure.timing import block_seconds
+
 
 def _rate(run: Callable[[], object], flops: int, seconds: float, device: torch.device) -> float:
-    """FLOP/s of `run`, the best of blocks that last `seconds` in all."""
-
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    for _ in range(3):
-        run()
-    wait()
-    best, start = float("inf"), time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        before = time.perf_counter()
-        for _ in range(3):
-            run()
-        wait()
-        best = min(best, (time.perf_counter() - before) / 3)
+    """FLOP/s of `run`, the best of blocks of three that last `seconds` in all."""
+    block_seconds(run, 3, device)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        best = min(best, block_seconds(run, 3, device))
     return flops / best
 
 

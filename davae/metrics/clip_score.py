@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from davae.metrics.estimate import Estimate, mean_of
+from davae.core.records import Measurement
+from davae.metrics.interval import mean_of
 
 SCALE = 100.0
 """w of the score as generators report it; the original paper has 2.5."""
@@ -16,20 +17,28 @@ SCALE = 100.0
 class ClipScore:
     """The score, and the same images with captions of others."""
 
-    score: Estimate
-    shuffled: Estimate
+    score: Measurement
+    shuffled: Measurement
 
 
-def similarities(images: np.ndarray, captions: np.ndarray, scale: float = SCALE, clamp: bool = True) -> np.ndarray:
+def similarities(
+    images: np.ndarray, captions: np.ndarray, scale: float = SCALE, clamp: bool = True
+) -> np.ndarray:
     """scale max(0, cos) of row i of `images` and row i of `captions`, [N, d] each, any length -> [N]."""
     if images.shape != captions.shape:
-        raise ValueError(f"one caption an image is needed: features {images.shape} and {captions.shape}")
-    a, b = (x.astype(np.float64) / np.linalg.norm(x, axis=1, keepdims=True) for x in (images, captions))
+        raise ValueError(
+            f"one caption an image is needed: features {images.shape} and {captions.shape}"
+        )
+    a, b = (
+        x.astype(np.float64) / np.linalg.norm(x, axis=1, keepdims=True) for x in (images, captions)
+    )
     cosine = (a * b).sum(1)
     return scale * (np.maximum(cosine, 0) if clamp else cosine)
 
 
-def clip_score(images: np.ndarray, captions: np.ndarray, texts: list[str], seed: int = 0) -> ClipScore:
+def clip_score(
+    images: np.ndarray, captions: np.ndarray, texts: list[str], seed: int = 0
+) -> ClipScore:
     """Mean similarity of image and caption features, and of images with another image's caption.
 
     The control rolls the captions by a seeded number of places, the first from a seeded start that
@@ -41,8 +50,11 @@ def clip_score(images: np.ndarray, captions: np.ndarray, texts: list[str], seed:
         raise ValueError("the shuffled control needs at least 2 images")
     start = int(np.random.default_rng(seed).integers(1, len(texts)))
     shifts = [(start + i) % len(texts) or 1 for i in range(min(len(texts), 100))]
-    shift = min(shifts, key=lambda s: sum(a == b for a, b in zip(texts, texts[s:] + texts[:s], strict=True)))
-    return ClipScore(mean_of(own), mean_of(similarities(images, np.roll(captions, -shift, 0))))
+    shift = min(
+        shifts, key=lambda s: sum(a == b for a, b in zip(texts, texts[s:] + texts[:s], strict=True))
+    )
+    shuffled = mean_of("clip_shuffled", similarities(images, np.roll(captions, -shift, 0)))
+    return ClipScore(mean_of("clip", own), shuffled)
 
 
 def retrieval(images: np.ndarray, captions: np.ndarray) -> float:

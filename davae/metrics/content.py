@@ -9,9 +9,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def linear_probe(features: np.ndarray, labels: np.ndarray) -> Pipeline:
-    """Multinomial logistic regression on standardised features; `.score(x, y)` is the accuracy."""
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
+def linear_probe(
+    features: np.ndarray, labels: np.ndarray, inverse_penalty: float = 0.1
+) -> Pipeline:
+    """Multinomial logistic regression on standardised features [N, d]; `.score(x, y)` is the accuracy.
+
+    inverse_penalty: C of scikit-learn; the smaller, the stronger the L2 penalty.
+    """
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=2000))
     return probe.fit(features, labels)
 
 

@@ -30,7 +30,9 @@ class Coverage:
 def radii(features: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
     """Distance of each sample to its k-th nearest other sample: [N, d] -> [N]."""
     if len(features) <= k:
-        raise ValueError(f"balls of {k} neighbours need more than {k} images; {len(features)} given")
+        raise ValueError(
+            f"balls of {k} neighbours need more than {k} images; {len(features)} given"
+        )
     return NearestNeighbors(n_neighbors=k).fit(features).kneighbors()[0][:, -1]
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from cleanfid.fid import frechet_distance
 from scipy.linalg import eigh, pinvh
 
-from davae.metrics.estimate import Estimate, around, score_interval
+from davae.core.records import Measurement
+from davae.metrics.interval import around, score_interval
 
 CHUNK_ENTRIES = 2**24
 """Kernel values held at once, in float64."""
@@ -41,7 +42,9 @@ class Moments:
 def check_pair(x: np.ndarray, y: np.ndarray) -> None:
     """Raise ValueError unless x and y are [N, d] of one shape with N >= 2."""
     if x.ndim != 2 or x.shape != y.shape or len(x) < 2:
-        raise ValueError(f"a distance compares two [N, d] arrays of one N >= 2, not {x.shape} and {y.shape}")
+        raise ValueError(
+            f"a distance compares two [N, d] arrays of one N >= 2, not {x.shape} and {y.shape}"
+        )
 
 
 def frechet_of_moments(x: Moments, y: Moments) -> float:
@@ -51,7 +54,7 @@ def frechet_of_moments(x: Moments, y: Moments) -> float:
         return float(frechet_distance(x.mean, x.covariance, y.mean, y.covariance))
 
 
-def frechet(x: np.ndarray, y: np.ndarray, ddof: int = 1) -> Estimate:
+def frechet(x: np.ndarray, y: np.ndarray, ddof: int = 1) -> Measurement:
     """Frechet distance of features [N, d], by clean-fid's function; biased upward by O(d / N).
 
     The interval is of its expectation at this N, from the infinitesimal jackknife. y_i may depend on
@@ -61,22 +64,27 @@ def frechet(x: np.ndarray, y: np.ndarray, ddof: int = 1) -> Estimate:
     first, second = Moments.of(x, ddof), Moments.of(y, ddof)
     value = frechet_of_moments(first, second)
     note = frechet_note(len(x), x.shape[1], (first, second))
-    return Estimate(value, len(x), *around(value, math.sqrt(_first_order(x, y))), note)
+    low, high = around(value, math.sqrt(_first_order(x, y)))
+    return Measurement("fd", value, len(x), low, high, note=note)
 
 
 def frechet_note(n: int, dimensions: int, moments: tuple[Moments, ...] = ()) -> str:
     """What to say of a Frechet distance of n samples: empty if nothing."""
     said = []
     if n <= dimensions:
-        said.append(f"N = {n} <= d = {dimensions}: the covariance is singular and the value mostly bias")
+        said.append(
+            f"N = {n} <= d = {dimensions}: the covariance is singular and the value mostly bias"
+        )
     elif n < 10 * dimensions:
         said.append(f"N = {n} < 10 d = {10 * dimensions}: the bias is a large part of the value")
-    if n > dimensions and any(np.linalg.matrix_rank(m.covariance, hermitian=True) < dimensions for m in moments):
+    if n > dimensions and any(
+        np.linalg.matrix_rank(m.covariance, hermitian=True) < dimensions for m in moments
+    ):
         said.append("a covariance is singular")
     return "; ".join(said)
 
 
-def frechet_infinity(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Estimate:
+def frechet_infinity(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Measurement:
     """FD extrapolated to infinitely many samples: 2 FD(N) - mean FD(N / 2) (cf. Chong & Forsyth 2020).
 
     The bias of FD is linear in 1 / N to first order; the line through the distance at N and the
@@ -96,7 +104,8 @@ def frechet_infinity(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Estimate:
     note = frechet_note(half, d)
     note = f"at half the samples: {note}" if note else ""
     value = 2 * whole - float(np.mean(halves))
-    return Estimate(value, len(x), *score_interval(value, whole, _first_order(x, y), _second_order(x, y)), note)
+    low, high = score_interval(value, whole, _first_order(x, y), _second_order(x, y))
+    return Measurement("fd_inf", value, len(x), low, high, note=note)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -110,7 +119,9 @@ def _fast_frechet(x: np.ndarray, y: np.ndarray) -> float:
     a, b = Moments.of(x), Moments.of(y)
     root = _root(a.covariance)
     values = eigh(root @ b.covariance @ root, eigvals_only=True)
-    traces = np.trace(a.covariance) + np.trace(b.covariance) - 2 * np.sqrt(np.maximum(values, 0)).sum()
+    traces = (
+        np.trace(a.covariance) + np.trace(b.covariance) - 2 * np.sqrt(np.maximum(values, 0)).sum()
+    )
     return float(((a.mean - b.mean) ** 2).sum() + traces)
 
 
@@ -158,7 +169,7 @@ def _second_order(x: np.ndarray, y: np.ndarray) -> float:
     return 2 * float(np.concatenate(inner).var()) / n**2 * (1 + 1 / SPLITTINGS)
 
 
-def kernel(x: np.ndarray, y: np.ndarray, paired: bool = False) -> Estimate:
+def kernel(x: np.ndarray, y: np.ndarray, paired: bool = False) -> Measurement:
     """Unbiased MMD^2 with the kernel (x.y / d + 1)^3 over all pairs; may be negative (KID's estimator).
 
     Every sample is used once, so there is nothing random in it. paired: leave out the pairs
@@ -175,7 +186,12 @@ def kernel(x: np.ndarray, y: np.ndarray, paired: bool = False) -> Estimate:
         cross = (x[own] @ y.T / d + 1) ** 3
         cross_sum += float(cross.sum())
         diagonal += float(cross[own - start, own].sum())
-        h = (x[own] @ x.T / d + 1) ** 3 + (y[own] @ y.T / d + 1) ** 3 - cross - (y[own] @ x.T / d + 1) ** 3
+        h = (
+            (x[own] @ x.T / d + 1) ** 3
+            + (y[own] @ y.T / d + 1) ** 3
+            - cross
+            - (y[own] @ x.T / d + 1) ** 3
+        )
         h[own - start, own] = 0
         rows[own] = h.sum(1)
         squares += float((h**2).sum())
@@ -187,4 +203,4 @@ def kernel(x: np.ndarray, y: np.ndarray, paired: bool = False) -> Estimate:
     pairs = 2 * max(squares / every - value**2, 0.0) / every
     if not paired:
         value += 2 * (cross_sum - diagonal) / every - 2 * cross_sum / n**2
-    return Estimate(value, n, *score_interval(value, biased, linear, pairs))
+    return Measurement("kd", value, n, *score_interval(value, biased, linear, pairs))

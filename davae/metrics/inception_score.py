@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 
-from davae.metrics.estimate import Estimate, around
+from davae.core.records import Measurement
+from davae.metrics.interval import around
 
 SHUFFLE_SEED = 2020
 """Seed of the shuffle before the splits, which torch-fidelity uses too."""
 
 
-def inception_score(probabilities: np.ndarray, splits: int = 10) -> Estimate:
+def inception_score(probabilities: np.ndarray, splits: int = 10) -> Measurement:
     """exp E KL(p(y|x) | p(y)) over `splits` parts of the shuffled samples, averaged (Salimans et al. 2016).
 
     probabilities [N, K], rows sum to 1. The interval is from the spread of the splits; the score itself is
@@ -20,7 +21,9 @@ def inception_score(probabilities: np.ndarray, splits: int = 10) -> Estimate:
     """
     n = len(probabilities)
     if probabilities.ndim != 2 or not np.allclose(probabilities.sum(1), 1, atol=1e-3):
-        raise ValueError(f"the score takes class probabilities [N, K] whose rows sum to 1; given {probabilities.shape}")
+        raise ValueError(
+            f"the score takes class probabilities [N, K] whose rows sum to 1; given {probabilities.shape}"
+        )
     if n < 2 * splits:
         raise ValueError(f"{splits} splits need at least {2 * splits} images; {n} given")
     order = np.random.RandomState(SHUFFLE_SEED).permutation(n)
@@ -35,5 +38,6 @@ def inception_score(probabilities: np.ndarray, splits: int = 10) -> Estimate:
     if n // splits >= classes:
         note = ""
     if splits == 1:
-        return Estimate(value, n, note=note)
-    return Estimate(value, n, *around(value, float(np.std(scores, ddof=1)) / math.sqrt(splits)), note)
+        return Measurement("is", value, n, note=note)
+    low, high = around(value, float(np.std(scores, ddof=1)) / math.sqrt(splits))
+    return Measurement("is", value, n, low, high, note=note)

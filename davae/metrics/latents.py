@@ -6,34 +6,20 @@ z_d - repeat(Proj z_d), has gained is not a consequence of the loss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+from davae.metrics.content import linear_probe
+from davae.metrics.metric import LatentSample
 
 NEIGHBOURS = 10
+PROBE_C = 0.01
+"""Of the linear probe: latents have more dimensions than images have features."""
 EMBEDDING_SEEDS = (1, 2, 3)
-
-
-@dataclass(frozen=True)
-class Structure:
-    """Companions of a t-SNE picture, all of them measured without it."""
-
-    silhouette: float
-    """Of the classes of held-out images, in [-1, 1]; 0: none."""
-    knn_purity: float
-    """Accuracy of 10 nearest neighbours among training regions, on held-out images."""
-    probe_accuracy: float
-    """Accuracy of a linear classifier fitted on training regions, on held-out images."""
-    cka: float
-    """Linear centred kernel alignment with z, in [0, 1]."""
-    effective_rank: float
-    """exp of the entropy of the channel covariance's spectrum, in [1, channels] (Roy & Vetterli 2007)."""
 
 
 def standardise(latents: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
@@ -54,22 +40,36 @@ def scaled(train: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return standardise(train, mean, std), standardise(held, mean, std)
 
 
-def structure(train: np.ndarray, train_y: np.ndarray, held: np.ndarray, held_y: np.ndarray, z: np.ndarray) -> Structure:
-    """train, held: latents [N, C, h, w] of two or more classes; z: the held-out base latents, scaled, [N, p]."""
-    x, y = scaled(train, held)
-    return Structure(
-        silhouette=float(silhouette_score(y, held_y)),
-        knn_purity=float(KNeighborsClassifier(NEIGHBOURS).fit(x, train_y).score(y, held_y)),
-        probe_accuracy=probe_accuracy(x, train_y, y, held_y),
-        cka=linear_cka(y, z),
-        effective_rank=effective_rank(by_channel(held)),
+LatentMetric = Callable[[LatentSample], float]
+
+
+def silhouette(sample: LatentSample) -> float:
+    """Silhouette of the classes of the held-out latents, in [-1, 1]; 0: none."""
+    return float(silhouette_score(scaled(sample.train, sample.held)[1], sample.held_labels))
+
+
+def knn_purity(sample: LatentSample) -> float:
+    """Accuracy of 10 nearest neighbours among training latents, on held-out ones."""
+    x, y = scaled(sample.train, sample.held)
+    return float(
+        KNeighborsClassifier(NEIGHBOURS).fit(x, sample.train_labels).score(y, sample.held_labels)
     )
 
 
-def probe_accuracy(x: np.ndarray, x_labels: np.ndarray, y: np.ndarray, y_labels: np.ndarray) -> float:
-    """Accuracy on y of multinomial logistic regression fitted on x."""
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    return float(probe.fit(x, x_labels).score(y, y_labels))
+def probe_accuracy(sample: LatentSample) -> float:
+    """Accuracy of a linear classifier fitted on training latents, on held-out ones."""
+    x, y = scaled(sample.train, sample.held)
+    return float(linear_probe(x, sample.train_labels, PROBE_C).score(y, sample.held_labels))
+
+
+def cka_with_base(sample: LatentSample) -> float:
+    """Linear centred kernel alignment with z, in [0, 1]."""
+    return linear_cka(scaled(sample.train, sample.held)[1], sample.base)
+
+
+def channel_rank(sample: LatentSample) -> float:
+    """Effective rank of the channels' covariance over positions, in [1, channels] (Roy & Vetterli 2007)."""
+    return effective_rank(by_channel(sample.held))
 
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
@@ -81,7 +81,9 @@ def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
 
 def effective_rank(samples: np.ndarray) -> float:
     """exp(-sum p log p), p the covariance's eigenvalues over their sum; samples [N, C]."""
-    values = np.linalg.eigvalsh(np.atleast_2d(np.cov(samples.astype(np.float64), rowvar=False))).clip(0)
+    values = np.linalg.eigvalsh(
+        np.atleast_2d(np.cov(samples.astype(np.float64), rowvar=False))
+    ).clip(0)
     p = values / values.sum()
     p = p[p > 0]
     return float(np.exp(-(p * np.log(p)).sum()))
@@ -95,10 +97,14 @@ def tsne(samples: np.ndarray, seed: int = 0, init: str = "pca") -> np.ndarray:
 
 def neighbour_overlap(a: np.ndarray, b: np.ndarray, k: int = NEIGHBOURS) -> float:
     """Mean share of a point's k nearest neighbours that two embeddings [N, 2] have in common."""
-    near = [NearestNeighbors(n_neighbors=k).fit(v).kneighbors(return_distance=False) for v in (a, b)]
+    near = [
+        NearestNeighbors(n_neighbors=k).fit(v).kneighbors(return_distance=False) for v in (a, b)
+    ]
     return float(np.mean([len(set(p) & set(q)) / k for p, q in zip(*near, strict=True)]))
 
 
 def stability(samples: np.ndarray, embedding: np.ndarray) -> float:
     """Overlap of the embedding with those from random starts, averaged over `EMBEDDING_SEEDS`."""
-    return float(np.mean([neighbour_overlap(embedding, tsne(samples, s, "random")) for s in EMBEDDING_SEEDS]))
+    return float(
+        np.mean([neighbour_overlap(embedding, tsne(samples, s, "random")) for s in EMBEDDING_SEEDS])
+    )

@@ -11,7 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from davae.features.effnet import network
-from davae.losses import load_lpips
+from davae.features.lpips import load_lpips
 
 STAGES = (0, 2, 4, 10, 14)
 """Blocks of EfficientNet-Lite0 whose outputs are compared: at 1/2, 1/4, 1/8, 1/16 and 1/32."""
@@ -30,10 +30,18 @@ def pd_effnet(images: np.ndarray, references: np.ndarray, device: str = "cpu") -
     channels, their squared difference summed over channels, averaged over positions and stages.
     """
     net, found = network(STAGES[-1] + 1, device), []
-    for start in tqdm(range(0, len(images), BATCH), desc="pd_effnet", unit="batch", delay=2, leave=False):
-        pair = (torch.from_numpy(x[start : start + BATCH]).float().to(device) for x in (images, references))
+    for start in tqdm(
+        range(0, len(images), BATCH), desc="pd_effnet", unit="batch", delay=2, leave=False
+    ):
+        pair = (
+            torch.from_numpy(x[start : start + BATCH]).float().to(device)
+            for x in (images, references)
+        )
         a, b = (net.maps(x.contiguous(memory_format=torch.channels_last)) for x in pair)
-        stages = [(F.normalize(a[i], dim=1) - F.normalize(b[i], dim=1)).square().sum(1).mean((1, 2)) for i in STAGES]
+        stages = [
+            (F.normalize(a[i], dim=1) - F.normalize(b[i], dim=1)).square().sum(1).mean((1, 2))
+            for i in STAGES
+        ]
         found.append(torch.stack(stages).mean(0).cpu().numpy())
     return np.concatenate(found)
 
@@ -50,7 +58,9 @@ def lpips(images: np.ndarray, references: np.ndarray, device: str = "cpu") -> np
     With AlexNet, so that the VGG network of the training loss is not the judge.
     """
     net, found = _lpips(device), []
-    for start in tqdm(range(0, len(images), BATCH), desc="LPIPS", unit="batch", delay=2, leave=False):
+    for start in tqdm(
+        range(0, len(images), BATCH), desc="LPIPS", unit="batch", delay=2, leave=False
+    ):
         pair = (_unit(x[start : start + BATCH]).to(device) for x in (images, references))
         found.append(net(*pair).flatten().cpu().numpy())
     return np.concatenate(found)

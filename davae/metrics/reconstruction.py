@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from skimage.metrics import structural_similarity
+
+from davae.data import pixels
 
 PSNR_CAP_DB = 100.0
 """PSNR of two equal images, which has no finite value."""
@@ -12,15 +15,19 @@ PSNR_CAP_DB = 100.0
 def psnr(images: np.ndarray, references: np.ndarray) -> np.ndarray:
     """PSNR in dB, data range 255, of each pair of uint8 images [N, 3, H, W] -> [N]."""
     _same_shape(images, references)
-    error = ((images.astype(np.float64) - references) ** 2).mean((1, 2, 3))
-    with np.errstate(divide="ignore"):
-        return np.minimum(10 * np.log10(255.0**2 / error), PSNR_CAP_DB)
+    pair = (torch.from_numpy(x) for x in (images, references))
+    return pixels.psnr(*pair, data_range=255.0).clamp(max=PSNR_CAP_DB).numpy()
 
 
 def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
     """SSIM (Wang et al. 2004: Gaussian window 11x11, sigma 1.5, data range 255) of each pair -> [N]."""
     _same_shape(images, references)
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    options = {
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+        "data_range": 255,
+    }
     pairs = zip(images, references, strict=True)
     return np.array([structural_similarity(a, b, channel_axis=0, **options) for a, b in pairs])
 
@@ -28,4 +35,6 @@ def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
 def _same_shape(images: np.ndarray, references: np.ndarray) -> None:
     if images.dtype != np.uint8 or references.dtype != np.uint8 or images.shape != references.shape:
         given = f"{images.dtype} {images.shape} and {references.dtype} {references.shape}"
-        raise ValueError(f"reconstruction metrics compare two uint8 arrays of one shape, not {given}")
+        raise ValueError(
+            f"reconstruction metrics compare two uint8 arrays of one shape, not {given}"
+        )

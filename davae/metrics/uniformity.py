@@ -34,7 +34,9 @@ def uniformity(density: np.ndarray) -> Uniformity:
     n = len(p)
     gini = float(2 * (np.arange(1, n + 1) * p).sum() / n - (n + 1) / n)
     positive = p[p > 0]
-    return Uniformity(float(p.std() / p.mean()), gini, float(-(positive * np.log(positive)).sum() / np.log(n)))
+    return Uniformity(
+        float(p.std() / p.mean()), gini, float(-(positive * np.log(positive)).sum() / np.log(n))
+    )
 
 
 def embedding_density(points: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Widening diffusers' transformers, LoRA on them, and both in one file beside a pipeline.
 
-`adapt` widens in place by `davae.models.widen`; a pipeline then asks the transformer's config for C + D latent channels
+`adapt` widens in place by `davae.method.widen`; a pipeline then asks the transformer's config for C + D latent channels
 and a `DAVAE` in place of its VAE decodes them. The recipe of the SD3.5-M variant: LoRA of rank 256 on the image stream,
 the widened layers trained in full.
 """
@@ -17,8 +17,10 @@ from diffusers import ModelMixin
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from davae.method.widen import Init, WidenedConv2d, WidenedHead, WidenedLinear, WidenReport, widen
 from davae.models.davae import DAVAE
-from davae.models.widen import Init, WidenedConv2d, WidenedHead, WidenedLinear, WidenReport, widen
+from davae.models.families.family import Layout
+from davae.models.families.registry import FAMILIES
 
 ADAPTER = "davae"
 METADATA = "davae"
@@ -30,37 +32,27 @@ LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "norm1.linear")
 """Of the SD3.5-M recipe: attention, the second MLP layer and the modulation of the image stream."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where a class keeps the two layers that meet the latent, and how it packs patches."""
-
-    embed: str
-    head: str
-    packed: int = 1
-    """Latent positions that the pipeline packs into one feature before the transformer sees them."""
-    channel_outermost: bool = False
-    """Order of a packed feature: channel outermost (FLUX), or innermost."""
-
-
 LAYOUTS = {
-    "SD3Transformer2DModel": Layout("pos_embed.proj", "proj_out"),
     "PixArtTransformer2DModel": Layout("pos_embed.proj", "proj_out"),
     "DiTTransformer2DModel": Layout("pos_embed.proj", "proj_out_2"),
-    "FluxTransformer2DModel": Layout("x_embedder", "proj_out", packed=4, channel_outermost=True),
-    "DiT": Layout("x_embedder.proj", "final_layer.linear"),
 }
-"""The supported classes: diffusers', and the LightningDiT of `davae.models.dit`."""
+"""Classes that can be widened beside the transformers of FAMILIES."""
+
+
+def layouts() -> dict[str, Layout]:
+    """The layout of every supported class: diffusers', and the LightningDiT of `davae.models.dit`."""
+    return {family.transformer: family.layout for family in FAMILIES.values()} | LAYOUTS
 
 
 def layout_of(transformer: ModelMixin) -> Layout:
     """The layout of a supported class; raises ValueError for others."""
-    name = type(transformer).__name__
-    if name not in LAYOUTS:
+    name, known = type(transformer).__name__, layouts()
+    if name not in known:
         raise ValueError(
-            f"{name} is not supported ({', '.join(LAYOUTS)} are); for a transformer with a patch-embedding Conv2d or "
+            f"{name} is not supported ({', '.join(known)} are); for a transformer with a patch-embedding Conv2d or "
             "Linear and a Linear head, name them: adapt(model, D, layout=Layout(embed=..., head=...))"
         )
-    return LAYOUTS[name]
+    return known[name]
 
 
 def adapt(
@@ -77,7 +69,7 @@ def adapt(
     finite detail. Where the head gives a learned variance as well (2 C channels, as PixArt's), that is widened too:
     [noise C + D | variance C + D].
 
-    `layout` describes a class that is not in `LAYOUTS`; its config has in_channels and patch_size, and its forward
+    `layout` describes a class that is not supported by name; its config has in_channels and patch_size, and its forward
     unpatchifies by `self.out_channels` or the config. Raises ValueError for what is not understood.
     """
     config: Any = transformer.config
@@ -85,14 +77,22 @@ def adapt(
     name = type(transformer).__name__
     absent = {"in_channels", "patch_size"} - set(config)
     if absent:
-        raise ValueError(f"the config of this {name} has no {' and '.join(sorted(absent))}; it cannot be widened")
+        raise ValueError(
+            f"the config of this {name} has no {' and '.join(sorted(absent))}; it cannot be widened"
+        )
     if config.get("detail_channels", 0):
-        raise ValueError(f"this {name} has {config.detail_channels} detail channels already; widen the pretrained one")
+        raise ValueError(
+            f"this {name} has {config.detail_channels} detail channels already; widen the pretrained one"
+        )
     out = config.get("out_channels") or config.in_channels
     groups = out // config.in_channels
-    if out not in (config.in_channels, 2 * config.in_channels) or (groups == 2 and layout.packed > 1):
+    if out not in (config.in_channels, 2 * config.in_channels) or (
+        groups == 2 and layout.packed > 1
+    ):
         given = f"this {name} takes {config.in_channels} channels and gives {out}"
-        raise ValueError(f"{given}; as many as it takes can be widened, or twice as many (a learned variance)")
+        raise ValueError(
+            f"{given}; as many as it takes can be widened, or twice as many (a learned variance)"
+        )
     report = widen(
         transformer, detail_channels, embed=layout.embed, head=layout.head,
         positions=layout.packed * config.patch_size**2, head_groups=groups, init=init,
@@ -106,22 +106,6 @@ def adapt(
     if hasattr(transformer, "out_channels"):  # what diffusers' forwards unpatchify by
         transformer.out_channels = groups * channels
     return report
-
-
-def adapt_sd3(transformer: ModelMixin, detail_channels: int, init: Init = "zero") -> WidenReport:
-    """`adapt` for Stable Diffusion 3 and 3.5; raises ValueError for another class."""
-    return _adapt_class("SD3Transformer2DModel", transformer, detail_channels, init)
-
-
-def adapt_flux(transformer: ModelMixin, detail_channels: int, init: Init = "zero") -> WidenReport:
-    """`adapt` for FLUX.1; raises ValueError for another class."""
-    return _adapt_class("FluxTransformer2DModel", transformer, detail_channels, init)
-
-
-def _adapt_class(name: str, transformer: ModelMixin, detail_channels: int, init: Init) -> WidenReport:
-    if type(transformer).__name__ != name:
-        raise ValueError(f"the transformer is a {type(transformer).__name__}; this function takes a {name}")
-    return adapt(transformer, detail_channels, init)
 
 
 @dataclass(frozen=True)
@@ -144,12 +128,19 @@ def add_lora(transformer: Any, lora: Lora) -> None:
         from peft import LoraConfig
     except ImportError as error:
         raise ValueError("LoRA needs peft: pip install 'davae[sd3]'") from error
-    names = [name for name, module in transformer.named_modules() if isinstance(module, torch.nn.Linear)]
+    names = [
+        name for name, module in transformer.named_modules() if isinstance(module, torch.nn.Linear)
+    ]
     unmatched = [t for t in lora.targets if not any(f".{name}".endswith(f".{t}") for name in names)]
     if unmatched:
-        raise ValueError(f"no linear layer of {type(transformer).__name__} ends in {', '.join(unmatched)}")
+        raise ValueError(
+            f"no linear layer of {type(transformer).__name__} ends in {', '.join(unmatched)}"
+        )
     chosen = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets), init_lora_weights="gaussian"
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=list(lora.targets),
+        init_lora_weights="gaussian",
     )
     transformer.add_adapter(chosen, adapter_name=ADAPTER)  # which freezes all but the adapters
     for parameter in widened_layers(transformer).values():
@@ -165,7 +156,9 @@ def freeze_pretrained(transformer: ModelMixin) -> None:
 
 def widened_layers(transformer: ModelMixin) -> dict[str, torch.nn.Parameter]:
     """The parameters of the widened patch embedder and head, base part and detail part, by name."""
-    tops = tuple(f"{name}." for name, layer in transformer.named_modules() if isinstance(layer, WIDENED))
+    tops = tuple(
+        f"{name}." for name, layer in transformer.named_modules() if isinstance(layer, WIDENED)
+    )
     return {name: p for name, p in transformer.named_parameters() if tops and name.startswith(tops)}
 
 
@@ -176,11 +169,19 @@ def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None
     FileExistsError for a file that exists.
     """
     if not transformer.config.get("detail_channels", 0):
-        raise ValueError(f"this {type(transformer).__name__} is not widened; call davae.models.adapt.adapt first")
+        raise ValueError(
+            f"this {type(transformer).__name__} is not widened; call davae.models.adapt.adapt first"
+        )
     added = any(".lora_" in name for name, _ in transformer.named_parameters())
     if added != (lora is not None):
-        given = "has adapters and no `lora` was given" if added else "has no adapters and a `lora` was given"
-        raise ValueError(f"this {type(transformer).__name__} {given}; pass the Lora that add_lora was called with")
+        given = (
+            "has adapters and no `lora` was given"
+            if added
+            else "has no adapters and a `lora` was given"
+        )
+        raise ValueError(
+            f"this {type(transformer).__name__} {given}; pass the Lora that add_lora was called with"
+        )
     if Path(path).exists():
         raise FileExistsError(f"{path} exists already; name a file that does not")
     tensors: dict[str, torch.Tensor] = dict(widened_layers(transformer))
@@ -220,7 +221,11 @@ def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = 
         given = f"this transformer is a {name} of {transformer.config.in_channels} channels"
         raise ValueError(f"{given}; {path} adapts a {about['class']} of {base}")
     adapt(transformer, about["detail_channels"], layout=layout)
-    lora = Lora(**{**about["lora"], "targets": tuple(about["lora"]["targets"])}) if about["lora"] else None
+    lora = (
+        Lora(**{**about["lora"], "targets": tuple(about["lora"]["targets"])})
+        if about["lora"]
+        else None
+    )
     own: dict[str, torch.Tensor] = dict(widened_layers(transformer))
     if lora is not None:
         from peft import get_peft_model_state_dict, set_peft_model_state_dict
@@ -240,7 +245,9 @@ def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = 
         set_peft_model_state_dict(transformer, adapters, adapter_name=ADAPTER)
 
 
-def attach(pipe: Any, path: Path | str, vae: DAVAE | None = None, layout: Layout | None = None) -> None:
+def attach(
+    pipe: Any, path: Path | str, vae: DAVAE | None = None, layout: Layout | None = None
+) -> None:
     """Adapt a diffusers pipeline in place: its transformer by the file, its VAE by a `DAVAE`.
 
     path: a file of `save_adaptation`, or a folder with `adapted.safetensors` and, in `davae`, the DA-VAE, as a run
@@ -253,11 +260,17 @@ def attach(pipe: Any, path: Path | str, vae: DAVAE | None = None, layout: Layout
         vae = vae or DAVAE.from_pretrained(file / DAVAE_FOLDER)
         file = file / ADAPTED
     if not file.is_file():
-        raise ValueError(f"there is no file {file}; give what save_adaptation wrote, or the folder of it")
+        raise ValueError(
+            f"there is no file {file}; give what save_adaptation wrote, or the folder of it"
+        )
     load_adaptation(pipe.transformer, file, layout)
     labels = vars(pipe).get("labels")  # a DiTPipeline keeps its class names beside its components
-    replaced = {} if vae is None else {"vae": vae.to(device=pipe.vae.device, dtype=pipe.vae.dtype).eval()}
+    replaced = (
+        {} if vae is None else {"vae": vae.to(device=pipe.vae.device, dtype=pipe.vae.dtype).eval()}
+    )
     components = {**pipe.components, **replaced}
-    type(pipe).__init__(pipe, **components)  # scale factor and image processor follow from the components
+    type(pipe).__init__(
+        pipe, **components
+    )  # scale factor and image processor follow from the components
     if labels is not None:
         pipe.labels = labels

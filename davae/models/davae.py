@@ -21,8 +21,9 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from davae.alignment import group_sizes
-from davae.data.crops import downsample
+from davae.data.pixels import downsample
+from davae.method.alignment import group_sizes
+from davae.method.latent import join, split
 from davae.models.streamline import streamline
 
 LOGVAR_RANGE = (-30.0, 20.0)
@@ -101,13 +102,13 @@ class StructuredPosterior:
     @property
     def mean(self) -> torch.Tensor:
         """[B, C + D, h, w]: the base mode and the detail mean."""
-        return torch.cat([self.base, self.detail_mean], 1)
+        return join(self.base, self.detail_mean)
 
     @property
     def logvar(self) -> torch.Tensor:
         """[B, C + D, h, w]; the base part, which has no variance, is at the lower clamp, -30."""
         floor = torch.full_like(self.base, LOGVAR_RANGE[0])
-        return torch.cat([floor, self.detail_logvar], 1)
+        return join(floor, self.detail_logvar)
 
     def mode(self) -> torch.Tensor:
         """The mean."""
@@ -117,13 +118,16 @@ class StructuredPosterior:
         """z_d ~ N(mean, exp(logvar)), [B, D, h, w]."""
         like = self.detail_mean
         noise = torch.randn(
-            like.shape, generator=generator, dtype=like.dtype, device=generator.device if generator else like.device
+            like.shape,
+            generator=generator,
+            dtype=like.dtype,
+            device=generator.device if generator else like.device,
         )
         return like + (0.5 * self.detail_logvar).exp() * noise.to(like.device)
 
     def sample(self, generator: torch.Generator | None = None) -> torch.Tensor:
         """[B, C + D, h, w]: the base mode itself and a sample of the detail."""
-        return torch.cat([self.base, self.sample_detail(generator)], 1)
+        return join(self.base, self.sample_detail(generator))
 
 
 class DownBlock(nn.Module):
@@ -136,7 +140,9 @@ class DownBlock(nn.Module):
     def __init__(self, width: int, out_channels: int, scale: int):
         super().__init__()
         if out_channels % scale**2:
-            raise ValueError(f"{out_channels} moments cannot be unshuffled by {scale}: 2 D must be a multiple of s^2")
+            raise ValueError(
+                f"{out_channels} moments cannot be unshuffled by {scale}: 2 D must be a multiple of s^2"
+            )
         self.scale, self.out_channels = scale, out_channels
         self.conv = nn.Conv2d(width, out_channels // scale**2, 3, padding=1)
         self.shortcut_proj: nn.Conv2d | None = None
@@ -165,7 +171,9 @@ class UpBlock(nn.Module):
     def __init__(self, channels: int, width: int, scale: int, first: int = 0):
         super().__init__()
         self.scale, self.first = scale, first
-        self.register_buffer("repeats", torch.tensor(group_sizes(width * scale**2, channels)), persistent=False)
+        self.register_buffer(
+            "repeats", torch.tensor(group_sizes(width * scale**2, channels)), persistent=False
+        )
         self.conv = nn.Conv2d(channels, width * scale**2, 3, padding=1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -213,7 +221,9 @@ class DAVAE(ModelMixin, ConfigMixin):
             self.detail_encoder = _encoder(config, base)
             self.detail_encoder.conv_out = nn.Identity()
             self.detail_down = DownBlock(widths[-1], 2 * detail_channels, scale)
-        self.detail_up = UpBlock(latent_channels, widths[-1], scale, detail_channels if detail_first else 0)
+        self.detail_up = UpBlock(
+            latent_channels, widths[-1], scale, detail_channels if detail_first else 0
+        )
         self.decoder = _decoder(config, base)
         self.decoder.conv_in = nn.Identity()
         streamline(self)
@@ -259,7 +269,9 @@ class DAVAE(ModelMixin, ConfigMixin):
         """Images [B, 3, s R, s R] in [-1, 1] -> `.latent_dist`, a `StructuredPosterior`."""
         factor = 2 ** (len(self.config.block_out_channels) - 1)
         if x.ndim != 4 or x.shape[-1] % factor or x.shape[-2] % factor:
-            raise ValueError(f"images have shape {list(x.shape)}; sides must be multiples of {factor}")
+            raise ValueError(
+                f"images have shape {list(x.shape)}; sides must be multiples of {factor}"
+            )
         mean, logvar = self.detail_moments(x)
         std = self.detail_std[:, None, None]
         normed = (mean - self.detail_mean[:, None, None]) / std
@@ -277,9 +289,9 @@ class DAVAE(ModelMixin, ConfigMixin):
 
         `generator` is accepted because diffusers' pipelines pass one; decoding draws nothing.
         """
-        base, detail = z[:, : self.base_channels], z[:, self.base_channels :]
+        base, detail = split(z, self.base_channels)
         detail = detail * self.detail_std[:, None, None] + self.detail_mean[:, None, None]
-        image = self.decode_raw(torch.cat([base, detail], 1))
+        image = self.decode_raw(join(base, detail))
         return DecoderOutput(sample=image) if return_dict else (image,)
 
     def drop_detail(self, z_detail: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
@@ -290,7 +302,7 @@ class DAVAE(ModelMixin, ConfigMixin):
         """The latent whose detail, as the decoder sees it, is 0 (S2; samples at step 0)."""
         zero = -(self.detail_mean / self.detail_std)[None, :, None, None]
         grid = zero.expand(z.shape[0], -1, *z.shape[-2:])
-        return torch.cat([z[:, : self.base_channels], grid], 1)
+        return join(split(z, self.base_channels)[0], grid)
 
     def set_detail_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Make the encoded detail look like the base latent to a diffusers pipeline.
@@ -299,7 +311,9 @@ class DAVAE(ModelMixin, ConfigMixin):
         pipelines and trainers apply to all channels, gives detail of mean 0 and deviation 1.
         """
         if not bool((std > 0).all()):
-            raise ValueError(f"a detail channel is constant (std {std.min().item()}); the detail has collapsed")
+            raise ValueError(
+                f"a detail channel is constant (std {std.min().item()}); the detail has collapsed"
+            )
         scale = std * self.config.scaling_factor
         self.detail_std.copy_(scale)
         self.detail_mean.copy_(mean - self.config.shift_factor * scale)
@@ -342,7 +356,11 @@ def check_davae(config: DAVAEConfig) -> None:
     if config.scale < 2 or config.scale & (config.scale - 1):
         raise ValueError(f"scale is {config.scale}; it must be 2, 4, 8, ...")
     if len(config.block_out_channels) <= int(math.log2(config.scale)):
-        raise ValueError(f"block_out_channels {config.block_out_channels} has no level left for scale {config.scale}")
+        raise ValueError(
+            f"block_out_channels {config.block_out_channels} has no level left for scale {config.scale}"
+        )
     if not 0 <= config.detail_channels < config.latent_channels:
-        given = f"detail_channels {config.detail_channels} of latent_channels {config.latent_channels}"
+        given = (
+            f"detail_channels {config.detail_channels} of latent_channels {config.latent_channels}"
+        )
         raise ValueError(f"{given}: at least one base channel must remain")

@@ -8,7 +8,7 @@ convert by name.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from davae.models.widen import Init, WidenedConv2d, WidenedHead, WidenReport, widen
+from davae.method.widen import WidenedConv2d, WidenedHead
 
 TIME_CHANNELS = 256
 
@@ -38,8 +38,6 @@ class DiTConfig:
     num_heads: int = 6
     num_classes: int = 10
     qk_norm: bool = True
-    class_dropout: float = 0.1
-    """Probability that training replaces a label by the null label `num_classes`."""
 
 
 def sincos_positions(size: int, width: int) -> torch.Tensor:
@@ -117,9 +115,15 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         # heads stay side by side in [B, T, d] as long as they can: products over short rows are slow
         q, k, v = self.qkv(x).chunk(3, -1)
-        q, k = (rotate(self.normed(norm, part), cos, sin) for norm, part in ((self.q_norm, q), (self.k_norm, k)))
+        q, k = (
+            rotate(self.normed(norm, part), cos, sin)
+            for norm, part in ((self.q_norm, q), (self.k_norm, k))
+        )
         # [B, T, d] -> [B, heads, T, head_dim], as the kernel takes them
-        q, k, v = (part.to(v.dtype).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (q, k, v))
+        q, k, v = (
+            part.to(v.dtype).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for part in (q, k, v)
+        )
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
     def normed(self, norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -144,7 +148,9 @@ class SwiGLU(nn.Module):
         return self.w3(F.silu(gate) * value)
 
 
-def modulate(norm: RMSNorm, x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def modulate(
+    norm: RMSNorm, x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
     """norm(x) (1 + scale) + shift, for x [B, T, d] and shift, scale [B, d]; the two scales meet first."""
     return torch.addcmul(shift[:, None], norm.unscaled(x), (norm.weight * (1 + scale))[:, None])
 
@@ -160,10 +166,18 @@ class Block(nn.Module):
         self.mlp = SwiGLU(width)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
-    def forward(self, x: torch.Tensor, condition: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(condition).chunk(6, -1)
-        x = torch.addcmul(x, gate_a[:, None], self.attn(modulate(self.norm1, x, shift_a, scale_a), cos, sin))
-        return torch.addcmul(x, gate_m[:, None], self.mlp(modulate(self.norm2, x, shift_m, scale_m)))
+    def forward(
+        self, x: torch.Tensor, condition: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> torch.Tensor:
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.adaLN_modulation(condition).chunk(
+            6, -1
+        )
+        x = torch.addcmul(
+            x, gate_a[:, None], self.attn(modulate(self.norm1, x, shift_a, scale_a), cos, sin)
+        )
+        return torch.addcmul(
+            x, gate_m[:, None], self.mlp(modulate(self.norm2, x, shift_m, scale_m))
+        )
 
 
 class PatchEmbed(nn.Module):
@@ -186,7 +200,9 @@ class TimeEmbed(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(TIME_CHANNELS, width), nn.SiLU(), nn.Linear(width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(TIME_CHANNELS, width), nn.SiLU(), nn.Linear(width, width)
+        )
 
     def forward(self, t: torch.Tensor) -> torch.Tensor:
         return self.mlp(time_features(t))
@@ -242,7 +258,6 @@ class DiT(ModelMixin, ConfigMixin):
         num_heads: int = 6,
         num_classes: int = 10,
         qk_norm: bool = True,
-        class_dropout: float = 0.1,
     ):
         super().__init__()
         config = DiTConfig(**{k: self.config[k] for k in DiTConfig.__dataclass_fields__})
@@ -255,8 +270,12 @@ class DiT(ModelMixin, ConfigMixin):
         self.initialise()
         grid = input_size // patch_size
         cos, sin = rotary_table(grid, hidden_size // num_heads)
-        self.register_buffer("pos_embed", sincos_positions(grid, hidden_size)[None], persistent=False)
-        self.register_buffer("rope_cos", cos.repeat(1, num_heads), persistent=False)  # [T, d]: alike for all heads
+        self.register_buffer(
+            "pos_embed", sincos_positions(grid, hidden_size)[None], persistent=False
+        )
+        self.register_buffer(
+            "rope_cos", cos.repeat(1, num_heads), persistent=False
+        )  # [T, d]: alike for all heads
         self.register_buffer("rope_sin", signed(sin).repeat(1, num_heads), persistent=False)
 
     def initialise(self) -> None:
@@ -303,31 +322,12 @@ class DiT(ModelMixin, ConfigMixin):
 def check_dit(config: DiTConfig) -> None:
     """Raise ValueError for sizes that do not fit together."""
     if config.input_size % config.patch_size:
-        raise ValueError(f"patch_size {config.patch_size} does not divide input_size {config.input_size}")
+        raise ValueError(
+            f"patch_size {config.patch_size} does not divide input_size {config.input_size}"
+        )
     if config.hidden_size % (4 * config.num_heads):
         given = f"hidden_size {config.hidden_size} and num_heads {config.num_heads}"
         raise ValueError(f"{given}: the width of a head must be a multiple of 4 (2-D RoPE)")
     if not 0 <= config.detail_channels < config.in_channels:
         given = f"detail_channels {config.detail_channels} of in_channels {config.in_channels}"
         raise ValueError(f"{given}: at least one base channel must remain")
-
-
-def widen_dit(
-    base: DiT, detail_channels: int, init: Init = "zero", generator: torch.Generator | None = None
-) -> tuple[DiT, WidenReport]:
-    """A new `DiT` with D more channels and the base DiT's settings and weights, and the report.
-
-    See `davae.models.widen.widen` for `init`. Raises ValueError for a DiT that is widened already.
-    """
-    config = DiTConfig(**{name: base.config[name] for name in DiTConfig.__dataclass_fields__})
-    if config.detail_channels:
-        raise ValueError(f"this DiT has {config.detail_channels} detail channels already; widen the base DiT")
-    twin = DiT(**asdict(config))
-    twin.load_state_dict(base.state_dict())
-    area = config.patch_size**2
-    embed, head = "x_embedder.proj", "final_layer.linear"
-    report = widen(twin, detail_channels, embed=embed, head=head, positions=area, init=init, generator=generator)
-    total = config.in_channels + detail_channels
-    wide = DiT(**asdict(replace(config, in_channels=total, detail_channels=detail_channels)))
-    wide.load_state_dict(twin.state_dict())
-    return wide.to(next(base.parameters()).device), report

@@ -20,7 +20,9 @@ def norm_silu(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
 class Resnet(ResnetBlock2D):
     """x + conv(silu(norm(conv(silu(norm x))))), without the division by the block's scale, which is 1."""
 
-    def forward(self, input_tensor: torch.Tensor, temb: None = None, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def forward(
+        self, input_tensor: torch.Tensor, temb: None = None, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         h = self.conv2(norm_silu(self.norm2, self.conv1(norm_silu(self.norm1, input_tensor))))
         x = input_tensor if self.conv_shortcut is None else self.conv_shortcut(input_tensor)
         return x + h if torch.is_grad_enabled() else h.add_(x)
@@ -44,18 +46,28 @@ def phase_kernels(weight: torch.Tensor) -> torch.Tensor:
 class Upsample(Upsample2D):
     """Nearest doubling and a 3x3 convolution, as 2x2 convolutions of the small image: 4/9 of the products."""
 
-    def forward(self, hidden_states: torch.Tensor, output_size: None = None, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def forward(
+        self, hidden_states: torch.Tensor, output_size: None = None, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         conv: Any = self.conv
         channels, (batch, _, height, width) = conv.out_channels, hidden_states.shape
         kernels = phase_kernels(conv.weight)
         if hidden_states.is_contiguous(memory_format=torch.channels_last):
             kernels = kernels.contiguous(memory_format=torch.channels_last)
         y = F.conv2d(hidden_states, kernels, conv.bias.repeat(4), padding=1)
-        phases = y.unflatten(1, (2, 2, channels))  # each phase is a window of it, shifted by its row and column
+        phases = y.unflatten(
+            1, (2, 2, channels)
+        )  # each phase is a window of it, shifted by its row and column
         parts = [phases[:, a, b, :, a : a + height, b : b + width] for a in (0, 1) for b in (0, 1)]
-        woven = torch.stack([p.permute(0, 2, 3, 1) for p in parts]).view(2, 2, batch, height, width, channels)
+        woven = torch.stack([p.permute(0, 2, 3, 1) for p in parts]).view(
+            2, 2, batch, height, width, channels
+        )
         # [a, b, B, h, w, C] -> [B, h, a, w, b, C] -> [B, C, 2h, 2w], channels last in memory
-        return woven.permute(2, 3, 0, 4, 1, 5).reshape(batch, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+        return (
+            woven.permute(2, 3, 0, 4, 1, 5)
+            .reshape(batch, 2 * height, 2 * width, channels)
+            .permute(0, 3, 1, 2)
+        )
 
 
 class Downsample(Downsample2D):
@@ -83,8 +95,20 @@ def streamline(body: nn.Module) -> nn.Module:
 def plain(module: Any) -> bool:
     """Whether a block has none of the options that the leaner forwards leave out."""
     if isinstance(module, ResnetBlock2D):
-        scaled = module.output_scale_factor != 1 or module.dropout.p or module.time_emb_proj is not None
-        return not (scaled or module.upsample or module.downsample or not isinstance(module.nonlinearity, nn.SiLU))
+        scaled = (
+            module.output_scale_factor != 1 or module.dropout.p or module.time_emb_proj is not None
+        )
+        return not (
+            scaled
+            or module.upsample
+            or module.downsample
+            or not isinstance(module.nonlinearity, nn.SiLU)
+        )
     if isinstance(module, Upsample2D):
-        return module.use_conv and not module.use_conv_transpose and module.interpolate and module.norm is None
+        return (
+            module.use_conv
+            and not module.use_conv_transpose
+            and module.interpolate
+            and module.norm is None
+        )
     return module.use_conv and module.padding == 0 and module.norm is None

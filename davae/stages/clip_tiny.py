@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from davae.config import ClipConfig
-from davae.data.crops import to_unit
+from davae.core.experiment import ClipConfig
+from davae.core.records import Measurement, write_measurements
+from davae.core.store import write_json
+from davae.data.pixels import to_unit
 from davae.data.scenes import CAPTION_FORMS, plan_scene, scenes
-from davae.features.clip import CONFIG, WEIGHTS
+from davae.features.clip import CONFIG, TINY, WEIGHTS
 from davae.metrics.clip_score import retrieval
-from davae.stages.evaluation import Value, write_values
-from davae.stages.stage import Stage, Work
-from davae.stages.training import seeded
-from davae.store import write_json
+from davae.stages.artifacts import seeded
+from davae.stages.stage import Pipeline, Stage, Work
 from davae.train.clip import MEAN, STD, clip_task
 from davae.train.loop import Trainer
 
@@ -40,15 +42,15 @@ def model_config(clip: ClipConfig) -> dict[str, Any]:
 
 def heldout_rounds(clip: ClipConfig, seed: int, rounds: int) -> list[tuple[np.ndarray, list[str]]]:
     """`rounds` sets of 64 held-out scenes whose captions, in one form, differ from each other."""
-    found, index = [], 0
+    rounds_drawn, index = [], 0
     for _ in range(rounds):
         chosen: dict[str, int] = {}
         while len(chosen) < AMONG:
             chosen.setdefault(plan_scene(seed, "heldout", index)[0].caption(), index)
             index += 1
         images, _, _ = scenes(clip.image_px, seed, "heldout", list(chosen.values()))
-        found.append((images, list(chosen)))
-    return found
+        rounds_drawn.append((images, list(chosen)))
+    return rounds_drawn
 
 
 def make_clip_tiny(work: Work, clip: ClipConfig, seed: int) -> None:
@@ -58,7 +60,9 @@ def make_clip_tiny(work: Work, clip: ClipConfig, seed: int) -> None:
 
     images, _, shown = scenes(clip.image_px, seed, "train", list(range(clip.scenes)))
     tokenizer = open_clip.SimpleTokenizer(context_length=clip.context_length)
-    tokens = torch.stack([tokenizer([s.caption(form) for s in shown]) for form in range(CAPTION_FORMS)])
+    tokens = torch.stack(
+        [tokenizer([s.caption(form) for s in shown]) for form in range(CAPTION_FORMS)]
+    )
     check = heldout_rounds(clip, seed, 1)[0]
     seeded(seed, "clip_tiny")
     architecture = model_config(clip)
@@ -72,26 +76,45 @@ def make_clip_tiny(work: Work, clip: ClipConfig, seed: int) -> None:
 
 def save(work: Work, model: torch.nn.Module, architecture: dict[str, Any]) -> None:
     """A folder that open_clip loads as `local-dir:`."""
-    folder = work.folder / "clip_tiny"
+    folder = work.folder / TINY
     folder.mkdir(exist_ok=True)
-    prepare = {"mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    prepare = {
+        "mean": [MEAN] * 3,
+        "std": [STD] * 3,
+        "interpolation": "bicubic",
+        "resize_mode": "squash",
+    }
     write_json(folder / CONFIG, {"model_cfg": architecture, "preprocess_cfg": prepare})
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
+    save_file(
+        {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS
+    )
 
 
 @torch.no_grad()
-def measure(work: Work, model: Any, tokenizer: Any, rounds: list[tuple[np.ndarray, list[str]]]) -> None:
+def measure(
+    work: Work, model: Any, tokenizer: Any, rounds: list[tuple[np.ndarray, list[str]]]
+) -> None:
     """Top-1 retrieval among 64 captions, averaged over the rounds."""
     accuracies = []
     for images, captions in rounds:
         x = to_unit(images).to(work.runtime.device)
         seen = model.encode_image(x, normalize=True).cpu().numpy()
-        read = model.encode_text(tokenizer(captions).to(work.runtime.device), normalize=True).cpu().numpy()
+        read = (
+            model.encode_text(tokenizer(captions).to(work.runtime.device), normalize=True)
+            .cpu()
+            .numpy()
+        )
         accuracies.append(retrieval(seen, read))
-    known = f"{AMONG} distinct captions of held-out combinations, {len(rounds)} rounds"
-    write_values(work.folder, [
-        Value("clip_tiny", "retrieval_top1", float(np.mean(accuracies)), AMONG * len(rounds), True, known)
-    ])  # fmt: skip
+    top1 = Measurement(
+        "retrieval_top1", float(np.mean(accuracies)), AMONG * len(rounds), higher_is_better=True,
+        protocol=f"{AMONG} distinct captions of held-out combinations, {len(rounds)} rounds",
+    )  # fmt: skip
+    write_measurements(work.folder, {"clip_tiny": [top1]})
+
+
+def trained_models(pipeline: Pipeline) -> Callable[[str], Path]:
+    """What `Host.trained` looks models up with: trains clip_tiny if it is not there yet."""
+    return lambda model: pipeline.path(clip_tiny_stage()) / model
 
 
 def clip_tiny_stage(clip: ClipConfig | None = None, seed: int = 0) -> Stage:

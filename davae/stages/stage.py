@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from davae.config import content_digest, digest, hashable
-from davae.runtime import Runtime
-from davae.store import Store
+from davae.core.hashing import content_digest, digest, hashable
+from davae.core.runtime import Runtime
+from davae.core.store import Store
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,12 @@ class Pipeline:
     store: Store
     runtime: Runtime
     announce: Callable[[str], None] = print
+
+    @staticmethod
+    def at(store: Path, runtime: Runtime, announce: Callable[[str], None] = print) -> Pipeline:
+        """A pipeline over a store's folder, the runtime's global switches set."""
+        runtime.apply()
+        return Pipeline(Store(store), runtime, announce)
 
     def path(self, stage: Stage) -> Path:
         """The stage's artifact, built first if it does not exist."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import torch
 from diffusers import AutoencoderKL
 
-from davae import keyed
-from davae.config import BaseVAEConfig
-from davae.losses import kl_mean
+from davae.core import keyed
+from davae.core.experiment import BaseVAEConfig
+from davae.data.pixels import psnr
+from davae.method.vae_loss import kl_mean
 from davae.train.loop import Batch, Task, Terms
 
 
 def base_vae_task(
-    vae: AutoencoderKL, images: torch.Tensor, heldout: torch.Tensor, config: BaseVAEConfig, seed: int
+    vae: AutoencoderKL,
+    images: torch.Tensor,
+    heldout: torch.Tensor,
+    config: BaseVAEConfig,
+    seed: int,
 ) -> Task:
     """L1 + kl_weight KL on images [N, 3, R, R] in [-1, 1]; PSNR on `heldout` is logged."""
     device = next(vae.parameters()).device
@@ -34,9 +39,12 @@ def base_vae_task(
 
     def evaluate() -> dict[str, float]:
         x = heldout[:130].to(device)
-        reconstruction = vae.decode(vae.encode(x).latent_dist.mode()).sample.clamp(-1, 1)
-        error = (reconstruction - x.clamp(-1, 1)).square().mean((1, 2, 3))
-        return {"psnr_db": float((10 * torch.log10(4 / error)).mean())}
+        reconstruction = vae.decode(vae.encode(x).latent_dist.mode()).sample
+        return {
+            "psnr_db": float(
+                psnr(reconstruction.float().clamp(-1, 1), x.clamp(-1, 1), data_range=2.0).mean()
+            )
+        }
 
     return Task("base VAE", vae, batch, step, evaluate)
 

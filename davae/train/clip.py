@@ -8,9 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from davae import keyed
-from davae.config import ClipConfig
-from davae.data.crops import to_unit
+from davae.core import keyed
+from davae.core.experiment import ClipConfig
+from davae.data.pixels import to_unit
 from davae.data.scenes import CAPTION_FORMS
 from davae.train.loop import Batch, Task, Terms
 
@@ -18,7 +18,9 @@ MEAN, STD = 0.5, 0.5
 """Of the preprocessing: images in [-1, 1]."""
 
 
-def contrastive_loss(images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def contrastive_loss(
+    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
     """Mean of the two cross-entropies of scale cos over a batch; unit rows [B, d]."""
     logits, target = scale * images @ texts.T, torch.arange(len(images), device=images.device)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
@@ -43,11 +45,16 @@ def clip_task(
         x = to_unit(batch[0]).contiguous(memory_format=torch.channels_last)
         seen = model.encode_image(x, normalize=True)
         read = model.encode_text(batch[1], normalize=True)
-        return {"loss": contrastive_loss(seen, read, model.logit_scale.clamp(max=math.log(100)).exp())}
+        return {
+            "loss": contrastive_loss(seen, read, model.logit_scale.clamp(max=math.log(100)).exp())
+        }
 
     def evaluate() -> dict[str, float]:
         x = to_unit(heldout[0].to(device))
-        seen, read = model.encode_image(x, normalize=True), model.encode_text(heldout[1].to(device), normalize=True)
+        seen, read = (
+            model.encode_image(x, normalize=True),
+            model.encode_text(heldout[1].to(device), normalize=True),
+        )
         hit = (seen @ read.T).argmax(1).cpu() == torch.arange(len(x))
         return {"retrieval": float(hit.float().mean())}
 

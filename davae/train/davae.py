@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from davae import keyed
-from davae.alignment import alignment_loss
-from davae.config import DetailConfig
-from davae.data.crops import to_unit
-from davae.losses import PatchDiscriminator, gradient_ratio, hinge_loss, kl_mean, load_lpips, pyramid_l1
+from davae.core import keyed
+from davae.core.experiment import DetailConfig
+from davae.data.pixels import psnr, to_unit
+from davae.features.lpips import load_lpips
+from davae.method.alignment import alignment_loss, channel_variance
+from davae.method.latent import join
+from davae.method.vae_loss import ReconstructionLoss, gradient_ratio, hinge_loss, kl_mean
 from davae.models.davae import DAVAE
+from davae.models.discriminator import PatchDiscriminator
 from davae.train.loop import Batch, Task, Terms
 
 VARIANCE_SAMPLES = 20_480
@@ -18,26 +21,22 @@ VARIANCE_SAMPLES = 20_480
 
 
 class VAELoss:
-    """L_rec + lambda_align L_align of Eq. 6, with the optional terms and adaptive weights."""
+    """Eq. 6 for a DA-VAE under its config: the terms, where their gradients are compared, and the discriminator."""
 
     def __init__(self, config: DetailConfig, model: DAVAE, variance: torch.Tensor):
         """variance [C] is the base latent's, by channel, over the training set."""
         self.config, self.model, self.variance = config, model, variance
         device = next(model.parameters()).device
-        self.lpips = load_lpips().to(device) if config.lpips_weight else None
+        lpips = load_lpips().to(device) if config.lpips_weight else None
+        self.reconstruction = ReconstructionLoss(
+            config.l1_weight, config.pyramid_weight, config.lpips_weight, perceptual=lpips
+        )
         self.discriminator = PatchDiscriminator().to(device) if config.gan_weight else None
 
-    def nll(self, reconstruction: torch.Tensor, images: torch.Tensor) -> Terms:
-        """The reconstruction terms: l1, and pyramid and lpips where they have a weight."""
-        terms = {"l1": (reconstruction - images).abs().mean()}
-        if self.config.pyramid_weight:
-            terms["pyramid"] = pyramid_l1(reconstruction, images)
-        if self.lpips is not None:
-            terms["lpips"] = self.lpips(reconstruction, images).mean()
-        return terms
-
-    def alignment(self, nll: torch.Tensor, detail: torch.Tensor, base: torch.Tensor) -> tuple[torch.Tensor, Terms]:
-        """(weighted term, terms to log); no computation of it where the weight is 0."""
+    def alignment(
+        self, nll: torch.Tensor, detail: torch.Tensor, base: torch.Tensor
+    ) -> tuple[torch.Tensor, Terms]:
+        """(weighted term of Eq. 3, terms to log); no computation of it where the weight is 0."""
         if not self.config.align_weight:
             return nll.new_zeros(()), {}
         align = alignment_loss(detail, base, self.variance)
@@ -58,7 +57,9 @@ class VAELoss:
             return nll.new_zeros(()), {}
         fool = -self.discriminator.frozen(reconstruction).mean()
         last = self.model.decoder.conv_out.weight
-        weight = self.config.gan_weight * gradient_ratio(nll, fool, last, upper=self.config.gan_clamp)
+        weight = self.config.gan_weight * gradient_ratio(
+            nll, fool, last, upper=self.config.gan_clamp
+        )
         judge = hinge_loss(self.discriminator(images), self.discriminator(reconstruction.detach()))
         return weight * fool + judge, {"gan": fool, "discriminator": judge}
 
@@ -76,7 +77,7 @@ def davae_task(
     `heldout` is such a pair; its PSNR with the detail and with the detail zeroed is logged.
     """
     device = next(model.parameters()).device
-    variance = base_latents[:VARIANCE_SAMPLES].transpose(0, 1).flatten(1).var(1).to(device)
+    variance = channel_variance(base_latents[:VARIANCE_SAMPLES]).to(device)
     losses = VAELoss(config, model, variance)
     trained = nn.ModuleDict({"davae": model})
     if losses.discriminator is not None:
@@ -101,13 +102,12 @@ def davae_task(
             noise, keep = batch[2:]
             mean, logvar = (part.float() for part in model.detail_moments(x))
             detail = mean + (0.5 * logvar).exp() * noise
-            latent = torch.cat([z, model.drop_detail(detail, keep)], 1)
+            latent = join(z, model.drop_detail(detail, keep))
             terms["kl"] = kl_mean(mean, logvar)
             extra = config.kl_weight * terms["kl"]
         reconstruction = model.decode_raw(latent).float()
-        parts = losses.nll(reconstruction, x)
-        weights = {"l1": config.l1_weight, "pyramid": config.pyramid_weight, "lpips": config.lpips_weight}
-        nll = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
+        parts = losses.reconstruction.terms(reconstruction, x)
+        nll = losses.reconstruction.total(parts)
         align, align_terms = losses.alignment(nll, detail, z) if wide else (extra, {})
         gan, gan_terms = losses.adversarial(n, nll, reconstruction, x)
         loss = nll + extra + gan + (align if wide else 0.0)
@@ -117,21 +117,27 @@ def davae_task(
         x, z = (part[:39].to(device) for part in heldout)
         x = to_unit(x)
         detail = model.detail_moments(x)[0]
-        figures = {"psnr_db": psnr(model.decode_raw(torch.cat([z, detail], 1)).float(), x)}
+        figures = {"psnr_db": logged_psnr(model.decode_raw(join(z, detail)), x)}
         if wide:
-            figures["psnr_zeroed_db"] = psnr(model.decode_raw(torch.cat([z, torch.zeros_like(detail)], 1)).float(), x)
+            zeroed = join(z, torch.zeros_like(detail))
+            figures["psnr_zeroed_db"] = logged_psnr(model.decode_raw(zeroed), x)
         return figures
 
-    return Task("DA-VAE" if wide else "decoder without detail", trained, batch, step, evaluate, evaluations=8)
+    return Task(
+        "DA-VAE" if wide else "decoder without detail",
+        trained,
+        batch,
+        step,
+        evaluate,
+        evaluations=8,
+    )
 
 
-def psnr(reconstruction: torch.Tensor, images: torch.Tensor) -> float:
-    """Mean over images of the PSNR in dB of float images in [-1, 1], for the training log."""
-    error = (reconstruction.clamp(-1, 1) - images).square().mean((1, 2, 3))
-    return float((10 * torch.log10(4 / error)).mean())
+def logged_psnr(reconstruction: torch.Tensor, images: torch.Tensor) -> float:
+    """Mean PSNR in dB of float images in [-1, 1], for the training log."""
+    return float(psnr(reconstruction.float().clamp(-1, 1), images, data_range=2.0).mean())
 
 
 def detail_statistics(modes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation [D] of raw detail modes [N, D, h, w]."""
-    by_channel = modes.transpose(0, 1).flatten(1)
-    return by_channel.mean(1), by_channel.std(1)
+    return modes.transpose(0, 1).flatten(1).mean(1), channel_variance(modes).sqrt()

@@ -21,15 +21,14 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from davae.config import TrainConfig
+from davae.core.experiment import TrainConfig
+from davae.core.runtime import Runtime
+from davae.core.store import LOG, SUMMARY, write_json
 from davae.measure.flops import count_flops
 from davae.measure.roofline import matmul_rate
-from davae.runtime import Runtime
-from davae.schedules import lr_factor
-from davae.store import write_json
+from davae.measure.timing import timed
+from davae.train.optim import lr_factor
 
-LOG = "log.jsonl"
-SUMMARY = "train.json"
 CHECKPOINT = "scratch.checkpoint.pt"
 
 Terms = dict[str, torch.Tensor]
@@ -136,13 +135,18 @@ class Trainer:
         self.task, self.config, self.runtime, self.folder = task, config, runtime, folder
         self.parameters = [p for p in task.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.parameters, config.lr, config.betas, weight_decay=config.weight_decay, fused=runtime.fused_adamw
+            self.parameters,
+            config.lr,
+            config.betas,
+            weight_decay=config.weight_decay,
+            fused=runtime.fused_adamw,
         )
         self.ema = EMA(self.parameters, config.ema_decay) if config.ema_decay else None
         self.state = State()
-        self.batches = Batches(self._draw, config.steps, runtime)
+        self.batches = Batches(self.draw, config.steps, runtime)
 
-    def _draw(self, n: int) -> Batch:
+    def draw(self, n: int) -> Batch:
+        """Step n's batch, on the CPU."""
         size = self.config.batch_size
         return self.task.batch(n, list(range(n * size, (n + 1) * size)))
 
@@ -162,15 +166,19 @@ class Trainer:
         self.task.module.train()
         with (
             (self.folder / LOG).open("a") as log,
-            tqdm(total=self.config.steps, initial=self.state.step, desc=self.task.name, unit="step") as progress,
+            tqdm(
+                total=self.config.steps, initial=self.state.step, desc=self.task.name, unit="step"
+            ) as progress,
             self.batches,
         ):
             if self.state.step == 0:
                 self._evaluate(log, writer)
             while self.state.step < self.config.steps:
                 terms = self._timed_step()
-                self._write(log, writer, {"step": self.state.step, **terms})
-                progress.set_postfix({k: f"{v:.4f}" for k, v in terms.items() if k != "lr"}, refresh=False)
+                self.write(log, writer, {"step": self.state.step, **terms})
+                progress.set_postfix(
+                    {k: f"{v:.4f}" for k, v in terms.items() if k != "lr"}, refresh=False
+                )
                 progress.update()
                 if self.state.step in evaluated:
                     self._evaluate(log, writer)
@@ -187,19 +195,18 @@ class Trainer:
     def _timed_step(self) -> dict[str, float]:
         """One step with its duration noted; the first step's FLOPs are counted instead."""
         if not self.state.flops_step:
-            self.state.flops_step, terms = count_flops(self._step)
+            self.state.flops_step, terms = count_flops(self.step)
             return terms
-        start = time.perf_counter()
-        terms = self._step()
-        if self.runtime.device.startswith("cuda"):
-            torch.cuda.synchronize(self.runtime.device)
-        self.state.step_seconds.append(time.perf_counter() - start)
+        seconds, terms = timed(self.step, self.runtime.device)
+        self.state.step_seconds.append(seconds)
         return terms
 
-    def _step(self) -> dict[str, float]:
+    def step(self) -> dict[str, float]:
         """One optimizer step; returns the terms as floats."""
         n = self.state.step
-        factor = lr_factor(n, self.config.steps, self.config.lr_warmup_steps, self.config.lr_schedule)
+        factor = lr_factor(
+            n, self.config.steps, self.config.lr_warmup_steps, self.config.lr_schedule
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * factor
         values: dict[str, float] = {}
@@ -211,14 +218,18 @@ class Trainer:
                 values[term] = values.get(term, 0.0) + share * value
             self._check_finite(values, n)
             (terms["loss"] if share == 1.0 else share * terms["loss"]).backward()
+        self.update()
+        return {**values, "lr": self.config.lr * factor}
+
+    def update(self) -> None:
+        """Apply the gradients: clipping, optimizer and EMA."""
         if self.config.clip_grad_norm:
             nn.utils.clip_grad_norm_(self.parameters, self.config.clip_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.ema:
-            self.ema.update(n)
-        self.state.step = n + 1
-        return {**values, "lr": self.config.lr * factor}
+            self.ema.update(self.state.step)
+        self.state.step += 1
 
     def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
         """The batch in pieces of `runtime.micro_batch` samples, and each piece's share of it."""
@@ -229,7 +240,11 @@ class Trainer:
             yield part, len(part[0]) / count
 
     def _check_finite(self, values: dict[str, float], n: int) -> None:
-        for term in sorted(values, key="loss".__eq__):  # the sum last: one of its terms is to blame
+        terms = [
+            *(term for term in values if term != "loss"),
+            "loss",
+        ]  # the sum last: one of its terms is to blame
+        for term in terms:
             if not math.isfinite(values[term]):
                 others = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
                 raise FloatingPointError(
@@ -249,7 +264,9 @@ class Trainer:
             else:
                 figures = self.task.evaluate()
         self.task.module.train()
-        self._write(log, writer, {"step": self.state.step, **{f"eval/{k}": v for k, v in figures.items()}})
+        self.write(
+            log, writer, {"step": self.state.step, **{f"eval/{k}": v for k, v in figures.items()}}
+        )
 
     def _tensorboard(self) -> Any:
         if not self.runtime.tensorboard:
@@ -257,11 +274,14 @@ class Trainer:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise ValueError("runtime.tensorboard needs tensorboard: pip install 'davae[bench]'") from error
+            raise ValueError(
+                "runtime.tensorboard needs tensorboard: pip install 'davae[bench]'"
+            ) from error
 
         return SummaryWriter(str(self.folder / "tensorboard"))
 
-    def _write(self, log: Any, writer: Any, line: dict[str, Any]) -> None:
+    def write(self, log: Any, writer: Any, line: dict[str, Any]) -> None:
+        """One line of the training log, and of TensorBoard's where there is a writer."""
         log.write(json.dumps(line) + "\n")
         if writer:
             for name, value in line.items():
@@ -318,8 +338,3 @@ class Trainer:
         }
         write_json(self.folder / SUMMARY, summary)
         return summary
-
-
-def read_log(folder: Path) -> list[dict[str, float]]:
-    """The lines of a stage's training log."""
-    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]

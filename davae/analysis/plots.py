@@ -1,0 +1,204 @@
+"""Figures from tables and arrays, drawn without a display."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import NullLocator
+
+INK = "#22303c"
+COLOURS = ("#0b6e99", "#c8553d", "#588157", "#8d6a9f", "#b08900", "#52616b")
+
+plt.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": INK,
+        "svg.hashsalt": "davae",
+    }
+)
+
+
+def save(figure: plt.Figure, *paths: Path) -> None:
+    """Write the figure to each path and close it; the files carry no date."""
+    for path in paths:
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(path, dpi=110, bbox_inches="tight", metadata=metadata)
+    plt.close(figure)
+
+
+def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> None:
+    """Named blocks of uint8 images [k, columns, 3, H, W] below each other, a class a column."""
+    blocks = [
+        np.concatenate([np.concatenate(list(line.transpose(0, 2, 3, 1)), 1) for line in v])
+        for v in rows.values()
+    ]
+    side = next(iter(rows.values())).shape[-1]
+    heights = [block.shape[0] / side for block in blocks]
+    figure, axes = plt.subplots(
+        len(rows),
+        1,
+        figsize=(1.0 * len(columns), 1.0 * sum(heights) + 0.3),
+        height_ratios=heights,
+        squeeze=False,
+    )
+    for axis, name, block in zip(axes[:, 0], rows, blocks, strict=True):
+        axis.imshow(block, interpolation="nearest")
+        axis.set(xticks=[], yticks=[], ylabel=name)
+        axis.spines[:].set_visible(False)
+    axes[0, 0].set_xticks(
+        [side * (i + 0.5) for i in range(len(columns))], columns, fontsize=6, rotation=20, ha="left"
+    )
+    axes[0, 0].xaxis.tick_top()
+    axes[0, 0].tick_params(length=0)
+    figure.subplots_adjust(hspace=0.02)
+    save(figure, path)
+
+
+def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
+    """One panel a training stage: its losses against steps, and held-out figures on a second axis."""
+    rows = math.ceil(len(curves) / 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(11, 3 * rows), squeeze=False)
+    for axis in axes.flat[len(curves) :]:
+        axis.set_visible(False)
+    for axis, (role, frame) in zip(axes.flat[: len(curves)], curves.items(), strict=True):
+        held = [c for c in frame.columns if c.startswith("eval/")]
+        shown = [c for c in ("l1", "base", "detail") if c in frame]
+        for colour, name in zip(COLOURS[: len(shown)], shown, strict=True):
+            axis.plot(
+                frame["step"],
+                frame[name].rolling(9, min_periods=1).mean(),
+                color=colour,
+                lw=1,
+                label=name,
+            )
+        other = axis.twinx() if any("psnr" in c for c in held) else axis
+        for colour, name in zip(COLOURS[2 : 2 + len(held)], held, strict=True):
+            points = frame[["step", name]].dropna()
+            other.plot(
+                points["step"],
+                points[name],
+                "o-",
+                ms=2.5,
+                lw=1,
+                color=colour,
+                label=name.removeprefix("eval/"),
+            )
+        lines = [*axis.get_lines(), *(other.get_lines() if other is not axis else [])]
+        axis.legend(
+            lines,
+            [str(line.get_label()) for line in lines],
+            fontsize=6,
+            frameon=False,
+            loc="center right",
+        )
+        axis.set(title=role, xlabel="step", ylabel="training loss")
+        other.set_ylabel("PSNR dB" if other is not axis else "loss")
+    figure.tight_layout()
+    save(figure, path)
+
+
+def level_figure(
+    frame: pd.DataFrame, metrics: dict[str, str], *, factor: str, levels: list[float | str], title: str,
+    paths: tuple[Path, ...],
+) -> None:  # fmt: skip
+    """A panel a metric: every seed's value at each level of a factor, and the mean.
+
+    frame has the columns level, seed, metric and value. Numeric levels are sorted and their means joined by a
+    line; categorical ones stand in the order of `levels`, their means as bars across.
+    """
+    numeric = all(isinstance(level, (int, float)) for level in levels)
+    levels = sorted(levels) if numeric else levels
+    rows_of_three = math.ceil(len(metrics) / 3)
+    figure, axes = plt.subplots(rows_of_three, 3, figsize=(9, 2.7 * rows_of_three), squeeze=False)
+    for axis in axes.flat[len(metrics) :]:
+        axis.set_visible(False)
+    for axis, (metric, label) in zip(axes.flat[: len(metrics)], metrics.items(), strict=True):
+        rows = frame[frame["metric"] == metric]
+        values = {
+            place: rows.loc[rows["level"] == level, "value"] for place, level in enumerate(levels)
+        }
+        values = {place: found for place, found in values.items() if len(found)}
+        for place, found in values.items():
+            axis.plot([place] * len(found), found, "o", ms=4, color=COLOURS[0], alpha=0.6)
+        means = [found.mean() for found in values.values()]
+        if numeric:
+            axis.plot(list(values), means, "-", color=INK, lw=1)
+        else:
+            axis.plot(list(values), means, "_", ms=18, mew=1.5, color=INK)
+        names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
+        axis.set_xticks(range(len(levels)), names)
+        axis.set_xlim(-0.5, len(levels) - 0.5)
+        axis.set(xlabel=factor, title=label)
+    figure.suptitle(title, fontsize=9)
+    figure.tight_layout()
+    save(figure, *paths)
+
+
+def embedding_rows(
+    path: Path, rows: dict[str, dict[str, np.ndarray]], labels: np.ndarray, classes: list[str]
+) -> None:
+    """A row an arm, a panel a space: 2-D embeddings [N, 2], coloured by class."""
+    columns = list(next(iter(rows.values())))
+    figure, axes = plt.subplots(
+        len(rows), len(columns), figsize=(3.2 * len(columns), 3.2 * len(rows)), squeeze=False
+    )
+    colours = plt.get_cmap("tab20")(np.arange(len(classes)) % 20)
+    for axis, column in zip(axes[0], columns, strict=True):
+        axis.set_title(column)
+    for line, (name, panels) in zip(axes, rows.items(), strict=True):
+        for axis, column in zip(line, columns, strict=True):
+            for k, label in enumerate(classes):
+                points = panels[column][labels == k]
+                axis.scatter(*points.T, s=3, color=colours[k], label=label, linewidths=0)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name)
+    axes[0, -1].legend(
+        fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=3
+    )
+    save(figure, path)
+
+
+OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+
+
+def spectra_figure(
+    path: Path, panels: dict[str, list[dict[str, np.ndarray]]], spaces: dict[str, str]
+) -> None:
+    """A panel an arm: radial spectra of each space, a line a seed, on logarithmic axes.
+
+    Every dict holds `frequency` and one array for each key of `spaces`, whose values are titles.
+    """
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(4.2 * len(panels), 3.2), squeeze=False, sharey=True
+    )
+    for axis, (name, seeds) in zip(axes[0], panels.items(), strict=True):
+        shown = {space: title for space, title in spaces.items() if space in seeds[0]}
+        for colour, (space, title) in zip(COLOURS[: len(shown)], shown.items(), strict=True):
+            for i, spectrum in enumerate(seeds):
+                label = title if i == 0 else None
+                axis.loglog(
+                    spectrum["frequency"],
+                    spectrum[space],
+                    color=colour,
+                    lw=1,
+                    alpha=0.7,
+                    label=label,
+                )
+        axis.set(title=name, xlabel="cycles a latent position")
+        axis.set_xticks(OCTAVES, [f"1/{round(1 / f)}" for f in OCTAVES])
+        axis.xaxis.set_minor_locator(NullLocator())
+    axes[0, 0].set_ylabel("power density (white noise: 1)")
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    figure.tight_layout()
+    save(figure, path, path.with_suffix(".svg"))

@@ -1,0 +1,127 @@
+"""pandas tables from records and logs. Rounding happens here, for reading, and nowhere before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from davae.core.records import check_same
+from davae.core.store import read_log
+
+RUN_ROWS = {
+    "bicubic": "bicubic",
+    "no_detail": "decoder without detail (D = 0)",
+    "davae_random": "DA-VAE, detail randomised",
+    "davae_zeroed": "DA-VAE, detail zeroed",
+    "davae": "DA-VAE",
+    "base_vae": "base VAE at its own resolution",
+    "control": "control: base, trained longer, enlarged",
+    "base_upsampled": "pretrained base model, enlarged",
+    "adapted": "adapted with DA-VAE",
+    "real_heldout": "real held-out crops",
+    "real_fresh": "real fresh crops",
+}
+"""Title of every row of a run's table; registering a method adds its own."""
+RUN_COLUMNS = {
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "pd_effnet": "PD",
+    "rkd_effnet": "rKD",
+    "rfd_effnet": "rFD",
+    "gkd_effnet": "gKD",
+    "gfd_effnet": "gFD",
+    "probe_accuracy": "probe",
+    "nearest_rms": "nearest",
+}
+"""Title of the usual columns, in order; other metrics follow under their own names."""
+BESIDE = (
+    "orthogonal_share", "align_unexplained", "psnr_zeroed_db", "psnr_over_zeroed_db", "psnr_random_db",
+    "psnr_over_random_db", "rfd_zeroed_effnet", "rfd_zeroed_excess", "rfd_random_effnet", "rfd_random_excess",
+)  # fmt: skip
+"""Figures of one row that no other has: recorded, and shown by ablations."""
+STAGE_PREFIX = "stage:"
+"""Of the `arm` of a stage's own rows in a run's records."""
+WIDE = 12
+"""Metrics that a table with an arm a row holds at most."""
+
+
+def run_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows and columns of a run's table; the mean over seeds where there are several.
+
+    A distance has one column an extractor; within one, all rows share one protocol, or ValueError.
+    """
+    quality = frame[
+        ~frame["arm"].str.startswith(STAGE_PREFIX) & ~frame["metric"].isin(BESIDE)
+    ].copy()
+    quality["judge"] = quality["protocol"].str.extract(r"^(\S+)-n\d+/", expand=False).fillna("")
+    columns: dict[tuple[str, str], str] = {}
+    for metric in [*RUN_COLUMNS, *(m for m in quality["metric"].unique() if m not in RUN_COLUMNS)]:
+        rows = quality[quality["metric"] == metric]
+        for i, judge in enumerate(rows["judge"].unique()):
+            if judge:
+                check_same(rows.loc[rows["judge"] == judge, "protocol"])
+            title = RUN_COLUMNS.get(metric, metric)
+            columns[metric, judge] = f"{title} on {judge}" if i else title
+    quality["column"] = [
+        columns[pair] for pair in zip(quality["metric"], quality["judge"], strict=True)
+    ]
+    wide = quality.pivot_table(index="arm", columns="column", values="value")[
+        list(columns.values())
+    ]
+    known = [arm for arm in RUN_ROWS if arm in wide.index]
+    wide = wide.reindex([*known, *(arm for arm in quality["arm"].unique() if arm not in RUN_ROWS)])
+    return wide.rename(index=RUN_ROWS).rename_axis("row").reset_index().rename_axis(None, axis=1)
+
+
+def stage_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Seconds of each stage of a run's records, and each training's rate beside the machine's matmul rate.
+
+    Its rows are stages, of every seed where there are several.
+    """
+    stages = frame[frame["arm"].str.startswith(STAGE_PREFIX)]
+    index = ["seed", "arm"] if stages["seed"].nunique() > 1 else ["arm"]
+    wide = stages.pivot_table(
+        index=index, columns="metric", values="value", sort=False
+    ).reset_index()
+    wide.insert(len(index) - 1, "stage", wide["arm"].str.removeprefix(STAGE_PREFIX))
+    columns = {"seconds": "seconds", "steps": "steps", "parameters": "parameters",
+               "flops_per_second": "GFLOP/s", "matmul_flops_per_second": "matmul GFLOP/s",
+               "share_of_matmul_rate": "share"}  # fmt: skip
+    wide = wide[[*index[:-1], "stage", *(c for c in columns if c in wide)]].rename(columns=columns)
+    for name in ("GFLOP/s", "matmul GFLOP/s"):
+        if name in wide:
+            wide[name] = wide[name] / 1e9
+    return wide
+
+
+def upright(table: pd.DataFrame, index: str = "arm") -> pd.DataFrame:
+    """The table with each row a column, for many metrics."""
+    return table.set_index(index).T.rename_axis("metric").reset_index().rename_axis(None, axis=1)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A Markdown table; numbers to four significant digits or as integers, gaps as a dash."""
+    head = [str(c) for c in table.columns]
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join(" --- " for _ in head) + "|"]
+    for values in table.itertuples(index=False):
+        lines.append("| " + " | ".join(cell(v) for v in values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(value: object) -> str:
+    """One value as text."""
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def curve_frame(folder: Path, points: int = 200) -> pd.DataFrame:
+    """A training log as one row a step: every held-out figure, and about `points` training steps."""
+    frame = pd.DataFrame(read_log(folder)).groupby("step", sort=True).first().reset_index()
+    stride = max(1, len(frame) // points)
+    held = [c for c in frame.columns if c.startswith("eval/")]
+    keep = (frame["step"] % stride == 0) | frame[held].notna().any(axis=1)
+    return frame[keep]

@@ -1,0 +1,41 @@
+"""The command line: `davae run`, `davae eval`, `davae convert` and `davae plan`, built from dataclasses by tyro."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = ("run", "eval", "convert", "plan")
+HELP = """usage: davae COMMAND ...
+
+  davae run PRESET [--seed N] [--davae.align-weight X] ...      all stages of a preset, as one table
+  davae eval IMAGES --reference IMAGES|STATS [--metrics M ...]  metrics of any two sets of images
+  davae convert SRC --out DIR                                   a checkpoint into a from_pretrained folder
+  davae plan PRESET [options]                                   what a preset computes and would cost, uncomputed
+
+`davae COMMAND --help` lists the options. `--extend FILE.py` runs a file of yours first, which may register
+metrics, extractors, base models and methods. Ablations: python -m ablations --help.
+Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m reports --help.
+"""
+
+
+def main() -> None:
+    """Entry point of the `davae` command."""
+    argv = sys.argv[1:]
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP)
+        sys.exit(0)
+    if argv[0] not in COMMANDS:
+        print(
+            f"error: there is no command {argv[0]!r}; commands: {', '.join(COMMANDS)}",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    from davae.core.extend import load_extensions
+
+    try:
+        rest = load_extensions(argv[1:])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(importlib.import_module(f"davae.cli.{argv[0]}").run(rest))

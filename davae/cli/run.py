@@ -1,0 +1,60 @@
+"""`davae run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from davae.cli.guard import guard, say
+from davae.cli.presets import preset_of
+from davae.core.experiment import Experiment
+from davae.core.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Run all stages of a preset and print its table.
+
+    Every field of the experiment can be overridden. Finished stages are taken from the store and
+    an interrupted one is resumed, so the same command goes on where it stopped.
+    """
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    runtime: Runtime = field(default_factory=Runtime)
+    methods: tuple[str, ...] = ()
+    """What the method is compared with, entries of METHODS: base_upsampled, pretrained_upsampled, or one that
+    --extend FILE.py adds. Empty: the control of the base model's family."""
+    out: Path = Path("runs")
+    """Where records, table and pictures go: OUT/PRESET/seedN."""
+    store: Path = Path("store")
+    """Where finished stages are kept."""
+
+
+def parse(preset: str, default: Experiment, argv: list[str]) -> RunOptions:
+    """The options of one preset; exits with help or a message as command lines do."""
+    return tyro.cli(
+        RunOptions, prog=f"davae run {preset}", args=argv, default=RunOptions(experiment=default),
+        config=(tyro.conf.FlagConversionOff,),
+    )  # fmt: skip
+
+
+def run(argv: list[str]) -> int:
+    """Entry point."""
+    preset, default, rest = preset_of(
+        "run", argv, "Runs all stages of a preset and prints its table."
+    )
+    options = parse(preset, default, rest)
+
+    def action() -> None:
+        from davae.run.execute import run_experiment
+        from davae.stages.stage import Pipeline
+
+        pipeline = Pipeline.at(options.store, options.runtime, say)
+        result = run_experiment(options.experiment, preset, pipeline, options.out, options.methods)
+        print(f"\n{result.table}\nRecords, table and pictures: {result.folder}")
+        print(f"Samples, for davae eval: {result.samples}")
+
+    return guard(action)

@@ -1,0 +1,1 @@
+"""What everything rests on: experiments, keys, randomness, records, the store."""

@@ -1,0 +1,323 @@
+"""The declarative description of an experiment: frozen dataclasses of JSON primitives.
+
+Everything that changes a result is here and is hashed into the keys of the stages that read it;
+everything that only changes speed or place is in `davae.core.runtime.Runtime` and is never hashed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from davae.core.hashing import option
+
+
+def positive(**values: float) -> None:
+    """Raise `ValueError` for every named value that is not above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}; it must be above 0")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where images come from and how crops are drawn from them."""
+
+    name: Literal["photos", "folder", "scenes"] = "photos"
+    """photos: those the scikit-image and scikit-learn wheels ship; folder: images below `path`;
+    scenes: drawn shapes, whose crop sizes are not used."""
+    path: str = ""
+    """For `folder`: a directory whose sub-folders are the classes."""
+    resolution_px: int = 64
+    """Side of the high-resolution image."""
+    scale: int = 2
+    """s: the base image has side resolution_px / s."""
+    antialias: bool = False
+    """Whether the bicubic reduction to the base image is antialiased (the authors': off)."""
+    train_crops: int = 20_480
+    """Cached crops of the training regions."""
+    eval_crops: int = 1_300
+    """Crops of the held-out regions, and as many fresh ones of the training regions."""
+    min_crop_px: int = 48
+    """Smallest side of a crop, in pixels of the photograph, before it is resized."""
+    max_crop_px: int = 96
+    """Largest side of a crop; sides are log-uniform between the two."""
+    short_side_px: int = 512
+    """Photographs whose short side is longer are first reduced to it."""
+    heldout_fraction: float = 0.25
+    """Share of each photograph, at the end of its longer side, that training never sees; or of a folder's files."""
+    captions: str = option("", neutral="")
+    """For text to image from a `folder`: a .csv, .tsv or .jsonl file with columns file (below `path`) and caption."""
+
+    def __post_init__(self) -> None:
+        positive(resolution_px=self.resolution_px, scale=self.scale, train_crops=self.train_crops)
+        positive(eval_crops=self.eval_crops, min_crop_px=self.min_crop_px)
+        if self.resolution_px % self.scale:
+            raise ValueError(
+                f"scale {self.scale} does not divide resolution_px {self.resolution_px}"
+            )
+        if self.max_crop_px < self.min_crop_px:
+            raise ValueError(
+                f"max_crop_px {self.max_crop_px} is below min_crop_px {self.min_crop_px}"
+            )
+        if not 0 < self.heldout_fraction < 1:
+            raise ValueError(
+                f"heldout_fraction is {self.heldout_fraction}; it lies between 0 and 1"
+            )
+        if self.name == "folder" and not self.path:
+            raise ValueError(
+                "data.name is 'folder' and data.path is empty: name a directory of images"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run: optimizer (AdamW), learning-rate schedule and EMA."""
+
+    steps: int = 1_000
+    batch_size: int = 32
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.0
+    lr_warmup_steps: int = 50
+    lr_schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: constant, or a half cosine to 0 at the last step."""
+    ema_decay: float = 0.0
+    """0: no average; otherwise d_n = min(decay, (1 + n) / (10 + n))."""
+    clip_grad_norm: float = 0.0
+    """0: no clipping (the paper's setting)."""
+
+    def __post_init__(self) -> None:
+        positive(batch_size=self.batch_size, lr=self.lr)
+        if self.steps < 0:
+            raise ValueError(f"steps is {self.steps}; it must be 0 or more")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay is {self.ema_decay}; it lies in [0, 1)")
+
+
+@dataclass(frozen=True)
+class BaseVAEConfig:
+    """The pretrained VAE of the base resolution: a path, or a small AutoencoderKL trained here."""
+
+    pretrained: str = ""
+    """A folder or hub name of a diffusers AutoencoderKL; empty: train the architecture below."""
+    subfolder: str = option("", neutral="")
+    """Where `pretrained` is a pipeline: the folder of its VAE, `vae`."""
+    latent_channels: int = 4
+    block_out_channels: tuple[int, ...] = (32, 64, 128)
+    """One width a level; the factor f is 2 ** (levels - 1)."""
+    layers_per_block: int = 1
+    norm_num_groups: int = 32
+    mid_attention: bool = False
+    kl_weight: float = 1e-4
+    """Weight of mean(mu^2 + sigma^2 - 1 - log sigma^2) beside the mean L1 in [-1, 1]."""
+    train: TrainConfig = TrainConfig()
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """The flow x_t = t x1 + (1 - t) noise: how t is drawn in training."""
+
+    t_mean: float = 0.0
+    t_std: float = 1.0
+    """t = sigmoid(t_mean + t_std N(0, 1)): logit-normal."""
+    timestep_shift: float = option(1.0, neutral=1.0)
+    """t' = s t / (1 + (s - 1) t) of that; diffusers' shift of 4 on sigma = 1 - t is 1/4 here."""
+
+
+@dataclass(frozen=True)
+class BaseDiTConfig:
+    """The diffusion transformer pretrained on the base latents."""
+
+    family: str = option("lightning", neutral="lightning")
+    """lightning: the class-conditional DiT of `davae.models.dit`; sd3, flux: the text-to-image transformer of a
+    diffusers pipeline, with the pretrained one's architecture. An entry of FAMILIES (`davae.models.families`)."""
+    pretrained: str = ""
+    """lightning: a folder saved by `davae` (DiT.from_pretrained), empty: train the architecture below; sd3, flux: a
+    folder or hub name of the whole pipeline."""
+    hidden_size: int = 192
+    depth: int = 4
+    num_heads: int = 6
+    patch_size: int = 1
+    qk_norm: bool = True
+    class_dropout: float = 0.1
+    """Probability that training replaces the label, or the prompt, by the null one."""
+    train: TrainConfig = TrainConfig()
+
+
+@dataclass(frozen=True)
+class DetailConfig:
+    """The detail branch and its training (Eq. 1, 3, 4 and 6)."""
+
+    detail_channels: int = 12
+    """D; 0 trains the same decoder on the base latent alone."""
+    detail_dropout: float = 0.1
+    """Probability that a sample's whole detail is dropped at the decoder's input in training."""
+    align_weight: float = 0.02
+    """lambda_align of Eq. 6."""
+    align_mode: Literal["fixed", "gradient_ratio"] = "fixed"
+    """fixed: lambda itself; gradient_ratio: lambda |grad nll| / (|grad align| + 1e-4), detached."""
+    align_clamp: float = 1e8
+    """Upper bound of the gradient ratio."""
+    kl_weight: float = 1e-6
+    l1_weight: float = option(1.0, neutral=1.0)
+    pyramid_weight: float = 0.0
+    """Weight of the Laplacian-pyramid L1, beside the plain L1."""
+    lpips_weight: float = 0.0
+    """Weight of LPIPS-VGG; needs its downloaded weights."""
+    gan_weight: float = 0.0
+    """Weight of the PatchGAN term, relative to the gradient of the nll (the paper: 0.1)."""
+    gan_start_step: int = 0
+    gan_clamp: float = 1e4
+    init_from_base: bool = True
+    """Start the detail encoder and the decoder from the base VAE's weights."""
+    freeze_encoder: bool = option(False, neutral=False)
+    """Train the down and up blocks and the decoder only (the launch script of the authors' SD3.5 variant)."""
+    clamp_base: bool = option(False, neutral=False)
+    """Clamp the reduced image to [-1, 1] before the base encoder (the SD3.5 variant)."""
+    train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if self.detail_channels < 0:
+            raise ValueError(f"detail_channels is {self.detail_channels}; it must be 0 or more")
+        if not 0 <= self.detail_dropout < 1:
+            raise ValueError(f"detail_dropout is {self.detail_dropout}; it lies in [0, 1)")
+        if self.align_mode == "fixed" and self.align_clamp != 1e8:
+            raise ValueError(
+                "align_clamp bounds the gradient ratio, which align_mode 'fixed' does not use"
+            )
+        if not self.gan_weight and (self.gan_start_step, self.gan_clamp) != (0, 1e4):
+            raise ValueError("gan_start_step and gan_clamp do nothing while gan_weight is 0")
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """Widening the base DiT by D channels and fine-tuning it (Eq. 12 and 13)."""
+
+    init: Literal["zero", "random", "repeat", "reset"] = "zero"
+    """How the new channels' layers start; see `davae.method.widen`."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """w(n) of Eq. 12, or: n / N_warm, or 1 from the first step."""
+    detail_warmup_steps: int = 500
+    """N_warm of Eq. 12."""
+    cosine_weight: float = 0.0
+    """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13)."""
+    train_crops: int = option(0, neutral=0)
+    """How many of the cached training crops are encoded and trained on, the first ones; 0: all."""
+    lora_rank: int = option(0, neutral=0)
+    """sd3, flux: rank of the adapters that are trained with the widened layers, alpha = rank; 0: none."""
+    train: TrainConfig = TrainConfig()
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Integration of dx/dt = v from t = 0 (noise) to t = 1 (data)."""
+
+    num_inference_steps: int = 25
+    solver: Literal["euler", "heun"] = "euler"
+    guidance_scale: float = 4.0
+    """Classifier-free guidance on all channels; 1: none."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """Guidance acts while the shifted t lies in it (the paper's ImageNet setting: 0.2 to 1)."""
+    timestep_shift: float = 1.0
+    """t' = s t / (1 + (s - 1) t)."""
+    batch_size: int = 39
+
+
+RUN_METRICS = ("psnr", "ssim", "pd", "kd", "fd")
+"""What a run measures unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Metrics and what they are computed on."""
+
+    extractor: Literal["effnet_lite0"] = "effnet_lite0"
+    """The first judge, which needs no downloads; `also` names others."""
+    input_px: int = 64
+    """Images are resized to this side (clean-fid's PIL bicubic, no quantisation) for the distances."""
+    blocks: int = 8
+    """Inverted-residual blocks of the extractor that are run for the distances: 8 give 80 features,
+    3 give 24. The Frechet distance needs eval_crops of at least 10 times the features."""
+    probe_px: int = 32
+    """The linear probe sees images reduced to this side: it judges content, not fine texture."""
+    probe_blocks: int = 15
+    """Blocks run for the probe: 15 give 192 features."""
+    metrics: tuple[str, ...] = option(RUN_METRICS, neutral=RUN_METRICS)
+    """Entries of METRICS: those of pairs and of features judge reconstructions, those of features and of
+    classes generation."""
+    also: tuple[str, ...] = option((), neutral=())
+    """Further extractors that judge everything again, each under its own protocol, as
+    `effnet_lite0:input_px=224,blocks=15`."""
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The extractors of the distances, the first one first."""
+        return (f"{self.extractor}:input_px={self.input_px},blocks={self.blocks}", *self.also)
+
+    @property
+    def probe(self) -> str:
+        """The extractor of the linear probe."""
+        return f"{self.extractor}:input_px={self.probe_px},blocks={self.probe_blocks}"
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """clip_tiny: a small CLIP for the captioned scenes, the offline judge of text and image."""
+
+    image_px: int = 64
+    scenes: int = 20_480
+    """Training scenes, drawn once; captions take a fresh form at every step."""
+    embed_dim: int = 64
+    vision_width: int = 24
+    """Of a ResNet with one block a stage."""
+    text_width: int = 96
+    text_layers: int = 2
+    context_length: int = 32
+    train: TrainConfig = TrainConfig(
+        steps=600, batch_size=128, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, lr_warmup_steps=50,
+        lr_schedule="cosine",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The whole of what a run computes. `dataclasses.replace` makes an arm of an ablation."""
+
+    data: DataConfig = DataConfig()
+    base_vae: BaseVAEConfig = BaseVAEConfig()
+    base_dit: BaseDiTConfig = BaseDiTConfig()
+    davae: DetailConfig = DetailConfig()
+    adapt: AdaptConfig = AdaptConfig()
+    flow: FlowConfig = FlowConfig()
+    sample: SampleConfig = SampleConfig()
+    eval: EvalConfig = EvalConfig()
+    method: str = "davae"
+    """davae: the method; base_upsampled: the base model trained as many FLOPs longer as the adaptation takes, its
+    images enlarged bicubically (the matched-token control); pretrained_upsampled: the same without the training.
+    An entry of METHODS (`davae.stages.methods`)."""
+    seed: int = 0
+    """Seed of the DA-VAE, the adaptation, the control and the samples."""
+    base_seed: int = 0
+    """Seed of the crops, the base VAE and the base DiT, which several `seed`s share."""
+
+    @property
+    def base_factor(self) -> int:
+        """f: pixels of the base image a latent position."""
+        return 2 ** (len(self.base_vae.block_out_channels) - 1)
+
+    @property
+    def base_px(self) -> int:
+        """Side of the base image."""
+        return self.data.resolution_px // self.data.scale
+
+    @property
+    def latent_size(self) -> int:
+        """h = w of both latents."""
+        return self.base_px // self.base_factor
+
+    def names(self) -> dict[str, str]:
+        """The f/c/p names of the base and the widened model, computed from the config."""
+        c, p, f = self.base_vae.latent_channels, self.base_dit.patch_size, self.base_factor
+        wide = c + self.davae.detail_channels
+        return {"base": f"f{f}c{c}p{p}", "davae": f"f{f * self.data.scale}c{wide}p{p}"}

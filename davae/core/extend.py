@@ -1,0 +1,34 @@
+"""Files of a user's own: ablations, and what they register (metrics, extractors, base models, methods)."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+
+def load_file(path: Path) -> ModuleType:
+    """Run a Python file as a module of its own; raises ValueError if it is not there or no .py file."""
+    if path.suffix != ".py" or not path.is_file():
+        raise ValueError(f"{path} is not a .py file that is there")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_extensions(argv: list[str]) -> list[str]:
+    """The command line without its `--extend FILE.py`s, each of which is run."""
+    rest, words = [], iter(argv)
+    for word in words:
+        name, equals, file = word.partition("=")
+        if name != "--extend":
+            rest.append(word)
+            continue
+        given = file if equals else next(words, "")
+        if not given:
+            raise ValueError("--extend needs a file: --extend my_metrics.py")
+        load_file(Path(given))
+    return rest

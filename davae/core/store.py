@@ -1,0 +1,110 @@
+"""The artifact store: one folder a (stage, key), complete if it exists.
+
+A stage works in `<key>.partial` under a file lock and the folder is renamed into place at the
+end. A killed process leaves the partial folder, from which the stage resumes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from davae.core.environment import machine, revision, versions
+
+MANIFEST = "manifest.json"
+CLOCK = "scratch.clock.json"
+LOG = "log.jsonl"
+"""A training stage's log: one line a step."""
+SUMMARY = "train.json"
+"""What a training stage took."""
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: to a neighbour, then rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    os.replace(temporary, path)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A directory of artifacts."""
+
+    root: Path
+
+    def folder(self, stage: str, key: str) -> Path:
+        """Where the artifact of `stage` at `key` is, or will be."""
+        return self.root / stage / key
+
+    def has(self, stage: str, key: str) -> bool:
+        """Whether the artifact is complete."""
+        return self.folder(stage, key).is_dir()
+
+    def manifest(self, stage: str, key: str) -> dict[str, Any]:
+        """The manifest of a complete artifact."""
+        return json.loads((self.folder(stage, key) / MANIFEST).read_text())
+
+    def build(
+        self,
+        stage: str,
+        key: str,
+        inputs: dict[str, Any],
+        make: Callable[[Path], None],
+        runtime: dict[str, Any],
+    ) -> Path:
+        """The artifact's folder; `make(partial_folder)` is called if it does not exist yet.
+
+        `inputs` (what the key is a hash of) and `runtime` go into the manifest. Scratch files
+        (`scratch.*`) that `make` keeps for resuming are removed before the folder is published.
+        """
+        final = self.folder(stage, key)
+        if final.is_dir():
+            return final
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(final) + ".lock"):
+            if final.is_dir():
+                return final
+            partial = final.with_name(final.name + ".partial")
+            partial.mkdir(exist_ok=True)
+            spent = _seconds_so_far(partial)
+            start = time.time()
+            write_json(partial / CLOCK, {"spent": spent, "since": start})
+            make(partial)
+            seconds = spent + time.time() - start
+            for scratch in partial.glob("scratch.*"):
+                scratch.unlink()
+            identity = {
+                "stage": stage,
+                "key": key,
+                "inputs": inputs,
+                "seconds": seconds,
+                "runtime": runtime,
+            }
+            write_json(
+                partial / MANIFEST,
+                {**identity, **revision(), "machine": machine(), "versions": versions()},
+            )
+            os.replace(partial, final)
+        return final
+
+
+def _seconds_so_far(partial: Path) -> float:
+    """Seconds of the interrupted attempts: each from its start to the last write it made."""
+    clock = partial / CLOCK
+    if not clock.exists():
+        return 0.0
+    before = json.loads(clock.read_text())
+    last = max(path.stat().st_mtime for path in partial.iterdir())
+    return before["spent"] + max(0.0, last - before["since"])
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """The lines of a stage's training log."""
+    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]

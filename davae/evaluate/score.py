@@ -1,0 +1,175 @@
+"""`davae eval`: the metrics of a request, each under its protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from davae.core.hashing import digest
+from davae.core.records import Measurement, Protocol
+from davae.data.captions import caption_table
+from davae.data.image_sets import Images, open_images
+from davae.evaluate.pairs import check_paired, pairs
+from davae.evaluate.reference import Reference, features_of, load_reference, open_request, take
+from davae.evaluate.request import EvalRequest
+from davae.features.clip import TINY, image_tower, open_clip_model, text_features
+from davae.features.extract import Extractor, Host, extract
+from davae.features.registry import open_extractor
+from davae.metrics.clip_score import SCALE
+from davae.metrics.metric import CaptionedImages, FeaturePair, Metric
+from davae.metrics.registry import chosen
+from davae.metrics.scoring import protocol_of, score_classes, score_features, score_pairs
+from davae.stages.clip_tiny import trained_models
+from davae.stages.stage import Pipeline
+
+
+@dataclass
+class Scores:
+    """Measurements, and the protocols of the distances among them, by label."""
+
+    measured: list[Measurement] = field(default_factory=list)
+    protocols: dict[str, Protocol] = field(default_factory=dict)
+
+
+def host(pipeline: Pipeline) -> Host:
+    """What extractors are opened with; models that are trained here come from the pipeline."""
+    return Host(pipeline.runtime.device, trained_models(pipeline))
+
+
+def check(request: EvalRequest) -> None:
+    """Raise ValueError for options that do not fit together."""
+    compared = chosen(request.metrics, "features", "pairs")
+    captioned = chosen(request.metrics, "captions")
+    latent = chosen(request.metrics, "latents")
+    if latent:
+        raise ValueError(
+            f"{', '.join(m.name for m in latent)} are of latents, which images do not show"
+        )
+    if compared and request.reference is None:
+        names = ", ".join(metric.name for metric in compared)
+        raise ValueError(f"{names} compare with a reference: name one with --reference")
+    if captioned and request.captions is None:
+        raise ValueError(
+            "clip needs the captions: name a .csv, .tsv or .jsonl file with --captions"
+        )
+    if request.captions is not None and not captioned:
+        raise ValueError(
+            "--captions is given and clip is not among the metrics; add it: --metrics fd kd clip"
+        )
+
+
+def check_enough(request: EvalRequest, images: Images) -> None:
+    """Raise ValueError for too few images, before anything is computed."""
+    for metric in chosen(request.metrics, "features", "pairs", "captions", "classes"):
+        if len(images) < metric.least:
+            raise ValueError(
+                f"{metric.name} needs {metric.least} images or more; {images.name} gives {len(images)}"
+            )
+
+
+def score(request: EvalRequest, pipeline: Pipeline) -> Scores:
+    """Every metric asked for, under the one protocol of the request."""
+    check(request)
+    images = open_request(request.images, request)
+    check_enough(request, images)
+    scores = Scores()
+    if chosen(request.metrics, "features", "classes"):
+        scores = of_features(request, images, pipeline)
+    if chosen(request.metrics, "pairs"):
+        scores.measured += of_pairs(request, pipeline.runtime.device)
+    if chosen(request.metrics, "captions"):
+        scores.measured += of_captions(request, images, pipeline)
+    return scores
+
+
+def of_features(request: EvalRequest, images: Images, pipeline: Pipeline, ddof: int = 1) -> Scores:
+    """The distances and the Inception Score on the request's extractor, covariances over N - ddof."""
+    extractor, device = open_extractor(request.extractor, host(pipeline)), pipeline.runtime.device
+    if chosen(request.metrics, "classes") and extractor.classify is None:
+        raise ValueError(
+            f"{extractor.name} gives no class probabilities, which the Inception Score needs; leave out is"
+        )
+    scores = Scores()
+    if chosen(request.metrics, "features"):
+        reference = load_reference(request, len(images), extractor, pipeline)
+        protocol = distance_protocol(extractor, images, reference, ddof)
+        own = features_of(images, extractor, pipeline)
+        pair = FeaturePair(own, reference.features, reference.moments, seed=request.seed, ddof=ddof)
+        scores.measured += score_features(request.metrics, extractor, pair, protocol)
+        scores.protocols[protocol.label()] = protocol
+    scores.measured += score_classes(request.metrics, extractor, images, device)
+    return scores
+
+
+def distance_protocol(
+    extractor: Extractor, images: Images, reference: Reference, ddof: int
+) -> Protocol:
+    """The protocol of a distance between two sets of images."""
+    kinds = (
+        images.kind
+        if images.kind == reference.kind
+        else f"{images.kind}; reference {reference.kind}"
+    )
+    return protocol_of(
+        extractor, quantisation=kinds, reference=reference.digest, samples=len(images), ddof=ddof
+    )
+
+
+def of_pairs(request: EvalRequest, device: str) -> list[Measurement]:
+    """The metrics of images with the references of the same name."""
+    assert request.reference is not None
+    sets = [open_images(path, request.quantisation) for path in (request.images, request.reference)]
+    check_paired(*sets)
+    images, reference = (take(x, request.samples, request.seed) for x in sets)
+
+    def protocol(metric: Metric) -> str:
+        network = "" if metric.network is None else f"; {metric.network()}"
+        return f"{metric.protocol}{network}; {images.kind}; reference {reference.digest}"
+
+    return score_pairs(request.metrics, pairs(images, reference), protocol, device)
+
+
+def read_captions(path: Path, images: Images) -> list[str]:
+    """The caption of every image, by its path within the folder, or by its number in an array."""
+    known = caption_table(path)
+    names = images.names()
+    absent = [name for name in names if name not in known]
+    if absent:
+        raise ValueError(
+            f"{path} has no caption for {len(absent)} of {len(names)} images, the first {absent[0]}"
+        )
+    return [known[name] for name in names]
+
+
+def of_captions(request: EvalRequest, images: Images, pipeline: Pipeline) -> list[Measurement]:
+    """The CLIP score and its control; `clip_tiny` is the name where that is the model."""
+    assert request.captions is not None
+    captions = read_captions(request.captions, images)
+    clip = open_clip_model(request.clip_model, host(pipeline))
+    tower = image_tower(clip)
+    features = extract(tower, images, pipeline.runtime.device)
+    sample = CaptionedImages(features, text_features(clip, captions), captions, request.seed)
+    protocol = (
+        f"{tower.name} {clip.weights}, {tower.resize}; {images.kind}; {SCALE:g} max(0, cos); "
+    )
+    protocol += f"captions {digest(captions, 10)}"
+    measured = []
+    for metric in chosen(request.metrics, "captions"):
+        result = metric.compute(sample)
+        for m in result if isinstance(result, list) else [result]:
+            up = metric.higher_is_better if m.higher_is_better is None else m.higher_is_better
+            measured.append(
+                replace(
+                    m, metric=clip_name(m.metric, clip.name), higher_is_better=up, protocol=protocol
+                )
+            )
+    return measured
+
+
+def clip_name(metric: str, model: str) -> str:
+    """`clip_tiny` and `clip_tiny_shuffled` of the toy judge; `clip_score` and `clip_score_shuffled` of others."""
+    first, _, rest = metric.partition("_")
+    if first != "clip":
+        return metric
+    name = TINY if model == TINY else "clip_score"
+    return f"{name}_{rest}" if rest else name

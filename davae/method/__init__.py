@@ -1,0 +1,1 @@
+"""The paper, in torch alone: one idea a file, each named with its equation."""

@@ -1,0 +1,63 @@
+"""Flow matching with t = 1 at data: the path x_t = t x_1 + (1 - t) noise, its times, and the loss (Eq. 13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from davae.method.latent import split
+
+
+def interpolate(
+    data: torch.Tensor, noise: torch.Tensor, t: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(x_t, u) for data and noise [B, ...] and t [B] in [0, 1]."""
+    t = t.view(-1, *[1] * (data.ndim - 1))
+    return t * data + (1 - t) * noise, data - noise
+
+
+def logit_normal(normal: torch.Tensor, mean: float, std: float) -> torch.Tensor:
+    """t = sigmoid(mean + std normal) in (0, 1)."""
+    return torch.sigmoid(mean + std * normal)
+
+
+def draw_time(normal: torch.Tensor, mean: float, std: float, shift: float) -> torch.Tensor:
+    """t of training from standard normal numbers: logit-normal, then shifted."""
+    t = logit_normal(normal, mean, std)
+    return t if shift == 1.0 else shift_time(t, shift)
+
+
+def shift_time(t: torch.Tensor, shift: float) -> torch.Tensor:
+    """t' = s t / (1 + (s - 1) t); s < 1 spends more steps near noise."""
+    return shift * t / (1 + (shift - 1) * t)
+
+
+@dataclass(frozen=True)
+class FlowLoss:
+    """Eq. 13 and its parts, each part the mean over its own elements."""
+
+    loss: torch.Tensor
+    base: torch.Tensor
+    detail: torch.Tensor
+
+
+def structured_loss(
+    prediction: torch.Tensor, target: torch.Tensor, base_channels: int, detail_weight: float
+) -> FlowLoss:
+    """(|u^ - u|^2 + w |u_d^ - u_d|^2) / (|B| + w |R|), |B|, |R| the element counts (Eq. 13).
+
+    prediction, target: [B, C + D, h, w]. With D = 0 it is the plain mean squared error and
+    `detail` is 0.
+    """
+    error = (prediction - target).square()
+    base, detail = split(error, base_channels)
+    total = base.sum() + detail_weight * detail.sum()
+    loss = total / (base.numel() + detail_weight * detail.numel())
+    return FlowLoss(loss, base.mean(), detail.mean() if detail.numel() else detail.sum())
+
+
+def cosine_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """mean(1 - cos(u^, u)) over positions, all channels together: in the authors' code, not in Eq. 13."""
+    return (1 - F.cosine_similarity(prediction, target, dim=1)).mean()

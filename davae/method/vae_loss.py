@@ -1,0 +1,82 @@
+"""The VAE loss, L_rec + lambda_align L_align (Eq. 6): its terms, their gradient-ratio weights, their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+Pair = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def kl_mean(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """mean(mu^2 + sigma^2 - 1 - log sigma^2) over all elements: twice the KL an element."""
+    return (mean.square() + logvar.exp() - 1 - logvar).mean()
+
+
+def laplacian_pyramid(images: torch.Tensor, levels: int) -> list[torch.Tensor]:
+    """`levels` band-pass images and the low-pass rest; their enlarged sum is the image again."""
+    bands = []
+    for _ in range(levels):
+        small = F.avg_pool2d(images, 2)
+        bands.append(
+            images - F.interpolate(small, scale_factor=2, mode="bilinear", align_corners=False)
+        )
+        images = small
+    return [*bands, images]
+
+
+def pyramid_l1(prediction: torch.Tensor, target: torch.Tensor, levels: int = 3) -> torch.Tensor:
+    """Mean over the bands of the mean absolute error, so that sparse fine detail counts fully."""
+    bands = laplacian_pyramid(prediction - target, levels)
+    return torch.stack([band.abs().mean() for band in bands]).mean()
+
+
+def gradient_ratio(
+    nll: torch.Tensor,
+    term: torch.Tensor,
+    weight: torch.Tensor,
+    *,
+    upper: float,
+    at: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """|grad nll| / (|grad term| + 1e-4), detached and clamped to [0, upper].
+
+    Both gradients are taken at the parameter `weight` of the layer before the output (Esser et
+    al. 2021); `at` is another parameter for `term` where the two layers differ.
+    """
+    ours = torch.autograd.grad(nll, weight, retain_graph=True)[0]
+    theirs = torch.autograd.grad(term, weight if at is None else at, retain_graph=True)[0]
+    return (ours.norm() / (theirs.norm() + 1e-4)).clamp(0.0, upper).detach()
+
+
+def hinge_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """The discriminator's hinge loss: (mean relu(1 - real) + mean relu(1 + fake)) / 2."""
+    return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
+
+
+@dataclass(frozen=True)
+class ReconstructionLoss:
+    """L1, Laplacian-pyramid L1 and a perceptual distance of L_rec; terms of weight 0 are not computed."""
+
+    l1: float = 1.0
+    pyramid: float = 0.0
+    lpips: float = 0.0
+    perceptual: Pair | None = None
+    """(reconstruction, images) in [-1, 1] -> [B]; needed where `lpips` is not 0."""
+
+    def terms(self, reconstruction: torch.Tensor, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The unweighted terms by name, `l1` always among them."""
+        found = {"l1": (reconstruction - images).abs().mean()}
+        if self.pyramid:
+            found["pyramid"] = pyramid_l1(reconstruction, images)
+        if self.lpips:
+            assert self.perceptual is not None
+            found["lpips"] = self.perceptual(reconstruction, images).mean()
+        return found
+
+    def total(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The weighted sum of `terms`: the nll of the gradient ratios."""
+        return torch.stack([getattr(self, name) * value for name, value in terms.items()]).sum()

@@ -1,0 +1,1 @@
+"""Public checkpoints and ours, both ways."""

@@ -1,0 +1,161 @@
+"""Counting an experiment's networks on the `meta` device: parameters and FLOPs, exact for the networks as built."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import nn
+
+from davae.core.experiment import Experiment
+from davae.data.photos import PHOTOS
+from davae.data.scenes import SHAPES
+from davae.measure.flops import count_flops
+from davae.models.adapt import Lora, adapt, add_lora, freeze_pretrained
+from davae.models.base_vae import autoencoder
+from davae.models.davae import DAVAE, DAVAEConfig
+from davae.models.dit import DiT
+from davae.models.families.family import Architecture
+from davae.models.families.registry import family_of
+
+CLASSES = {"photos": len(PHOTOS), "scenes": len(SHAPES), "folder": 1_000}
+"""Classes by data set; a folder is taken for ImageNet."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Exact counts of a preset's networks; FLOPs are of one sample."""
+
+    transformer: int
+    """Parameters of the pretrained transformer."""
+    positions: int
+    """Numbers of a fixed position table, which are not trained and not among the parameters."""
+    widened: int
+    """Parameters that widening adds."""
+    trained: int
+    """Parameters of the widened transformer that the adaptation trains, adapters included."""
+    lora: int
+    text: int
+    """Parameters of the text encoders."""
+    davae_frozen: int
+    davae_trained: int
+    forward: int
+    """One forward of the widened transformer."""
+    native_forward: int
+    """Of the pretrained one at the same resolution, s^2 times the tokens."""
+    training_step: int
+    """Forward and backward of the widened transformer with what the adaptation trains."""
+    decode: int
+    native_decode: int
+    """The base VAE's, to an image of the same size."""
+    encode: int
+    """The base and the detail latent of an image."""
+    davae_step: int
+    """Forward and backward of the detail encoder and the decoder, losses not counted."""
+
+
+def architecture(e: Experiment) -> Architecture:
+    """The transformer that the experiment widens, in full size."""
+    return family_of(e).architecture(e, CLASSES[e.data.name])
+
+
+def base_vae(e: Experiment) -> AutoencoderKL:
+    """The base VAE's network, without its weights."""
+    family = family_of(e)
+    level_attention = bool(e.base_vae.pretrained) and family.conditions == "classes"  # VA-VAE
+    return autoencoder(e.base_vae, level_attention=level_attention, **family.vae)
+
+
+def davae_config(e: Experiment) -> DAVAEConfig:
+    """The DA-VAE of the experiment: over SD3's or FLUX's VAE, over VA-VAE, or over the small one trained here."""
+    with torch.device("meta"):
+        vae = base_vae(e)
+    return DAVAEConfig.of_base(
+        vae, e.davae.detail_channels, scale=e.data.scale, antialias=e.data.antialias, clamp_base=e.davae.clamp_base,
+        detail_dropout=e.davae.detail_dropout,
+    )  # fmt: skip
+
+
+def parameters(*modules: nn.Module) -> int:
+    """The number of the modules' parameters."""
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def tokens(e: Experiment) -> int:
+    """Image tokens a forward."""
+    return (e.latent_size // e.base_dit.patch_size) ** 2
+
+
+def native_dit(transformer: DiT, side: int) -> DiT:
+    """The same DiT for another grid: its positions are made for one."""
+    return DiT(**{**dict(transformer.config), "input_size": side})
+
+
+def count(e: Experiment) -> Count:
+    """Build the experiment's networks on `meta` and count: seconds, and no memory to speak of."""
+    with torch.device("meta"), torch.enable_grad():
+        return Count(**count_transformer(e), **count_autoencoder(e))
+
+
+def count_transformer(e: Experiment) -> dict[str, int]:
+    """The fields of `Count` that are of the transformer and its text encoders."""
+    arch, config = architecture(e), davae_config(e)
+    transformer: Any = arch.build()
+    before, native_side = parameters(transformer), e.latent_size * e.data.scale
+    native = native_dit(transformer, native_side) if isinstance(transformer, DiT) else transformer
+    with torch.no_grad():
+        native_forward, _ = count_flops(
+            lambda: native(**arch.inputs(1, config.base_channels, native_side))
+        )
+    adapt(transformer, e.davae.detail_channels)
+    widened = parameters(transformer) - before
+    inputs = arch.inputs(1, config.latent_channels, e.latent_size)
+    with torch.no_grad():
+        forward, _ = count_flops(lambda: transformer(**inputs))
+    lora = 0
+    if e.adapt.lora_rank:
+        add_lora(transformer, Lora(e.adapt.lora_rank, e.adapt.lora_rank))
+        lora = parameters(transformer) - before - widened
+    elif family_of(e).conditions == "captions":
+        freeze_pretrained(transformer)
+    step, _ = count_flops(lambda: first(transformer(**inputs)).sum().backward())
+    return {
+        "transformer": before, "widened": widened, "lora": lora, "text": parameters(*arch.text_encoders()),
+        "positions": transformer.pos_embed.numel() if isinstance(transformer, DiT) else 0,
+        "trained": sum(p.numel() for p in transformer.parameters() if p.requires_grad),
+        "forward": forward, "native_forward": native_forward, "training_step": step,
+    }  # fmt: skip
+
+
+def count_autoencoder(e: Experiment) -> dict[str, int]:
+    """The fields of `Count` that are of the DA-VAE and of the base VAE at the high resolution."""
+    config, side = davae_config(e), e.latent_size * e.data.scale
+    davae = DAVAE(**asdict(config))
+    image = torch.empty(1, 3, e.data.resolution_px, e.data.resolution_px)
+    latent = torch.empty(1, config.latent_channels, e.latent_size, e.latent_size)
+    with torch.no_grad():
+        decode, _ = count_flops(lambda: davae.decode(latent))
+        encode, _ = count_flops(lambda: davae.encode(image))
+        grid = torch.empty(1, config.base_channels, side, side)
+        native_decode, _ = count_flops(lambda: base_vae(e).decode(grid))
+
+    def training_step() -> None:
+        mean, _ = davae.detail_moments(image)
+        base = latent[:, : config.base_channels]
+        davae.decode_raw(torch.cat([base, mean], 1)).sum().backward()
+
+    if e.davae.freeze_encoder:
+        davae.detail_encoder.requires_grad_(False)
+    step, _ = count_flops(training_step)
+    frozen = parameters(davae.base_encoder, davae.base_quant_conv)
+    return {
+        "davae_frozen": frozen, "davae_trained": parameters(davae) - frozen, "decode": decode, "encode": encode,
+        "native_decode": native_decode, "davae_step": step,
+    }  # fmt: skip
+
+
+def first(output: Any) -> torch.Tensor:
+    """The tensor of a transformer's output."""
+    return output if isinstance(output, torch.Tensor) else output[0]

@@ -1,0 +1,106 @@
+"""Reading what stages left: crops, captions, networks and latents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from diffusers.utils import logging as diffusers_logging
+
+from davae.core import keyed
+from davae.core.hashing import sha256
+from davae.models.base_vae import normalise
+from davae.models.davae import DAVAE
+from davae.stages.stage import Work
+from davae.train.transformer import LatentSet
+
+diffusers_logging.set_verbosity_error()  # its advice to install accelerate is not for small models
+
+SPLITS = ("train", "heldout", "fresh")
+MODEL = "model"
+"""The folder of a stage's network within its artifact."""
+
+
+def crops(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images [N, 3, H, W], read from the file as they are used, and labels [N] of a split."""
+    return np.load(folder / f"{split}_images.npy", mmap_mode="c"), np.load(
+        folder / f"{split}_labels.npy"
+    )
+
+
+def class_names(folder: Path) -> list[str]:
+    """The class names of a crops artifact."""
+    return json.loads((folder / "classes.json").read_text())
+
+
+def captions(work: Work, split: str) -> list[str]:
+    """The captions of a split."""
+    return json.loads((work.inputs["captions"] / f"{split}_captions.json").read_text())
+
+
+def images_hash(images: np.ndarray) -> str:
+    """First 12 digits of the SHA-256 of the pixels."""
+    return sha256([np.ascontiguousarray(images).tobytes()])
+
+
+def seeded(seed: int, purpose: str) -> None:
+    """Key torch's global generator for the construction of a network, which draws its weights."""
+    torch.manual_seed(keyed.key(seed, f"{purpose}/init") >> 1)
+
+
+def load_vae(work: Work) -> AutoencoderKL:
+    """The base VAE of the stage's input, for inference."""
+    vae = AutoencoderKL.from_pretrained(work.inputs["base_vae"] / MODEL)
+    return (
+        vae.to(work.runtime.device, memory_format=work.runtime.layout())
+        .eval()
+        .requires_grad_(False)
+    )
+
+
+def load_davae(work: Work) -> DAVAE:
+    """The DA-VAE of the stage's input, for inference."""
+    model = DAVAE.from_pretrained(work.inputs["davae"] / MODEL)
+    return (
+        model.to(work.runtime.device, memory_format=work.runtime.layout())
+        .eval()
+        .requires_grad_(False)
+    )
+
+
+class JoinedLatents:
+    """Normalised latents [N, C + D, h, w] of several files, concatenated by channel as they are indexed."""
+
+    def __init__(self, parts: list[np.ndarray], factors: Any):
+        self.parts, self.factors = parts, factors
+        count = min(len(part) for part in parts)
+        self.shape = (count, sum(part.shape[1] for part in parts), *parts[0].shape[2:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> torch.Tensor:
+        rows = (
+            slice(index.start, min(index.stop, len(self)))
+            if isinstance(index, slice)
+            else np.asarray(index)
+        )
+        joined = torch.cat([torch.from_numpy(np.array(part[rows])) for part in self.parts], 1)
+        return normalise(joined, self.factors)
+
+
+def joined_latents(work: Work, split: str, *roles: str) -> JoinedLatents:
+    """Normalised latents of a split, the inputs named by `roles` concatenated by channel, as many as all have."""
+    parts = [np.load(work.inputs[role] / f"{split}.npy", mmap_mode="r") for role in roles]
+    return JoinedLatents(parts, load_vae(work).config)
+
+
+def latent_set(work: Work, split: str, *roles: str) -> LatentSet:
+    """The latents of a split with their classes."""
+    joined = joined_latents(work, split, *roles)
+    labels = torch.from_numpy(np.load(work.inputs["crops"] / f"{split}_labels.npy"))[: len(joined)]
+    return LatentSet(joined, labels)

@@ -1,0 +1,148 @@
+"""The stages that train autoencoders and encode with them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from davae.core.experiment import BaseVAEConfig, DetailConfig
+from davae.core.runtime import Runtime
+from davae.data.pixels import to_unit
+from davae.models.base_vae import build_base_vae, encode_mode
+from davae.models.davae import DAVAE, DAVAEConfig
+from davae.stages.artifacts import MODEL, SPLITS, crops, load_davae, load_vae, seeded
+from davae.stages.data import base_images
+from davae.stages.stage import Work
+from davae.train.base_vae import base_vae_task, latent_statistics
+from davae.train.davae import davae_task, detail_statistics
+from davae.train.loop import Trainer
+
+STATISTICS_SAMPLES = 10_000
+PART = 25_600
+"""Images whose latents are in memory at once; a multiple of the encoders' batches."""
+ENCODED = 32
+"""Images a batch of the detail encoder."""
+DETAIL_MODES = "detail_modes.npy"
+"""Raw modes of the first training crops, kept beside the DA-VAE."""
+
+
+def make_base_vae(
+    work: Work, base_vae: BaseVAEConfig, scale: int, antialias: bool, seed: int
+) -> None:
+    """Train (or load) the base VAE and set its shift and scaling factors from its latents."""
+    train, heldout = (crops(work.inputs["crops"], split)[0] for split in ("train", "heldout"))
+    seeded(seed, "base_vae")
+    vae = build_base_vae(base_vae).to(work.runtime.device, memory_format=work.runtime.layout())
+    if not base_vae.pretrained:
+        images = base_images(train, scale, antialias)
+        task = base_vae_task(vae, images, base_images(heldout, scale, antialias), base_vae, seed)
+        Trainer(task, base_vae.train, work.runtime, work.folder).run()
+        latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime)
+        shift, scaling = latent_statistics(latents)
+        vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
+    vae.save_pretrained(work.folder / MODEL)
+
+
+def encode_all(
+    vae: AutoencoderKL, images: torch.Tensor, runtime: Runtime, batch: int = 256
+) -> torch.Tensor:
+    """Unscaled posterior modes of all images, float32 on the CPU."""
+    parts = (images[i : i + batch].to(runtime.device) for i in range(0, len(images), batch))
+    with runtime.autocast():
+        return torch.cat([encode_mode(vae, part).float().cpu() for part in parts])
+
+
+def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
+    """The unscaled base latent of every crop, encoded once."""
+    vae = load_vae(work)
+    for split in SPLITS:
+        images = crops(work.inputs["crops"], split)[0]
+        encoded: np.ndarray | None = None
+        for start in tqdm(
+            range(0, len(images), PART), desc=f"base latents ({split})", unit="part", delay=2
+        ):
+            part = encode_all(
+                vae, base_images(images[start : start + PART], scale, antialias), work.runtime
+            ).numpy()
+            if encoded is None:
+                shape = (len(images), *part.shape[1:])
+                encoded = open_memmap(work.folder / f"{split}.npy", "w+", np.float32, shape)
+            encoded[start : start + PART] = part
+
+
+def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, seed: int) -> None:
+    """Train the detail branch and decoder; measure the detail's statistics into the model."""
+    vae = load_vae(work)
+    changes = {
+        "scale": scale, "antialias": antialias, "detail_dropout": davae.detail_dropout, "clamp_base": davae.clamp_base,
+    }  # fmt: skip
+    config = DAVAEConfig.of_base(vae, davae.detail_channels, **changes)
+    seeded(seed, "davae")
+    model = DAVAE(**asdict(config))
+    model.load_base(vae, davae.init_from_base)
+    if davae.freeze_encoder and davae.detail_channels:
+        model.detail_encoder.requires_grad_(False)
+    model = model.to(work.runtime.device, memory_format=work.runtime.layout())
+    train, heldout = (
+        torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout")
+    )
+    latents, held_latents = (
+        torch.from_numpy(np.load(work.inputs["base_latents"] / f"{s}.npy", mmap_mode="c"))
+        for s in ("train", "heldout")
+    )
+    task = davae_task(model, train, latents, (heldout, held_latents), davae, seed)
+    Trainer(task, davae.train, work.runtime, work.folder).run()
+    if davae.detail_channels:
+        modes = raw_detail(model, train[:STATISTICS_SAMPLES].numpy(), work.runtime)
+        model.set_detail_statistics(*detail_statistics(modes))
+        np.save(work.folder / DETAIL_MODES, modes.numpy())
+    model.save_pretrained(work.folder / MODEL)
+
+
+def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tensor:
+    """The posterior mode of the detail before normalisation, of uint8 images: float32 [N, D, h, w] on the CPU."""
+    modes = []
+    with (
+        torch.no_grad(),
+        runtime.autocast(),
+        tqdm(
+            total=len(images), desc="detail latents", unit="img", delay=2, leave=False
+        ) as progress,
+    ):
+        for start in range(0, len(images), ENCODED):
+            part = to_unit(images[start : start + ENCODED]).to(runtime.device)
+            modes.append(model.detail_moments(part)[0].float().cpu())
+            progress.update(len(part))
+    return torch.cat([torch.empty(0, *model.detail_shape(images.shape[2:])), *modes])
+
+
+def make_detail_latents(work: Work, train_crops: int = 0) -> None:
+    """The normalised detail mode of every crop, or of the first `train_crops` of training, encoded once.
+
+    Those that the DA-VAE's own statistics were taken over are in its artifact already.
+    """
+    model = load_davae(work)
+    mean, std = (b.cpu()[:, None, None] for b in (model.detail_mean, model.detail_std))
+    for split in SPLITS:
+        images = crops(work.inputs["crops"], split)[0]
+        known = torch.empty(0, *model.detail_shape(images.shape[2:]))
+        if split == "train":
+            images = images[: train_crops or None]
+            if (
+                work.inputs["davae"] / DETAIL_MODES
+            ).exists():  # artifacts of before 2026-11-23 lack it
+                known = torch.from_numpy(np.load(work.inputs["davae"] / DETAIL_MODES))[
+                    : len(images)
+                ]
+        file = open_memmap(
+            work.folder / f"{split}.npy", "w+", np.float32, (len(images), *known.shape[1:])
+        )
+        file[: len(known)] = ((known - mean) / std).numpy()
+        for start in range(len(known), len(images), PART):
+            modes = raw_detail(model, images[start : start + PART], work.runtime)
+            file[start : start + PART] = ((modes - mean) / std).numpy()

@@ -1,0 +1,53 @@
+"""The stages that draw the data: crops and their captions."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+
+from davae.core.experiment import DataConfig
+from davae.core.store import write_json
+from davae.data.captions import draw_captions
+from davae.data.crops import draw_images
+from davae.data.pixels import downsample, to_unit
+from davae.data.source import Split
+from davae.stages.stage import Work
+
+EVAL_PER_CLASS = 4
+"""Evaluation crops a class that the grids need."""
+
+
+def make_crops(work: Work, data: DataConfig, seed: int) -> None:
+    """uint8 crops and labels of the three splits, and the class names."""
+    for split, count in (
+        ("heldout", data.eval_crops),
+        ("fresh", data.eval_crops),
+        ("train", data.train_crops),
+    ):
+        shape = (count, 3, data.resolution_px, data.resolution_px)
+        file = open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
+        _, labels, classes = draw_images(data, seed, split, count, out=file)  # type: ignore[arg-type]
+        file.flush()
+        if data.eval_crops < EVAL_PER_CLASS * len(classes):
+            least = EVAL_PER_CLASS * len(classes)
+            raise ValueError(
+                f"data.eval_crops is {data.eval_crops}; {len(classes)} classes need {least} or more"
+            )
+        np.save(work.folder / f"{split}_labels.npy", labels)
+    write_json(work.folder / "classes.json", classes)
+
+
+def make_captions(work: Work, data: DataConfig, seed: int) -> None:
+    """The captions of every split's crops."""
+    for split in get_args(Split):
+        count = data.train_crops if split == "train" else data.eval_crops
+        write_json(work.folder / f"{split}_captions.json", draw_captions(data, seed, split, count))
+
+
+def base_images(images: np.ndarray, scale: int, antialias: bool, batch: int = 512) -> torch.Tensor:
+    """Float base images in about [-1, 1] of uint8 high-resolution ones."""
+    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+    return torch.cat([downsample(to_unit(part), scale, antialias) for part in parts])

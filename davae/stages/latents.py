@@ -1,0 +1,126 @@
+"""The stages that measure a DA-VAE's latents: class structure, t-SNE and spectra (Fig. 3, S5)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from davae.core.experiment import DataConfig
+from davae.core.records import Measurement, write_measurements
+from davae.data.crops import draw_images
+from davae.data.pixels import to_unit
+from davae.method.alignment import group_sizes, orthogonal
+from davae.metrics import latents as space
+from davae.metrics.metric import LatentSample
+from davae.metrics.registry import METRICS
+from davae.metrics.spectrum import high_frequency_share, radial_spectrum
+from davae.metrics.uniformity import embedding_density, uniformity
+from davae.stages.artifacts import class_names, crops, images_hash, load_davae
+from davae.stages.autoencoder import raw_detail
+from davae.stages.stage import Work
+
+SPECTRUM_PX = 256
+SPECTRUM_CROPS = 130
+COMPANIONS = ("silhouette", "knn_purity", "probe_accuracy", "cka", "effective_rank")
+"""Metrics of every space, all of them measured without the picture."""
+EMBEDDED = {"variation": False, "gini": False, "entropy": True, "stability": True}
+"""Metrics of the t-SNE picture, not of the space, and whether higher is better."""
+
+
+def spaces(base: torch.Tensor, detail: torch.Tensor) -> dict[str, np.ndarray]:
+    """z, z_d and the part of z_d that alignment does not act on, [N, channels, h, w] each.
+
+    A channel that is a group of its own has no such part and is left out of it; the space is absent
+    where that holds for all, as with D = C, and where D < C, so that there is no Proj.
+    """
+    found = {"z": base.numpy(), "z_d": detail.numpy()}
+    c, d = base.shape[1], detail.shape[1]
+    kept = [size > 1 for size in group_sizes(d, c) for _ in range(size)] if d >= c else []
+    if any(kept):
+        found["z_d_orthogonal"] = orthogonal(detail, c)[:, kept].numpy()
+    return found
+
+
+def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
+    """The metrics of latents and a t-SNE of each space, on held-out crops; classifiers are fitted on training crops.
+
+    metrics: entries of METRICS that need latents, beside those that are always measured.
+    """
+    model = load_davae(work)
+    held, held_y = crops(work.inputs["crops"], "heldout")
+    train, train_y = (part[: 2 * len(held)] for part in crops(work.inputs["crops"], "train"))
+    names = class_names(work.inputs["crops"])
+    if len(names) < 2:
+        raise ValueError(f"the structure of classes needs two or more; the data have {names}")
+    found = []
+    for split, images in (("train", train), ("heldout", held)):
+        base = np.load(work.inputs["base_latents"] / f"{split}.npy")[: len(images)]
+        found.append(spaces(torch.from_numpy(base), raw_detail(model, images, work.runtime)))
+    z = space.scaled(found[0]["z"], found[1]["z"])[1]
+    crop = f"held-out crops {images_hash(held)}"
+    protocols = {"effective_rank": f"{crop}, covariance of channels over positions"}
+    protocols |= dict.fromkeys(
+        EMBEDDED, f"{crop}, t-SNE of scikit-learn, perplexity 30, PCA start, seed 0"
+    )
+    classified = (
+        f"{crop}, channels standardised and classifiers fitted on {len(train)} training crops"
+    )
+    measured = []
+    embeddings: dict[str, Any] = {}
+    for name, of_train in found[0].items():
+        sample = LatentSample(of_train, train_y, found[1][name], held_y, z)
+        companions = [measure_latents(metric, sample) for metric in (*COMPANIONS, *metrics)]
+        points = space.scaled(of_train, found[1][name])[1]
+        embeddings[name] = space.tsne(points)
+        figures = asdict(uniformity(embedding_density(embeddings[name])))
+        figures["stability"] = space.stability(points, embeddings[name])
+        for metric, value in figures.items():
+            companions.append(
+                Measurement(metric, value, len(held), higher_is_better=EMBEDDED[metric])
+            )
+        for m in companions:
+            protocol = protocols.get(m.metric, classified)
+            measured.append(replace(m, metric=f"{m.metric}_{name}", protocol=protocol))
+    write_measurements(work.folder, {"davae": measured})
+    np.savez_compressed(
+        work.folder / "embeddings.npz", labels=held_y, classes=np.array(names), **embeddings
+    )
+
+
+def measure_latents(name: str, sample: LatentSample) -> Measurement:
+    """A metric of latents, with its direction."""
+    metric = METRICS[name]
+    return replace(metric.compute(sample), higher_is_better=metric.higher_is_better)
+
+
+@torch.no_grad()
+def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
+    """Radial power spectra of the spaces on 256 px crops of the training regions, at the photographs' own scale."""
+    model = load_davae(work)
+    large = replace(
+        data, resolution_px=SPECTRUM_PX, min_crop_px=SPECTRUM_PX, max_crop_px=SPECTRUM_PX
+    )
+    images, _, _ = draw_images(large, seed, "fresh", SPECTRUM_CROPS, regions=data)
+    base, detail = [], []
+    for start in range(0, len(images), 10):
+        batch = to_unit(images[start : start + 10]).to(work.runtime.device)
+        base.append(model.encode_base(batch).cpu())
+        detail.append(model.detail_moments(batch)[0].cpu())
+    shares = {}
+    spectra: dict[str, Any] = {}
+    for name, latents in spaces(torch.cat(base), torch.cat(detail)).items():
+        spectra["frequency"], spectra[name] = radial_spectrum(latents)
+        shares[name] = high_frequency_share(spectra["frequency"], spectra[name])
+    shares["excess"] = shares["z_d"] - shares["z"]
+    protocol = (
+        f"{SPECTRUM_PX} px crops of training regions; share of power above 1/4 cycle a position"
+    )
+    measured = [
+        Measurement(f"high_frequency_{name}", share, len(images), protocol=protocol)
+        for name, share in shares.items()
+    ]
+    write_measurements(work.folder, {"davae": measured})
+    np.savez(work.folder / "spectra.npz", **spectra)

@@ -1,0 +1,113 @@
+"""The stages that sample: noise and conditions in, uint8 images out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from tqdm import tqdm
+
+from davae.core import keyed
+from davae.core.experiment import BaseDiTConfig, SampleConfig
+from davae.data.pixels import to_uint8, upsample
+from davae.method.sampler import Velocity, integrate
+from davae.models.adapt import attach
+from davae.models.base_vae import denormalise
+from davae.models.davae import DAVAE
+from davae.models.families.registry import FAMILIES
+from davae.stages.artifacts import MODEL, captions, crops, load_davae, load_vae
+from davae.stages.stage import Work
+from davae.stages.transformer import pretrained_pipeline
+
+
+def save_images(folder: Path, images: list[np.ndarray], labels: np.ndarray) -> None:
+    """What every sampling stage leaves: images.npy, uint8 [N, 3, H, W], and labels.npy, [N]."""
+    np.save(folder / "images.npy", np.concatenate(images))
+    np.save(folder / "labels.npy", labels)
+
+
+def sample_latents(velocity: Velocity, noise: torch.Tensor, sample: SampleConfig) -> torch.Tensor:
+    """Normalised latents from noise of their shape."""
+    return integrate(
+        velocity, noise, sample.num_inference_steps, sample.timestep_shift, sample.solver
+    )
+
+
+@torch.no_grad()
+def make_samples(
+    work: Work,
+    sample: SampleConfig,
+    count: int,
+    scale: int,
+    seed: int,
+    zero_detail: bool,
+    family: str = "lightning",
+) -> None:
+    """`count` images, classes in turn, from the network; enlarged bicubically where there is no DA-VAE.
+
+    zero_detail: decode with the detail zeroed, as an unadapted widened model needs: it predicts
+    no detail velocity, so that integration leaves noise there.
+    """
+    base_model = FAMILIES[family]
+    network = base_model.load(work.inputs["dit"] / MODEL).to(work.runtime.device).eval()
+    network.velocity = work.runtime.compiled(network.velocity, sampling=True)
+    vae = load_vae(work)
+    davae = load_davae(work) if "davae" in work.inputs else None
+    labels = torch.arange(count) % network.config.num_classes
+    shape = (network.config.in_channels, network.config.input_size, network.config.input_size)
+    images = []
+    for start in tqdm(range(0, count, sample.batch_size), desc="sampling", unit="batch"):
+        indices = list(range(start, min(start + sample.batch_size, count)))
+        noise = keyed.normal(seed, "sample/noise", 0, indices, shape).to(work.runtime.device)
+        with work.runtime.autocast():
+            velocity = base_model.guided(network, labels[indices].to(work.runtime.device), sample)
+            latent = sample_latents(velocity, noise, sample)
+            images.append(decode(denormalise(latent, vae.config), vae, davae, scale, zero_detail))
+    save_images(work.folder, images, labels.numpy())
+
+
+def decode(
+    latent: torch.Tensor, vae: AutoencoderKL, davae: DAVAE | None, scale: int, zero: bool
+) -> np.ndarray:
+    """uint8 images of unscaled latents."""
+    if davae is None:
+        return to_uint8(upsample(vae.decode(latent).sample, scale))
+    return to_uint8(
+        davae.decode(davae.zero_detail(latent) if zero else latent, return_dict=False)[0]
+    )
+
+
+def adapted_pipeline(work: Work, base_dit: BaseDiTConfig) -> Any:
+    """The pretrained pipeline with the stage's adaptation and DA-VAE."""
+    pipe = pretrained_pipeline(work, base_dit)
+    attach(pipe, work.inputs["adapted"] / MODEL)
+    return pipe
+
+
+@torch.no_grad()
+def make_text_samples(
+    work: Work, base_dit: BaseDiTConfig, sample: SampleConfig, side: int, scale: int, seed: int
+) -> None:
+    """An image of side `side` for every held-out caption; without an adaptation, `side / scale` px enlarged."""
+    wide = "adapted" in work.inputs
+    pipe = adapted_pipeline(work, base_dit) if wide else pretrained_pipeline(work, base_dit)
+    prompts, enlarge = captions(work, "heldout"), 1 if wide else scale
+    factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
+    latent_side = side // enlarge // factor
+    shape = (pipe.vae.config.latent_channels, latent_side, latent_side)
+    images = []
+    for start in tqdm(range(0, len(prompts), sample.batch_size), desc="sampling", unit="batch"):
+        indices = list(range(start, min(start + sample.batch_size, len(prompts))))
+        noise = keyed.normal(seed, "sample/noise", 0, indices, shape)
+        with work.runtime.autocast():
+            velocity = FAMILIES[base_dit.family].guided(pipe, [prompts[i] for i in indices], sample)
+            latent = sample_latents(velocity, noise.to(pipe.transformer.device), sample)
+            decoded = pipe.vae.decode(
+                denormalise(latent, pipe.vae.config).to(pipe.vae.dtype), return_dict=False
+            )[0]
+        pixels = decoded.float().cpu()
+        images.append(to_uint8(pixels if wide else upsample(pixels.clamp(-1, 1), scale)))
+    save_images(work.folder, images, crops(work.inputs["crops"], "heldout")[1])

@@ -1,0 +1,280 @@
+"""The stages that measure. Each leaves its measurements by the row of the table that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from davae.core import keyed
+from davae.core.experiment import EvalConfig
+from davae.core.records import Measurement, write_measurements
+from davae.core.runtime import Runtime
+from davae.data.image_sets import ArrayImages
+from davae.data.pixels import to_uint8, upsample
+from davae.features.extract import Host, extract
+from davae.features.registry import open_extractor
+from davae.method.alignment import alignment_loss, channel_variance, orthogonal
+from davae.method.latent import join
+from davae.metrics import content
+from davae.metrics.distribution import Moments
+from davae.metrics.metric import FeaturePair, Metric
+from davae.metrics.scoring import protocol_of, score_classes, score_features, score_pairs
+from davae.models.davae import DAVAE
+from davae.stages.artifacts import crops, images_hash, load_davae, load_vae
+from davae.stages.autoencoder import raw_detail
+from davae.stages.data import base_images
+from davae.stages.stage import Work
+from davae.train.davae import VARIANCE_SAMPLES
+
+QUANTISED = "uint8, rounded"
+SHOWN = 4
+"""Images a class kept for the grids."""
+NEAREST = 20_480
+"""Training crops among which the nearest to a sample is sought, the first ones."""
+BATCH = 20
+"""Latents decoded at once."""
+
+
+def features_of(images: np.ndarray, spec: str, device: str) -> np.ndarray:
+    """Features [N, d] of uint8 images [N, 3, H, W]."""
+    return extract(open_extractor(spec, Host(device)), ArrayImages("images", images), device)
+
+
+def array_name(index: int) -> str:
+    """What a judge's features are called in an artifact of references, by its place in EvalConfig.judges."""
+    return f"features{index}" if index else "features"
+
+
+def make_references(work: Work, metrics: EvalConfig) -> None:
+    """Features of real crops: the held-out and fresh ones, and twice as many training crops."""
+    device, count = work.runtime.device, len(crops(work.inputs["crops"], "fresh")[0])
+    for split, first in (("heldout", count), ("fresh", count), ("train", 2 * count)):
+        images, labels = (part[:first] for part in crops(work.inputs["crops"], split))
+        extracted: dict[str, Any] = {"probe_features": features_of(images, metrics.probe, device)}
+        for i, spec in enumerate(metrics.judges):
+            extracted[array_name(i)] = features_of(images, spec, device)
+        np.savez(work.folder / f"{split}.npz", **extracted, labels=labels, hash=images_hash(images))
+
+
+class Judge:
+    """The distances of image sets to one reference set of real crops, by every extractor of the config."""
+
+    def __init__(self, work: Work, reference: str, metrics: EvalConfig):
+        self.metrics, self.device = metrics, work.runtime.device
+        self.stored = np.load(work.inputs["references"] / f"{reference}.npz")
+        self.reference = f"{reference} {self.stored['hash']}"
+
+    def __call__(self, images: np.ndarray, prefix: str) -> list[Measurement]:
+        """Measurements of uint8 images; prefix: r of reconstructions, paired with the reference, or g of samples."""
+        own = [features_of(images, spec, self.device) for spec in self.metrics.judges]
+        classes = [] if prefix == "r" else self.of_classes(images)
+        return self.of_features(own, prefix) + classes
+
+    def of_features(self, own: list[np.ndarray], prefix: str) -> list[Measurement]:
+        """The same from the features that each extractor gives."""
+        measured: list[Measurement] = []
+        for i, (spec, features) in enumerate(zip(self.metrics.judges, own, strict=True)):
+            extractor, reference = (
+                open_extractor(spec, Host(self.device)),
+                self.stored[array_name(i)],
+            )
+            pair = FeaturePair(features, reference, Moments.of(reference), paired=prefix == "r")
+            samples = len(reference)
+            protocol = protocol_of(
+                extractor, quantisation=QUANTISED, reference=self.reference, samples=samples
+            )
+            measured += score_features(self.metrics.metrics, extractor, pair, protocol, prefix)
+        for m in measured:
+            if m.note:
+                raise ValueError(
+                    f"{m.metric}: {m.note}; raise data.eval_crops or lower eval.blocks"
+                )
+        return measured
+
+    def of_classes(self, images: np.ndarray) -> list[Measurement]:
+        """Of the class probabilities of samples."""
+        extractors = (open_extractor(spec, Host(self.device)) for spec in self.metrics.judges)
+        judged = ArrayImages("images", images)
+        return [
+            m
+            for x in extractors
+            for m in score_classes(self.metrics.metrics, x, judged, self.device, "g")
+        ]
+
+
+def pixel_measurements(
+    images: np.ndarray, originals: np.ndarray, metrics: EvalConfig, device: str
+) -> list[Measurement]:
+    """The metrics of pairs of uint8 images: the mean over images of the value of each."""
+
+    def protocol(metric: Metric) -> str:
+        pairs = f"{QUANTISED}; held-out crops {images_hash(originals)}"
+        return pairs if metric.network is None else f"{pairs}; {metric.network()}"
+
+    return score_pairs(metrics.metrics, [(images, originals)], protocol, device)
+
+
+def content_measurements(
+    work: Work, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig
+) -> list[Measurement]:
+    """A linear probe's accuracy, and the distance to the nearest training crop."""
+    real = np.load(work.inputs["references"] / "train.npz")
+    training = crops(work.inputs["crops"], "train")[0][:NEAREST]
+    near = float(np.median(content.nearest_distance(images, training)))
+    protocol = f"median, 0..255; {len(training)} training crops {real['hash']}"
+    nearest = Measurement(
+        "nearest_rms", near, len(images), higher_is_better=True, protocol=protocol
+    )
+    if len(set(real["labels"])) == 1:  # a single class leaves nothing to tell apart
+        return [nearest]
+    probe = content.linear_probe(real["probe_features"], real["labels"])
+    features = features_of(images, metrics.probe, work.runtime.device)
+    weights = open_extractor(metrics.probe, Host(work.runtime.device)).weights
+    protocol = f"logistic regression on {features.shape[1]} features at {metrics.probe_px} px of "
+    protocol += f"{len(real['labels'])} training crops {real['hash']}; weights {weights}"
+    accuracy = float(probe.score(features, labels))
+    return [
+        nearest,
+        Measurement(
+            "probe_accuracy", accuracy, len(images), higher_is_better=True, protocol=protocol
+        ),
+    ]
+
+
+@torch.no_grad()
+def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool) -> None:
+    """Rows without a DA-VAE: bicubic, the base VAE at its own resolution, and real crops."""
+    device = work.runtime.device
+    heldout = crops(work.inputs["crops"], "heldout")[0]
+    small = base_images(heldout, scale, antialias)
+    bicubic = to_uint8(upsample(small, scale))
+    measured = {"bicubic": pixel_measurements(bicubic, heldout, metrics, device)}
+    measured["bicubic"] += Judge(work, "heldout", metrics)(bicubic, "r")
+    vae = load_vae(work)
+    latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
+    with work.runtime.autocast():
+        parts = (latents[i : i + BATCH].to(device) for i in range(0, len(latents), BATCH))
+        decoded = [vae.decode(part).sample for part in parts]
+    measured["base_vae"] = pixel_measurements(
+        to_uint8(torch.cat(decoded)), to_uint8(small), metrics, device
+    )
+    real = np.load(work.inputs["references"] / "heldout.npz")
+    features = [real[array_name(i)] for i in range(len(metrics.judges))]
+    judge = Judge(work, "fresh", metrics)
+    measured["real_heldout"] = judge.of_features(features, "g") + judge.of_classes(heldout)
+    for split in ("heldout", "fresh"):
+        images, labels = crops(work.inputs["crops"], split)
+        row = measured.setdefault(f"real_{split}", [])
+        row += content_measurements(work, images, labels, metrics)
+    write_measurements(work.folder, measured)
+
+
+@torch.no_grad()
+def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
+    """Held-out crops through the DA-VAE: with its detail, and with it zeroed and randomised (Fig. S2)."""
+    model = load_davae(work)
+    heldout, labels = crops(work.inputs["crops"], "heldout")
+    base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
+    detail = raw_detail(model, heldout, work.runtime)
+    own_row = "davae" if model.config.detail_channels else "no_detail"
+    decoded_details = {own_row: detail}
+    measured: dict[str, list[Measurement]] = {own_row: []}
+    if model.config.detail_channels:
+        decoded_details |= {
+            "davae_zeroed": torch.zeros_like(detail),
+            "davae_random": random_detail(detail),
+        }
+        measured[own_row] += detail_measurements(detail, base, work)
+    judge = Judge(work, "heldout", metrics)
+    shown, kept = first_of_each(labels, SHOWN), {}
+    for row, row_detail in decoded_details.items():
+        images = decode_all(model, join(base, row_detail), work.runtime)
+        pixels = pixel_measurements(images, heldout, metrics, work.runtime.device)
+        measured[row] = measured.get(row, []) + pixels + judge(images, "r")
+        kept[row] = images[shown]
+    measured[own_row] += dependence(measured)
+    write_measurements(work.folder, measured)
+    np.savez_compressed(work.folder / "shown.npz", original=heldout[shown], **kept)
+
+
+def dependence(measured: dict[str, list[Measurement]]) -> list[Measurement]:
+    """PSNR and rFD with the detail zeroed and randomised, and what the real one is better by (Fig. S2)."""
+    by_name = {
+        row: {m.metric: m for m in reversed(measurements)} for row, measurements in measured.items()
+    }
+    found = []
+    for other in ("zeroed", "random"):
+        row = by_name.get(f"davae_{other}", {})
+        if "psnr_db" in row:
+            found += compared(
+                by_name["davae"]["psnr_db"],
+                row["psnr_db"],
+                f"psnr_{other}_db",
+                f"psnr_over_{other}_db",
+            )
+        if "rfd_effnet" in row:
+            names = (f"rfd_{other}_effnet", f"rfd_{other}_excess")
+            rfd = compared(by_name["davae"]["rfd_effnet"], row["rfd_effnet"], *names)
+            found += [rfd[0], replace(rfd[1], value=-rfd[1].value, higher_is_better=None)]
+    return found
+
+
+def compared(own: Measurement, other: Measurement, name: str, difference: str) -> list[Measurement]:
+    """The other measurement under `name`, and own - other, which has no interval, under `difference`."""
+    apart = replace(own, metric=difference, value=own.value - other.value, low=None, high=None)
+    return [replace(other, metric=name), apart]
+
+
+def random_detail(detail: torch.Tensor) -> torch.Tensor:
+    """Normal noise with each channel's mean and deviation over the set."""
+    mean, std = detail.mean((0, 2, 3), keepdim=True), detail.std((0, 2, 3), keepdim=True)
+    return mean + std * keyed.normal(
+        0, "reconstruction/random", 0, range(len(detail)), detail.shape[1:]
+    )
+
+
+def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime) -> np.ndarray:
+    """uint8 images of raw latents [N, C + D, h, w]."""
+    parts = (latents[i : i + BATCH].to(runtime.device) for i in range(0, len(latents), BATCH))
+    with runtime.autocast():
+        return np.concatenate([to_uint8(model.decode_raw(part)) for part in parts])
+
+
+def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Measurement]:
+    """How much of the raw detail alignment does not act on, and how much of z it leaves unexplained."""
+    train = torch.from_numpy(
+        np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="c")[:VARIANCE_SAMPLES]
+    )
+    share = float(
+        channel_variance(orthogonal(detail, base.shape[1])).sum() / channel_variance(detail).sum()
+    )
+    align = float(alignment_loss(detail, base, channel_variance(train)))
+    protocol = "posterior modes of held-out crops"
+    return [
+        Measurement(
+            "orthogonal_share", share, len(detail), higher_is_better=True, protocol=protocol
+        ),
+        Measurement(
+            "align_unexplained", align, len(detail), higher_is_better=False, protocol=protocol
+        ),
+    ]
+
+
+def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the first `count` samples of every class, class by class in turn."""
+    by_class = [np.flatnonzero(labels == label)[:count] for label in range(int(labels.max()) + 1)]
+    return np.stack(by_class, 1).ravel()
+
+
+def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
+    """The samples against fresh crops of the training regions."""
+    images, labels = (
+        np.load(work.inputs["samples"] / f"{name}.npy") for name in ("images", "labels")
+    )
+    measured = Judge(work, "fresh", metrics)(images, "g")
+    measured += content_measurements(work, images, labels, metrics)
+    write_measurements(work.folder, {arm: measured})
+    np.savez_compressed(work.folder / "shown.npz", samples=images[first_of_each(labels, SHOWN)])

@@ -1,0 +1,242 @@
+"""The stages that train transformers: base, adapted, control, and a pipeline's with its captions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from davae.core import keyed
+from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
+from davae.core.store import SUMMARY
+from davae.measure.flops import count_flops
+from davae.models.adapt import (
+    ADAPTED,
+    DAVAE_FOLDER,
+    Lora,
+    add_lora,
+    freeze_pretrained,
+    save_adaptation,
+)
+from davae.models.adapt import adapt as widen_base
+from davae.models.families.registry import FAMILIES
+from davae.stages.artifacts import (
+    MODEL,
+    captions,
+    class_names,
+    joined_latents,
+    latent_set,
+    load_davae,
+    seeded,
+)
+from davae.stages.stage import Work
+from davae.train.loop import Trainer
+from davae.train.transformer import Denoiser, LatentSet, transformer_task
+
+CHECKS = 650
+"""Samples of a held-out set whose flow loss is logged."""
+TEXT_CHECKS = 64
+"""The same in text to image, one by one."""
+NO_PROMPT = -1
+"""The number of the empty prompt."""
+
+
+def train_network(
+    work: Work, name: str, network: Any, roles: tuple[str, ...], *, train: TrainConfig, flow: FlowConfig,
+    dropout: float, seed: int, adapt_config: AdaptConfig | None = None,
+) -> None:  # fmt: skip
+    """Train a class-conditional network on the latents of `roles` and save it."""
+    sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout", "fresh")}
+    checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
+    network = network.to(work.runtime.device)
+    network.velocity = work.runtime.compiled(network.velocity)
+    detail = network.config.detail_channels
+    denoiser = Denoiser(
+        network, network, network.config.in_channels - detail, detail, network.config.num_classes
+    )
+    task = transformer_task(
+        name,
+        denoiser,
+        sets["train"],
+        checks,
+        flow=flow,
+        dropout=dropout,
+        seed=seed,
+        adapt=adapt_config,
+    )
+    Trainer(task, train, work.runtime, work.folder).run()
+    network.save_pretrained(work.folder / MODEL)
+
+
+def check_fits(network: Any, latents: tuple[int, ...], classes: int, path: str) -> None:
+    """Raise ValueError if a pretrained network does not take these latents or classes."""
+    takes = (network.config.in_channels, network.config.input_size, network.config.num_classes)
+    needs = (latents[1], latents[2], classes)
+    if takes != needs:
+        names = "(in_channels, input_size, num_classes)"
+        raise ValueError(
+            f"the DiT at {path} has {names} {takes}; the base VAE and the data make {needs}"
+        )
+
+
+def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: int) -> None:
+    """Train (or load) the network on the base latents."""
+    family, classes = FAMILIES[base_dit.family], len(class_names(work.inputs["crops"]))
+    shape = np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="r").shape
+    if base_dit.pretrained:
+        network = family.load(base_dit.pretrained)
+        check_fits(network, shape, classes, base_dit.pretrained)
+        network.save_pretrained(work.folder / MODEL)
+        return
+    seeded(seed, "base_dit")
+    network = family.network(base_dit, shape[1], shape[2], classes)
+    dropout = base_dit.class_dropout
+    train_network(
+        work,
+        "base DiT",
+        network,
+        ("base_latents",),
+        train=base_dit.train,
+        flow=flow,
+        dropout=dropout,
+        seed=seed,
+    )
+
+
+def make_adapted(
+    work: Work,
+    adapt: AdaptConfig,
+    flow: FlowConfig,
+    class_dropout: float,
+    seed: int,
+    family: str = "lightning",
+) -> None:
+    """Widen the base network and fine-tune it on [base | detail] latents."""
+    network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    channels = np.load(work.inputs["detail_latents"] / "train.npy", mmap_mode="r").shape[1]
+    report = widen_base(network, channels, adapt.init, keyed.generator(seed, "adapt/init"))
+    (work.folder / "widen.txt").write_text(f"{report}\n")
+    roles = ("base_latents", "detail_latents")
+    train_network(
+        work, "adaptation", network, roles, train=adapt.train, flow=flow, dropout=class_dropout, seed=seed,
+        adapt_config=adapt,
+    )  # fmt: skip
+
+
+def training_flops(network: Any, batch_size: int) -> int:
+    """FLOPs of a training step, forward and backward."""
+    size = network.config.input_size
+    x = torch.zeros(batch_size, network.config.in_channels, size, size)
+    t, y = torch.zeros(batch_size), torch.zeros(batch_size, dtype=torch.long)
+    flops, _ = count_flops(lambda: network(x, t, y).sum().backward())
+    network.zero_grad()
+    return flops
+
+
+def make_control(
+    work: Work,
+    adapt: AdaptConfig,
+    flow: FlowConfig,
+    class_dropout: float,
+    seed: int,
+    family: str = "lightning",
+) -> None:
+    """Train the base network for as many more FLOPs as the adaptation took, with its optimizer settings.
+
+    The steps follow from the FLOPs that both runs count: the adaptation's total over the base
+    model's FLOPs a step.
+    """
+    adaptation = json.loads((work.inputs["adapted"] / SUMMARY).read_text())
+    network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    steps = round(
+        adaptation["steps"]
+        * adaptation["flops_step"]
+        / training_flops(network, adapt.train.batch_size)
+    )
+    train = replace(adapt.train, steps=steps)
+    train_network(
+        work,
+        "control",
+        network,
+        ("base_latents",),
+        train=train,
+        flow=flow,
+        dropout=class_dropout,
+        seed=seed,
+    )
+
+
+def pretrained_pipeline(work: Work, base_dit: BaseDiTConfig) -> Any:
+    """The pretrained pipeline on the runtime's device, its weights in the runtime's dtype."""
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[work.runtime.dtype or "float32"]
+    return FAMILIES[base_dit.family].pipeline(base_dit.pretrained, work.runtime.device, dtype)
+
+
+def prompted(pipe: Any, family: str, prompts: list[str], detail_channels: int) -> Denoiser:
+    """A pipeline's transformer whose conditions are numbers of `prompts`, encoded at every step.
+
+    The embeddings of a data set do not fit on a disk: 5 MB a prompt with T5.
+    """
+    base_model = FAMILIES[family]
+
+    def velocity(x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        texts = ["" if i == NO_PROMPT else prompts[i] for i in condition.tolist()]
+        return base_model.velocity(pipe, x, t, base_model.encode_prompts(pipe, texts))
+
+    channels = pipe.vae.config.latent_channels
+    return Denoiser(pipe.transformer, velocity, channels, detail_channels, NO_PROMPT, check_batch=1)
+
+
+def make_text_adapted(
+    work: Work, base_dit: BaseDiTConfig, adapt_config: AdaptConfig, flow: FlowConfig, seed: int
+) -> None:
+    """Widen the pipeline's transformer, train adapters and widened layers, and leave a folder for `attach`."""
+    if not adapt_config.train.steps:
+        raise ValueError(
+            "adapt.train.steps is 0: the untrained detail would be decoded as noise; train 1 step or more"
+        )
+    train, heldout = (
+        joined_latents(work, split, "base_latents", "detail_latents")
+        for split in ("train", "heldout")
+    )
+    pipe = pretrained_pipeline(work, base_dit)
+    pipe.vae.to("cpu")  # latents are cached
+    detail = train.shape[1] - pipe.vae.config.latent_channels
+    report = widen_base(
+        pipe.transformer, detail, adapt_config.init, keyed.generator(seed, "adapt/init")
+    )
+    (work.folder / "widen.txt").write_text(f"{report}\n")
+    lora = prepare_training(work, pipe.transformer, adapt_config, seed)
+    prompts, checked = captions(work, "train"), captions(work, "heldout")[:TEXT_CHECKS]
+    data = LatentSet(train, torch.arange(len(train)))
+    check = LatentSet(heldout[: len(checked)], len(prompts) + torch.arange(len(checked)))
+    task = transformer_task(
+        "adaptation", prompted(pipe, base_dit.family, prompts + checked, detail), data, {"heldout": check},
+        flow=flow, dropout=base_dit.class_dropout, seed=seed, adapt=adapt_config,
+    )  # fmt: skip
+    Trainer(task, adapt_config.train, work.runtime, work.folder).run()
+    target = work.folder / MODEL
+    target.mkdir()
+    save_adaptation(pipe.transformer, target / ADAPTED, lora)
+    load_davae(work).save_pretrained(target / DAVAE_FOLDER)
+
+
+def prepare_training(
+    work: Work, transformer: Any, adapt_config: AdaptConfig, seed: int
+) -> Lora | None:
+    """Freeze what is pretrained, add the adapters, and keep what is trained in float32; returns the adapters' config."""
+    lora = Lora(adapt_config.lora_rank, adapt_config.lora_rank) if adapt_config.lora_rank else None
+    if lora is None:
+        freeze_pretrained(transformer)
+    else:
+        seeded(seed, "adapt/lora")  # peft draws A from the global generator
+        add_lora(transformer, lora)
+    for parameter in transformer.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if work.runtime.checkpoint_activations:
+        transformer.enable_gradient_checkpointing()
+    return lora

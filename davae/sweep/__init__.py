@@ -1,0 +1,1 @@
+"""Ablations: arms run over cached stages."""

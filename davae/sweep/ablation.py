@@ -1,0 +1,62 @@
+"""What an ablation is: a question, the arms that answer it, the metrics shown and the claims judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from davae.analysis.findings import Claim
+from davae.core.experiment import Experiment
+from davae.core.hashing import digest
+from davae.stages.graph import analyses, graph
+from davae.stages.stage import Stage
+
+Sidecars = dict[tuple[str, int], dict[str, Path]]
+"""{(arm, seed): {role: file}}."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting of an ablation."""
+
+    name: str
+    factor: str
+    level: float | str
+    """A number, or the name of a category; categories keep the order in which arms are declared."""
+    experiment: Experiment
+    reference: bool = False
+    """Whether this is the arm that the others are compared with."""
+
+    def stages(self) -> dict[str, Stage]:
+        """Every stage that an ablation may measure, by role."""
+        return {**graph(self.experiment), **analyses(self.experiment)}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A question, the arms that answer it, the metrics shown, and the claims judged."""
+
+    name: str
+    question: str
+    arms: Callable[[Experiment], tuple[Arm, ...]]
+    metrics: dict[str, str]
+    """Metric to column title, in the order of table and figure."""
+    claims: tuple[Claim, ...] = ()
+    plotted: tuple[str, ...] = ()
+    """Metrics of the figure; empty: all."""
+    measured: tuple[str, ...] = ("reconstruction", "generation")
+    """Roles of the stages whose values are recorded."""
+    sidecars: dict[str, str] = field(default_factory=dict)
+    """Role to the file of its artifact that is kept beside the records, to draw from."""
+    draw: Callable[[Sidecars, Path], None] | None = None
+    """Further figures from the sidecars, into a folder."""
+    full_length: bool = False
+    """Whether arms train as long as a run of the preset does, rather than as its short arms."""
+
+    def key(self, arm: Arm) -> str:
+        """A digest of the experiment and of the keys of the stages measured: of their versions, too."""
+        stages = arm.stages()
+        return digest(
+            [arm.experiment, [stages[role].key for role in self.measured if role in stages]]
+        )

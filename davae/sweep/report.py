@@ -1,0 +1,115 @@
+"""An ablation's tables, findings and figures, from its records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from davae.analysis.findings import findings_table, judge
+from davae.analysis.plots import level_figure
+from davae.analysis.stats import t_interval
+from davae.analysis.tables import WIDE, cell, to_markdown, upright
+from davae.core import records
+from davae.sweep.ablation import Ablation, Arm, Sidecars
+
+
+def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
+    """An arm a row, in the order of `arms`: mean over seeds of each metric, with the 95% interval's half width."""
+    rows = []
+    for arm in arms:
+        part = frame[frame["arm"] == arm]
+        if part.empty:
+            continue
+        row: dict[str, Any] = {
+            "arm": arm,
+            "level": part["level"].iloc[0],
+            "seeds": part["seed"].nunique(),
+        }
+        for metric, title in ablation.metrics.items():
+            values = part.loc[part["metric"] == metric, "value"]
+            if values.empty:
+                continue
+            interval = t_interval(values.to_numpy())
+            row[title] = interval.mean
+            if interval.n > 1:
+                row[f"{title} ±"] = interval.high - interval.mean
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def still_failed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The last failure of each (arm, seed) that has no measured values."""
+    done = set(
+        frame.loc[frame["status"] == "ok", ["arm", "seed"]].itertuples(index=False, name=None)
+    )
+    failed = frame[frame["status"] != "ok"].drop_duplicates(["arm", "seed"], keep="last")
+    return failed[
+        [pair not in done for pair in failed[["arm", "seed"]].itertuples(index=False, name=None)]
+    ]
+
+
+def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
+    """table.csv, table.md, figure.svg and figure.png from the folder's records; `arms` as they are declared."""
+    everything = records.load_records(folder / "records.jsonl")
+    measured, failed = everything[everything["status"] == "ok"], still_failed(everything)
+    if measured.empty:
+        raise ValueError(
+            f"every arm of {ablation.name} failed; the first error: {failed['error'].iloc[0]}"
+        )
+    frame = records.latest(measured)
+    declared = [arm.name for arm in arms]
+    names = [*declared, *(name for name in frame["arm"].unique() if name not in declared)]
+    table = summary_table(ablation, frame, names)
+    table.to_csv(folder / "table.csv", index=False)
+    text = f"**{ablation.question}**\n\n" + to_markdown(
+        table if len(ablation.metrics) <= WIDE else upright(table)
+    )
+    text += findings_text(ablation, frame, folder)
+    for _, row in failed.iterrows():
+        text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
+    (folder / "table.md").write_text(text)
+    draw(ablation, arms, frame, folder)
+
+
+def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
+    """The claims' verdicts as Markdown, and findings.csv."""
+    there = {*frame["arm"], ""}
+    judged = [judge(claim, frame) for claim in ablation.claims if {claim.a, claim.b} <= there]
+    text = ""
+    if judged:
+        findings = findings_table(judged)
+        findings.to_csv(folder / "findings.csv", index=False)
+        text += (
+            "\nVerdicts are computed from the 95% interval of the paired difference over seeds; "
+        )
+        text += "one seed decides nothing.\n\n" + to_markdown(findings)
+    for claim in ablation.claims:
+        if not {claim.a, claim.b} <= there:
+            text += f"\nNot judged, for want of an arm: {claim.text}\n"
+    return text
+
+
+def draw(ablation: Ablation, arms: Sequence[Arm], frame: pd.DataFrame, folder: Path) -> None:
+    """The figure of levels, and the ablation's own figures."""
+    declared = list(dict.fromkeys(arm.level for arm in arms))
+    levels = [*declared, *(level for level in frame["level"].unique() if level not in declared)]
+    panels = {metric: ablation.metrics[metric] for metric in ablation.plotted or ablation.metrics}
+    level_figure(
+        frame, panels, factor=arms[0].factor, levels=levels, title=ablation.question,
+        paths=(folder / "figure.svg", folder / "figure.png"),
+    )  # fmt: skip
+    if ablation.draw is not None:
+        ablation.draw(sidecar_files(frame, ablation, folder / "sidecars"), folder)
+
+
+def sidecar_files(frame: pd.DataFrame, ablation: Ablation, folder: Path) -> Sidecars:
+    """The sidecars that the records name."""
+    files: Sidecars = {}
+    for _, row in frame.drop_duplicates(["arm", "seed"], keep="last").iterrows():
+        files[row["arm"], int(row["seed"])] = {
+            role: folder / row[f"sidecar_{role}"] for role in ablation.sidecars
+        }
+    return files

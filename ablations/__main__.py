@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import sys
 from dataclasses import dataclass, field
@@ -13,27 +12,28 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import ablations
-from davae.cli.main import guard
+from davae.cli.guard import guard, say
+from davae.core.extend import load_extensions, load_file
 from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from davae.sweep.execute import Ablation
+    from davae.sweep.ablation import Ablation
 
 
 @dataclass(frozen=True)
 class Options:
     """Run an ablation: every arm at every seed, over cached stages, then its table and figure.
 
-    Arms that have records already are not run again.
-    """
+    Arms that have records already are not run again. --extend FILE.py runs a file of yours first,
+    which may register metrics, extractors, base models and methods."""
 
     name: Annotated[str, tyro.conf.Positional]
-    """An ablation of this package (align_weight, latent_structure), or the path of a file of your own that
-    defines ABLATION."""
+    """An ablation of this package (align_weight, latent_structure), or the path of a file of your
+    own that defines ABLATION."""
     preset: str = "smoke"
-    """The experiment that the arms start from. At tiny they train 0.3 to 0.4 times as long as `davae run` does,
-    unless the ablation looks at the models of the run itself."""
+    """The experiment that the arms start from. At tiny they train 0.3 to 0.4 times as long as
+    `davae run` does, unless the ablation looks at the models of the run itself."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
     runtime: Runtime = field(default_factory=Runtime)
@@ -44,7 +44,7 @@ class Options:
 
 
 def load(name: str) -> Ablation:
-    """The `ABLATION` of a module of this package, or of a file; raises ValueError if there is none."""
+    """The `ABLATION` of a module here, or of a file; raises ValueError if there is none."""
     known = sorted(
         m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_")
     )
@@ -52,14 +52,9 @@ def load(name: str) -> Ablation:
         return importlib.import_module(f"ablations.{name}").ABLATION
     path = Path(name)
     if path.suffix != ".py" or not path.is_file():
-        raise ValueError(
-            f"there is no ablation {name!r}: name one of {', '.join(known)}, or a .py file of your own"
-        )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+        listed = ", ".join(known)
+        raise ValueError(f"there is no ablation {name!r}: name one of {listed}, or a .py file")
+    module = load_file(path)
     if not hasattr(module, "ABLATION"):
         raise ValueError(f"{path} defines no ABLATION; see ablations/align_weight.py for the form")
     return module.ABLATION
@@ -67,7 +62,13 @@ def load(name: str) -> Ablation:
 
 def main() -> int:
     """Parse, run, and say where the results are."""
-    options = tyro.cli(Options, prog="python -m ablations", config=(tyro.conf.FlagConversionOff,))
+    try:
+        argv = load_extensions(sys.argv[1:])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    prog = "python -m ablations"
+    options = tyro.cli(Options, prog=prog, args=argv, config=(tyro.conf.FlagConversionOff,))
 
     def action() -> None:
         ablation = load(options.name)
@@ -75,20 +76,19 @@ def main() -> int:
             raise ValueError(
                 f"there is no preset {options.preset!r}; presets: {', '.join(PRESETS)}"
             )
-        from davae import records
-        from davae.core.store import Store
+        from davae.core.records import load_records
         from davae.stages.stage import Pipeline
-        from davae.sweep.execute import run_ablation, still_failed
+        from davae.sweep.execute import run_ablation
+        from davae.sweep.report import still_failed
 
-        options.runtime.apply()
-        pipeline = Pipeline(
-            Store(options.store), options.runtime, lambda text: print(text, flush=True)
-        )
+        pipeline = Pipeline.at(options.store, options.runtime, say)
         seeds = list(options.seeds)
         base = (PRESETS if ablation.full_length else ARMS)[options.preset]
-        folder = run_ablation(ablation, base, options.preset, seeds, pipeline, options.out)
+        folder = run_ablation(
+            ablation, base, preset=options.preset, seeds=seeds, pipeline=pipeline, out=options.out
+        )
         print(f"\n{(folder / 'table.md').read_text()}\nRecords, table and figure: {folder}")
-        failed = still_failed(records.load_records(folder))
+        failed = still_failed(load_records(folder))
         if len(failed):
             raise ValueError(
                 f"{len(failed)} arms failed, see above; the same command tries them again"

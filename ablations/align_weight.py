@@ -6,26 +6,27 @@ from dataclasses import replace
 
 from davae.analysis.findings import Claim
 from davae.core.experiment import Experiment
-from davae.sweep.execute import Ablation, Arm
+from davae.sweep.ablation import Ablation, Arm
 
 LEVELS = (0.0, 0.01, 0.1)
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """One arm a fixed weight; without alignment is the reference."""
-    made = []
+    found = []
     for level in LEVELS:
         davae = replace(base.davae, align_weight=level, align_mode="fixed")
         experiment = replace(base, davae=davae)
-        made.append(
+        found.append(
             Arm(f"lambda={level:g}", "align_weight", level, experiment, reference=level == 0.0)
         )
-    return tuple(made)
+    return tuple(found)
 
 
 ABLATION = Ablation(
     name="align_weight",
-    question="What does the weight of the alignment loss cost in reconstruction and buy in generation?",
+    question="What does the weight of the alignment loss cost in reconstruction and buy in "
+    "generation?",
     arms=arms,
     metrics={
         "psnr_db": "PSNR dB",
@@ -37,16 +38,28 @@ ABLATION = Ablation(
     },
     claims=(
         Claim(
-            "alignment costs reconstruction", "Table 4: rFID 0.43 at 0, 0.54 at 1.0 (gradient-ratio weights)",
-            "psnr_db", "lambda=0.1", "lambda=0", "lower",
+            text="alignment costs reconstruction",
+            published="Table 4: rFID 0.43 at 0, 0.54 at 1.0 (gradient-ratio weights)",
+            metric="psnr_db",
+            a="lambda=0.1",
+            b="lambda=0",
+            direction="lower",
         ),
         Claim(
-            "a moderate weight buys generation", "Table 4: FID-10k 16.37 at 0, 9.27 at 0.5 (gradient-ratio weights)",
-            "gkd_effnet", "lambda=0.01", "lambda=0", "lower",
+            text="a moderate weight buys generation",
+            published="Table 4: FID-10k 16.37 at 0, 9.27 at 0.5 (gradient-ratio weights)",
+            metric="gkd_effnet",
+            a="lambda=0.01",
+            b="lambda=0",
+            direction="lower",
         ),
         Claim(
-            "too much alignment costs generation", "Table 4: FID-10k 9.27 at 0.5, 10.40 at 1.0",
-            "gkd_effnet", "lambda=0.1", "lambda=0.01", "higher",
+            text="too much alignment costs generation",
+            published="Table 4: FID-10k 9.27 at 0.5, 10.40 at 1.0",
+            metric="gkd_effnet",
+            a="lambda=0.1",
+            b="lambda=0.01",
+            direction="higher",
         ),
     ),
-)  # fmt: skip
+)

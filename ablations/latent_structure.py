@@ -10,15 +10,21 @@ import numpy as np
 from davae.analysis.findings import Claim
 from davae.analysis.plots import embedding_rows, spectra_figure
 from davae.core.experiment import Experiment
-from davae.sweep.execute import Ablation, Arm
+from davae.sweep.ablation import Ablation, Arm
 
 ALIGNED, PLAIN = "aligned", "not aligned"
 SPACES = {"z": "base z", "z_d": "detail z_d", "z_d_orthogonal": "z_d - repeat(Proj z_d)"}
 COMPANIONS = {
-    "silhouette": "silhouette", "knn_purity": "kNN purity", "probe_accuracy": "linear probe", "cka": "CKA with z",
-    "effective_rank": "effective rank", "variation": "density CV", "gini": "density Gini",
-    "entropy": "density entropy", "stability": "t-SNE stability",
-}  # fmt: skip
+    "silhouette": "silhouette",
+    "knn_purity": "kNN purity",
+    "probe_accuracy": "linear probe",
+    "cka": "CKA with z",
+    "effective_rank": "effective rank",
+    "variation": "density CV",
+    "gini": "density Gini",
+    "entropy": "density entropy",
+    "stability": "t-SNE stability",
+}
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
@@ -78,38 +84,74 @@ ABLATION = Ablation(
     },
     claims=(
         Claim(
-            "z_d shows more class structure with alignment (a consequence of the loss)",
-            "Fig. 3: class structure in the t-SNE of z_d with alignment, none without",
-            "knn_purity_z_d", ALIGNED, PLAIN, "higher",
+            text="z_d shows more class structure with alignment (a consequence of the loss)",
+            published="Fig. 3: class structure in the t-SNE of z_d with alignment, none without",
+            metric="knn_purity_z_d",
+            a=ALIGNED,
+            b=PLAIN,
+            direction="higher",
         ),
         Claim(
-            "so does the part of z_d that alignment does not act on", "",
-            "knn_purity_z_d_orthogonal", ALIGNED, PLAIN, "higher",
+            text="so does the part of z_d that alignment does not act on",
+            published="",
+            metric="knn_purity_z_d_orthogonal",
+            a=ALIGNED,
+            b=PLAIN,
+            direction="higher",
         ),
         Claim(
-            "the classes of z_d lie further apart with alignment",
-            "Fig. 3", "silhouette_z_d", ALIGNED, PLAIN, "higher",
+            text="the classes of z_d lie further apart with alignment",
+            published="Fig. 3",
+            metric="silhouette_z_d",
+            a=ALIGNED,
+            b=PLAIN,
+            direction="higher",
         ),
         Claim(
-            "the decoder uses the detail: zeroing it costs rFD", "Fig. S2: rFID 0.47 to 2.93 with zeroed detail",
-            "rfd_zeroed_excess", ALIGNED, "", "higher",
+            text="the decoder uses the detail: zeroing it costs rFD",
+            published="Fig. S2: rFID 0.47 to 2.93 with zeroed detail",
+            metric="rfd_zeroed_excess",
+            a=ALIGNED,
+            b="",
+            direction="higher",
         ),
         Claim(
-            "randomising it costs rFD", "Fig. S2: rFID 0.47 to 8.25 with randomised detail",
-            "rfd_random_excess", ALIGNED, "", "higher",
+            text="randomising it costs rFD",
+            published="Fig. S2: rFID 0.47 to 8.25 with randomised detail",
+            metric="rfd_random_excess",
+            a=ALIGNED,
+            b="",
+            direction="higher",
         ),
         Claim(
-            "randomising it costs PSNR", "Fig. S2, which gives no PSNR",
-            "psnr_over_random_db", ALIGNED, "", "higher",
+            text="randomising it costs PSNR",
+            published="Fig. S2, which gives no PSNR",
+            metric="psnr_over_random_db",
+            a=ALIGNED,
+            b="",
+            direction="higher",
         ),
         Claim(
-            "the detail holds more high-frequency power than the base latent", "Fig. S5",
-            "high_frequency_excess", ALIGNED, "", "higher",
+            text="the detail holds more high-frequency power than the base latent",
+            published="Fig. S5",
+            metric="high_frequency_excess",
+            a=ALIGNED,
+            b="",
+            direction="higher",
         ),
     ),
     measured=("reconstruction", "structure", "spectrum"),
-    plotted=("psnr_db", "psnr_over_zeroed_db", "psnr_over_random_db", "knn_purity_z_d", "knn_purity_z_d_orthogonal",
-             "silhouette_z_d", "cka_z_d", "effective_rank_z_d", "high_frequency_excess"),
+    plotted=(
+        "psnr_db",
+        "psnr_over_zeroed_db",
+        "psnr_over_random_db",
+        "knn_purity_z_d",
+        "knn_purity_z_d_orthogonal",
+        "silhouette_z_d",
+        "cka_z_d",
+        "effective_rank_z_d",
+        "high_frequency_excess",
+    ),
     sidecars={"structure": "embeddings.npz", "spectrum": "spectra.npz"},
     draw=draw,
-)  # fmt: skip
+)

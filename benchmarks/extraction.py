@@ -10,13 +10,14 @@ import torch
 
 from davae.data.image_sets import Images
 from davae.features.extract import BATCH, Extractor
+from davae.measure.timing import timed
 
 
 @torch.inference_mode()
 def network_rate(
     extractor: Extractor, images: Images, device: str = "cpu", seconds: float = 3.0
 ) -> float:
-    """Images a second of the network alone: one prepared batch of 32, all threads, the median pass."""
+    """Images a second of the network alone: one batch of 32, all threads, the median pass."""
     prepared = [extractor.prepare(images.read(i % len(images))) for i in range(BATCH)]
     batch = (
         torch.from_numpy(np.stack(prepared))
@@ -25,9 +26,7 @@ def network_rate(
     )
 
     def once() -> float:
-        start = time.perf_counter()
-        extractor.network(batch).cpu()  # copying the result waits for it on every device
-        return time.perf_counter() - start
+        return timed(lambda: extractor.network(batch), device)[0]
 
     for _ in range(3):
         once()

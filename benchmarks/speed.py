@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,13 +18,15 @@ from davae.core.runtime import Runtime
 from davae.core.store import LOG
 from davae.measure.flops import count_flops
 from davae.measure.roofline import convolution_rate, matmul_rate
-from davae.method.sampler import sample_latents
+from davae.measure.timing import block_seconds
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
+from davae.models.families.lightning import guided
 from davae.models.streamline import LEANER, streamline
+from davae.stages.samples import sample_latents
 from davae.train.davae import davae_task
 from davae.train.loop import Task, Trainer
-from davae.train.transformer import LatentSet, dit_task
+from davae.train.transformer import Denoiser, LatentSet, transformer_task
 
 LIGHTNING_B1 = DiTConfig(
     in_channels=128, input_size=16, hidden_size=768, depth=12, num_heads=12, num_classes=1000
@@ -34,9 +35,13 @@ LIGHTNING_B1 = DiTConfig(
 TINY_DIT = DiTConfig(in_channels=16, detail_channels=12, num_classes=13)
 """The widened DiT of `tiny`."""
 F32C128 = DAVAEConfig(
-    latent_channels=128, detail_channels=96, block_out_channels=(128, 128, 256, 256, 512, 512), layers_per_block=2,
-    level_attention=True, mid_attention=True,
-)  # fmt: skip
+    latent_channels=128,
+    detail_channels=96,
+    block_out_channels=(128, 128, 256, 256, 512, 512),
+    layers_per_block=2,
+    level_attention=True,
+    mid_attention=True,
+)
 """The paper's DA-VAE over VA-VAE."""
 TINY_VAE = DAVAEConfig()
 """The DA-VAE of `tiny`."""
@@ -62,21 +67,16 @@ class Share:
 
     def __str__(self) -> str:
         rate = self.flops / self.seconds / 1e9
-        text = f"{self.name:<42} {self.seconds:9.4f} s {rate:6.0f} of {self.ceiling / 1e9:4.0f} GFLOP/s  {self.share:.2f}"
+        text = (
+            f"{self.name:<42} {self.seconds:9.4f} s {rate:6.0f} of "
+            f"{self.ceiling / 1e9:4.0f} GFLOP/s  {self.share:.2f}"
+        )
         ran = self.executed / self.flops
         return (
             text
             if ran == 1
             else f"{text}  ({self.share * ran:.2f} by the {ran:.0%} of products run)"
         )
-
-
-def block_seconds(run: Callable[[], object], count: int) -> float:
-    """Seconds of one `run`, over a block of `count`."""
-    start = time.perf_counter()
-    for _ in range(count):
-        run()
-    return (time.perf_counter() - start) / count
 
 
 def share(
@@ -87,7 +87,8 @@ def share(
     rounds: int,
     flops: int = 0,
 ) -> Share:
-    """Time `run` in `rounds`, each between its own two measurements of the ceiling (the mean of them counts).
+    """Time `run` in `rounds`, each between its own two measurements of the ceiling (the mean of
+    them counts).
 
     flops: of `run`, where they cannot be counted on it (compiled).
     """
@@ -135,12 +136,14 @@ def random_dit(config: DiTConfig) -> DiT:
 def dit_trainer(dit: DiT, batch: int, folder: Path) -> Trainer:
     """The training of a DiT on random latents, as the pipeline does it, with EMA."""
     c = dit.config
-    data = LatentSet(
-        torch.randn(4 * batch, c.in_channels, c.input_size, c.input_size),
-        torch.zeros(4 * batch).long(),
-    )
+    latents = torch.randn(4 * batch, c.in_channels, c.input_size, c.input_size)
+    data = LatentSet(latents, torch.zeros(4 * batch).long())
     adapt = AdaptConfig() if c.detail_channels else None
-    task = dit_task("adaptation", dit, data, {}, FlowConfig(), 0.1, 0, adapt)
+    base = c.in_channels - c.detail_channels
+    denoiser = Denoiser(dit, dit, base, c.detail_channels, c.num_classes)
+    task = transformer_task(
+        "adaptation", denoiser, data, {}, flow=FlowConfig(), dropout=0.1, seed=0, adapt=adapt
+    )
     return Trainer(task, TrainConfig(batch_size=batch, ema_decay=0.999), Runtime(), folder)
 
 
@@ -154,26 +157,28 @@ def davae_trainer(model: DAVAE, batch: int, px: int, folder: Path) -> Trainer:
 
 
 def transformer_shares() -> Iterator[Share]:
-    """Forward and training step of LightningDiT-B/1 (256 tokens, batch 8); training step of `tiny`'s DiT."""
+    """Forward and training step of LightningDiT-B/1 (256 tokens, batch 8); training step of
+    `tiny`'s DiT."""
     with tempfile.TemporaryDirectory() as folder:
         dit = random_dit(LIGHTNING_B1)
         x, t, y = torch.randn(8, 128, 16, 16), torch.rand(8), torch.arange(8)
         forward = torch.no_grad()(lambda: dit(x, t, y))
         yield share("LightningDiT-B/1 forward", forward, matmul_rate, dit, 5)
-        step = dit_trainer(dit, 8, Path(folder))._step
+        step = dit_trainer(dit, 8, Path(folder)).step
         yield share("LightningDiT-B/1 training step", step, matmul_rate, dit, 4)
         dit = random_dit(TINY_DIT)
         yield share(
             "tiny DiT training step", dit_trainer(dit, 24, Path(folder))._step, matmul_rate, dit, 9
         )
         trainer = dit_trainer(dit, 24, Path(folder))
-        flops = count_flops(trainer._step)[0]
+        flops = count_flops(trainer.step)[0]
         dit.velocity = Runtime(compile=True).compiled(dit.velocity)  # type: ignore[method-assign]
-        yield share("tiny DiT training step, compiled", trainer._step, matmul_rate, dit, 9, flops)
+        yield share("tiny DiT training step, compiled", trainer.step, matmul_rate, dit, 9, flops)
 
 
 def autoencoder_shares() -> Iterator[Share]:
-    """Encode, decode and training step of DA-VAE f32c128 (256 px, batch 2) and of `tiny`'s (64 px, batch 8)."""
+    """Encode, decode and training step of DA-VAE f32c128 (256 px, batch 2) and of `tiny`'s (64 px,
+    batch 8)."""
     with tempfile.TemporaryDirectory() as folder:
         for name, config, batch, px, rounds in (
             ("f32c128", F32C128, 2, 256, 4),
@@ -188,7 +193,7 @@ def autoencoder_shares() -> Iterator[Share]:
             decode = torch.no_grad()(lambda model=model, z=z: model.decode(z).sample)
             yield share(f"DA-VAE {name} encode", encode, convolution_rate, model, rounds)
             yield share(f"DA-VAE {name} decode", decode, convolution_rate, model, rounds)
-            step = davae_trainer(model, batch, px, Path(folder))._step
+            step = davae_trainer(model, batch, px, Path(folder)).step
             yield share(f"DA-VAE {name} training step", step, convolution_rate, model, rounds)
 
 
@@ -210,30 +215,29 @@ def step_parts(rounds: int = 40) -> StepParts:
         steps, bookkeeping, drawing = [], [], []
         with (Path(folder) / LOG).open("a") as log:
             for n in range(rounds + 3):
-                steps.append(block_seconds(trainer._timed_step, 1))
+                steps.append(block_seconds(trainer.step, 1))
                 terms = trainer.task.step(n, trainer.batches.of(n))
                 terms["loss"].backward()
                 line = {"step": n, **{k: v.item() for k, v in terms.items()}}
 
-                def book(n: int = n, line: dict = line, log: object = log) -> None:
-                    trainer.optimizer.step()
-                    trainer.optimizer.zero_grad()
-                    assert trainer.ema is not None
-                    trainer.ema.update(n)
-                    trainer._write(log, None, line)
+                def book(line: dict = line, log: object = log) -> None:
+                    trainer.update()
+                    trainer.write(log, None, line)
 
                 bookkeeping.append(block_seconds(book, 1))
-                drawing.append(block_seconds(partial(trainer._draw, n), 1))
+                drawing.append(block_seconds(partial(trainer.draw, n), 1))
         return StepParts(*(statistics.median(part[3:]) for part in (steps, bookkeeping, drawing)))
 
 
 def sampling_share(rounds: int = 5) -> float:
-    """FLOP/s of guided sampling at `tiny` (batch 39, both halves in one) over those of its forward of 78."""
+    """FLOP/s of guided sampling at `tiny` (batch 39, both halves in one) over those of its forward
+    of 78."""
     dit = random_dit(TINY_DIT).eval()
     x, t, y = torch.randn(78, 16, 8, 8), torch.rand(78), torch.arange(78) % 13
     forward = torch.no_grad()(lambda: dit(x, t, y))
     config = SampleConfig(num_inference_steps=4)
-    sampling = lambda: sample_latents(dit, x[:39], y[:39], config)  # noqa: E731
+    velocity = guided(dit, y[:39], config)
+    sampling = torch.no_grad()(lambda: sample_latents(velocity, x[:39], config))
     for run in (forward, sampling):
         run()
     ratio = count_flops(sampling)[0] / count_flops(forward)[0]

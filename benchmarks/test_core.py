@@ -7,7 +7,6 @@ Weights are random (speed does not depend on them) and sizes are those of the CP
 from __future__ import annotations
 
 import resource
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -18,10 +17,13 @@ import torch
 from davae.core.experiment import Experiment
 from davae.core.presets import PRESETS
 from davae.measure.flops import count_flops, dit_forward_flops
-from davae.method.sampler import sample_latents
+from davae.measure.timing import timed
+from davae.models.adapt import adapt
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
-from davae.models.dit import DiT, DiTConfig
+from davae.models.dit import DiT
+from davae.models.families.lightning import guided, network
+from davae.stages.samples import sample_latents
 
 CLASSES = 13
 
@@ -32,12 +34,9 @@ def build(e: Experiment) -> tuple[DAVAE, DiT]:
     davae = DAVAE(
         **asdict(DAVAEConfig.of_base(build_base_vae(e.base_vae), e.davae.detail_channels))
     )
-    config = DiTConfig(
-        in_channels=davae.config.latent_channels, detail_channels=e.davae.detail_channels, input_size=e.latent_size,
-        patch_size=e.base_dit.patch_size, hidden_size=e.base_dit.hidden_size, depth=e.base_dit.depth,
-        num_heads=e.base_dit.num_heads, num_classes=CLASSES, qk_norm=e.base_dit.qk_norm,
-    )  # fmt: skip
-    return davae.eval().to(memory_format=torch.channels_last), DiT(**asdict(config)).eval()
+    dit = network(e.base_dit, e.base_vae.latent_channels, e.latent_size, CLASSES)
+    adapt(dit, e.davae.detail_channels)
+    return davae.eval().to(memory_format=torch.channels_last), dit.eval()
 
 
 def measure(
@@ -49,18 +48,29 @@ def measure(
     **about: Any,
 ) -> None:
     """Count, warm up and time `run`, and write the scenario beside the timings."""
-    start = time.perf_counter()
-    run()
-    first = time.perf_counter() - start
+    first, _ = timed(run)
     flops, result = count_flops(run)
     assert torch.isfinite(result).all()
     benchmark.extra_info.update(
-        preset=preset, seed=0, weights="random", resolution_px=e.data.resolution_px, dtype="float32",
-        tokens=(e.latent_size // e.base_dit.patch_size) ** 2, batch=batch,
-        channels=e.base_vae.latent_channels + e.davae.detail_channels, first_call_s=first, timer="perf_counter",
-        flops=flops, flops_image=flops / batch, threads=torch.get_num_threads(), device="cpu", compile=False,
-        attention="sdpa", peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, **about,
-    )  # fmt: skip
+        preset=preset,
+        seed=0,
+        weights="random",
+        resolution_px=e.data.resolution_px,
+        dtype="float32",
+        tokens=(e.latent_size // e.base_dit.patch_size) ** 2,
+        batch=batch,
+        channels=e.base_vae.latent_channels + e.davae.detail_channels,
+        first_call_s=first,
+        timer="perf_counter",
+        flops=flops,
+        flops_image=flops / batch,
+        threads=torch.get_num_threads(),
+        device="cpu",
+        compile=False,
+        attention="sdpa",
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        **about,
+    )
     benchmark.pedantic(run, rounds=10, warmup_rounds=2)
 
 
@@ -100,7 +110,7 @@ def test_sampling(benchmark: Any, preset: str) -> None:
     labels = torch.arange(16) % CLASSES
 
     def run() -> torch.Tensor:
-        return davae.decode(sample_latents(dit, noise, labels, e.sample)).sample
+        return davae.decode(sample_latents(guided(dit, labels, e.sample), noise, e.sample)).sample
 
     steps = e.sample.num_inference_steps
     about = {"steps": steps, "cfg_forwards": 2 * steps, "model": e.names()["davae"]}

@@ -15,8 +15,8 @@ from benchmarks.extraction import network_rate
 from davae.core.experiment import DataConfig
 from davae.data.crops import draw_crops, load_source
 from davae.data.image_sets import open_images
-from davae.features.effnet import effnet
 from davae.features.extract import extract
+from davae.features.registry import open_extractor
 
 COUNT = 256
 
@@ -34,16 +34,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_extraction(benchmark: Any, folder: Path) -> None:
     """Reading, resizing and EfficientNet-Lite0 at 224 px, 192 features: `davae eval`'s default."""
-    extractor, images = effnet(224, 15), open_images(folder)
+    extractor, images = open_extractor("effnet_lite0:input_px=224,blocks=15"), open_images(folder)
     own = network_rate(extractor, images)
     features = extract(extractor, images)
     assert np.isfinite(features).all()
     benchmark.extra_info.update(
-        preset="", seed=0, model=extractor.name, weights=extractor.weights, stage="features", resolution_px=256,
-        batch=COUNT, dtype="float32", device="cpu", compile=False, attention="none", timer="perf_counter",
-        threads=torch.get_num_threads(), network_images_per_s=own,
+        preset="",
+        seed=0,
+        model=extractor.name,
+        weights=extractor.weights,
+        stage="features",
+        resolution_px=256,
+        batch=COUNT,
+        dtype="float32",
+        device="cpu",
+        compile=False,
+        attention="none",
+        timer="perf_counter",
+        threads=torch.get_num_threads(),
+        network_images_per_s=own,
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    )  # fmt: skip
+    )
     benchmark.pedantic(lambda: extract(extractor, images), rounds=3, warmup_rounds=0)
     rate = COUNT / benchmark.stats.stats.median
     benchmark.extra_info["share_of_network_rate"] = rate / own

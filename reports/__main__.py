@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from davae.cli.main import guard
+from davae.cli.guard import guard
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Options:
     """
 
     records: Path = Path("runs")
-    """Where records are looked for: what `davae run` and `python -m ablations` wrote, or results/<machine>."""
+    """Where records are looked for: what `davae run` and `python -m ablations` wrote, or
+    results/<machine>."""
     out: Path | None = None
     """The page; the default is report.md in the records' folder."""
 

@@ -10,11 +10,16 @@ from typing import Any
 import pandas as pd
 
 from davae.analysis.stats import t_interval
-from davae.analysis.tables import RUN_COLUMNS, RUN_ROWS, run_table, to_markdown
+from davae.analysis.tables import (
+    RUN_COLUMNS,
+    RUN_ROWS,
+    WIDE,
+    run_table,
+    stage_table,
+    to_markdown,
+    upright,
+)
 from davae.core import records
-
-WIDE = 14
-"""Columns that a table may have before it is turned upright."""
 
 
 def page(root: Path, to: Path) -> str:
@@ -28,28 +33,20 @@ def page(root: Path, to: Path) -> str:
         raise ValueError(
             f"no records below {root}; run `davae run smoke` first, or name another --records"
         )
-    parts = ["# davae report\n"]
-    suites = {path: suite_of(path) for path in paths}
+    suites = {path: records.load_records(path)["suite"].iloc[0] for path in paths}
     runs = [path for path, suite in suites.items() if suite == "run"]
+    parts = ["# davae report\n"]
     for preset in sorted({p.parent.parent for p in runs}):
         parts += run_section(preset, [p for p in runs if p.parent.parent == preset], to)
     for path, suite in suites.items():
-        if suite.startswith("ablation/"):
+        if suite == "ablation":
             parts += ablation_section(path.parent, to)
         elif suite == "eval":
-            parts += [
-                f"## Evaluation: `{path.parent.name}`\n",
-                (path.parent / "table.md").read_text(),
-            ]
+            table = (path.parent / "table.md").read_text()
+            parts += [f"## Evaluation: `{path.parent.name}`\n", table]
     for path in benchmarks:
         parts += benchmark_section(path)
     return "\n".join(parts)
-
-
-def suite_of(path: Path) -> str:
-    """The suite that a file's records belong to: run, ablation/NAME or eval."""
-    with path.open() as stream:
-        return json.loads(stream.readline())["suite"]
 
 
 def link(path: Path, to: Path, text: str) -> str:
@@ -71,16 +68,7 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
             to_markdown(seed_table(frame)),
         ]
     parts.append(provenance(frame))
-    stages = frame[frame["arm"].str.startswith("stage:")]
-    wide = stages.pivot_table(index=["seed", "arm"], columns="metric", values="value", sort=False)
-    columns = {
-        "seconds": "seconds",
-        "steps": "steps",
-        "share_of_matmul_rate": "share of the matmul rate",
-    }
-    wide = wide[[c for c in columns if c in wide]].rename(columns=columns).reset_index()
-    wide["arm"] = wide["arm"].str.removeprefix("stage:")
-    parts += ["Stages:\n", to_markdown(wide.rename(columns={"arm": "stage"}))]
+    parts += ["Stages:\n", to_markdown(stage_table(frame))]
     for path in paths:
         about = path.parent / "environment.json"
         if about.exists():
@@ -117,8 +105,8 @@ def provenance(frame: pd.DataFrame) -> str:
     protocols = ", ".join(f"`{p}`" for p in sorted(distances["protocol"].unique()))
     text = f"Revision {shas}{dirty}. Protocols of the distances: {protocols}. "
     return (
-        text
-        + "`kd_effnet` and `fd_effnet` are distances on EfficientNet-Lite0 features; they are not KID or FID.\n"
+        text + "`kd_effnet` and `fd_effnet` are distances on EfficientNet-Lite0 features; they are "
+        "not KID or FID.\n"
     )
 
 
@@ -134,10 +122,13 @@ def ablation_section(folder: Path, to: Path) -> list[str]:
         2, "seeds", [frame.loc[frame["arm"] == arm, "seed"].nunique() for arm in wide["arm"]]
     )
     if len(wide.columns) > WIDE:
-        wide = wide.set_index("arm").T.rename_axis("metric").reset_index().rename_axis(None, axis=1)
+        wide = upright(wide)
     parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", to_markdown(wide)]
     if (folder / "findings.csv").exists():
-        text = "Verdicts come from the 95% interval of the paired difference over seeds; one seed decides nothing.\n"
+        text = (
+            "Verdicts come from the 95% interval of the paired difference over seeds; one "
+            "seed decides nothing.\n"
+        )
         parts += [text, to_markdown(pd.read_csv(folder / "findings.csv"))]
     pictures = [
         link(path, to, f"{folder.name} at {preset}: {path.stem}")
@@ -153,11 +144,21 @@ def benchmark_section(path: Path) -> list[str]:
     frame = frame.reindex(columns=sorted({*frame.columns, "flops", "tokens"}))
     frame["gflops_per_s"] = frame["flops"].astype(float) / frame["median_s"] / 1e9
     columns = {
-        "arm": "case", "stage": "stage", "resolution_px": "px", "tokens": "tokens", "batch": "batch",
-        "weights": "weights", "median_s": "median s", "images_per_s": "img/s", "gflops_per_s": "GFLOP/s",
-    }  # fmt: skip
+        "arm": "case",
+        "stage": "stage",
+        "resolution_px": "px",
+        "tokens": "tokens",
+        "batch": "batch",
+        "weights": "weights",
+        "median_s": "median s",
+        "images_per_s": "img/s",
+        "gflops_per_s": "GFLOP/s",
+    }
     about = json.loads(path.read_text())["machine_info"]["davae"]
-    ceiling = f"float32 matrix product {about['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in the same job. "
+    ceiling = (
+        f"float32 matrix product {about['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in "
+        "the same job. "
+    )
     parts = [
         f"## Benchmarks: `{path.name}`\n",
         to_markdown(frame[list(columns)].rename(columns=columns)),

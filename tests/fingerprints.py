@@ -1,7 +1,7 @@
 """Fingerprints of every stage's output at nano: a changed output needs a raised version.
 
-`python -m tests.fingerprints STORE` builds what the store lacks and rewrites tests/nano_fingerprints.json.
-"""
+`python -m tests.fingerprints STORE` builds what the store lacks and rewrites
+tests/nano_fingerprints.json."""
 
 import json
 import sys
@@ -66,7 +66,8 @@ def fingerprint(store: Store, stage: Stage) -> dict:
 
 
 def differences(old: dict, new: dict) -> list[str]:
-    """Names of arrays that came, went or moved by more than 1% of their size (metrics: 3%, or 0.02)."""
+    """Names of arrays that came, went or moved by more than 1% of their size (metrics: 3%, or
+    0.02)."""
     moved = sorted(set(old) ^ set(new))
     for name in sorted(set(old) & set(new)):
         size = abs(old[name][0])

@@ -35,7 +35,8 @@ start = time.perf_counter()
 extract(extractor, images.take(list(range(count))))
 seconds = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"own": own, "rate": count / seconds, "peak_mib": peak / 1024, "before_mib": before / 1024}))
+print(json.dumps({"own": own, "rate": count / seconds, "peak_mib": peak / 1024,
+  "before_mib": before / 1024}))
 """
 
 
@@ -68,7 +69,8 @@ def test_a_folder_runs_at_the_extractors_rate(folder, capsys):
 
 
 def test_memory_does_not_grow_with_the_folder(folder, capsys):
-    """Large blocks are given back at once here, so that the peak is of what is held, not of glibc's arenas."""
+    """Large blocks are given back at once here, so that the peak is of what is held, not of glibc's
+    arenas."""
     arenas = {"MALLOC_MMAP_THRESHOLD_": "1000000", "MALLOC_ARENA_MAX": "2"}
     few, many = (measure(folder, count, **arenas)["peak_mib"] for count in (500, 2500))
     with capsys.disabled():

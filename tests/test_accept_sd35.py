@@ -1,7 +1,8 @@
-"""One denoising step of the full SD3.5-Medium shape, widened by 16 channels, at 1024 px (make accept).
+"""One denoising step of the full SD3.5-Medium shape, widened by 16 channels, at 1024 px (make
+accept).
 
-Random weights, float32: about 12 s and 10 GB. What it shows is that the real sizes run, and what the plan counts.
-"""
+Random weights, float32: about 12 s and 10 GB. What it shows is that the real sizes run, and what
+the plan counts."""
 
 import resource
 import time

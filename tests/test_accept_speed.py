@@ -1,7 +1,8 @@
-"""Speed beside the machine's own ceilings: `make accept` prints every share with what it is held to.
+"""Speed beside the machine's own ceilings: `make accept` prints every share with what it is held
+to.
 
-Run it on a quiet machine: a second busy process slows both to a fraction. The figures are recorded below runs/speed.
-"""
+Run it on a quiet machine: a second busy process slows both to a fraction. The figures are recorded
+below runs/speed."""
 
 import subprocess
 import sys
@@ -90,14 +91,18 @@ def test_bookkeeping_is_a_small_part_of_a_step(capsys):
     parts = speed.step_parts()
     with capsys.disabled():
         print(
-            f"\noptimizer, EMA and log {parts.bookkeeping / parts.step:.1%} of a step of {parts.step * 1e3:.0f} ms,"
+            f"\noptimizer, EMA and log {parts.bookkeeping / parts.step:.1%} of a step of "
+            f"{parts.step * 1e3:.0f} ms,"
             f" target below 8%; drawing the batch {parts.drawing / parts.step:.1%}",
             end="",
         )
     note(
-        "tiny DiT training step, parts", "medians", bookkeeping_share=parts.bookkeeping / parts.step,
-        drawing_share=parts.drawing / parts.step, seconds=parts.step,
-    )  # fmt: skip
+        "tiny DiT training step, parts",
+        "medians",
+        bookkeeping_share=parts.bookkeeping / parts.step,
+        drawing_share=parts.drawing / parts.step,
+        seconds=parts.step,
+    )
     assert parts.bookkeeping < 0.08 * parts.step
     assert parts.drawing < 0.08 * parts.step
 
@@ -159,9 +164,10 @@ def test_an_arm_of_the_tiny_ablations(tmp_path, capsys):
     reused = seconds["adapted"] + sampling
     with capsys.disabled():
         print(
-            f"\nan arm at tiny {sum(seconds.values()):.0f} s, target {ARM_SECONDS}; reusing a DA-VAE {reused:.0f} s,"
-            f" target {REUSED_SECONDS}; sampling and features {sampling:.0f} s, target {SAMPLING_SECONDS}: "
-            + ", ".join(f"{role} {s:.0f}" for role, s in seconds.items()),
+            f"\nan arm at tiny {sum(seconds.values()):.0f} s, target {ARM_SECONDS}; reusing a "
+            f"DA-VAE {reused:.0f} s,"
+            f" target {REUSED_SECONDS}; sampling and features {sampling:.0f} s, target "
+            f"{SAMPLING_SECONDS}: " + ", ".join(f"{role} {s:.0f}" for role, s in seconds.items()),
             end="",
         )
     note(

@@ -1,4 +1,4 @@
-"""Small random models of diffusers' real classes, widened, saved, and run in their own pipelines."""
+"""Small random models of diffusers' classes, widened, saved, run in their own pipelines."""
 
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -43,9 +43,18 @@ HEADS = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 2}
 
 def sd3():
     return SD3Transformer2DModel(
-        sample_size=8, patch_size=2, in_channels=4, out_channels=4, joint_attention_dim=32, caption_projection_dim=32,
-        pooled_projection_dim=64, pos_embed_max_size=8, dual_attention_layers=(0,), qk_norm="rms_norm", **HEADS,
-    )  # fmt: skip
+        sample_size=8,
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        joint_attention_dim=32,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        pos_embed_max_size=8,
+        dual_attention_layers=(0,),
+        qk_norm="rms_norm",
+        **HEADS,
+    )
 
 
 def flux():
@@ -57,15 +66,26 @@ def flux():
 
 def dit():
     return DiTTransformer2DModel(
-        in_channels=4, out_channels=4, sample_size=8, patch_size=2, num_embeds_ada_norm=1000, **HEADS
-    )  # fmt: skip
+        in_channels=4,
+        out_channels=4,
+        sample_size=8,
+        patch_size=2,
+        num_embeds_ada_norm=1000,
+        **HEADS,
+    )
 
 
 def pixart(out_channels=4):
     return PixArtTransformer2DModel(
-        in_channels=4, out_channels=out_channels, sample_size=8, patch_size=2, cross_attention_dim=32,
-        caption_channels=32, use_additional_conditions=False, **HEADS,
-    )  # fmt: skip
+        in_channels=4,
+        out_channels=out_channels,
+        sample_size=8,
+        patch_size=2,
+        cross_attention_dim=32,
+        caption_channels=32,
+        use_additional_conditions=False,
+        **HEADS,
+    )
 
 
 def lightning():
@@ -151,8 +171,9 @@ def test_at_step_0_the_base_channels_are_the_pretrained_ones_bit_for_bit(name, d
 
 @pytest.mark.parametrize("name", MODELS)
 def test_channel_order_is_proved_by_permuting_detail_channels(name):
-    """Moving detail channel i to place p(i), in the latent and in both new layers' rows, moves the output alike and
-    changes nothing else. It holds only if each new row belongs to the channel and patch position it is meant for."""
+    """Moving detail channel i to place p(i), in the latent and in both new layers' rows, moves the
+    output alike and changes nothing else. It holds only if each new row belongs to the channel and
+    patch position it is meant for."""
     model, detail = build(name), 6
     adapt(model, detail)
     randomise(model)
@@ -183,7 +204,8 @@ def test_channel_order_is_proved_by_permuting_detail_channels(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_detail_output_sits_at_its_own_pixel(name):
-    """A head that copies nothing but a bias b(channel, row, column in the patch) paints exactly that."""
+    """A head that copies nothing but a bias b(channel, row, column in the patch) paints exactly
+    that."""
     model, detail = build(name), 5
     adapt(model, detail)
     head = model.get_submodule(LAYOUTS[type(model).__name__].head).detail
@@ -223,7 +245,8 @@ def test_lora_and_widened_layers_in_one_file(tmp_path):
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all("lora_" in name or name in widened_layers(model) for name in trained)
     assert not any("context" in name for name in trained)
-    # attention (3 of them, one dual) 4 layers, ff.net.2 and norm1.linear in each of 2 blocks; A and B each
+    # attention (3 of them, one dual) 4 layers, ff.net.2 and norm1.linear in each of 2 blocks; A and
+    # B each
     assert sum("lora_" in name for name in trained) == 2 * (3 * 4 + 2 * 2)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
@@ -267,9 +290,10 @@ class Stranger(SD3Transformer2DModel):
 
 def test_another_class_is_widened_by_its_layers_names(tmp_path):
     torch.manual_seed(0)
-    model, layout = Stranger(**{k: v for k, v in sd3().config.items() if not k.startswith("_")}).eval(), Layout(
-        "pos_embed.proj", "proj_out"
-    )  # fmt: skip
+    model, layout = (
+        Stranger(**{k: v for k, v in sd3().config.items() if not k.startswith("_")}).eval(),
+        Layout("pos_embed.proj", "proj_out"),
+    )
     nn.init.normal_(model.proj_out.weight, std=0.05)
     pretrained = {name: value.clone() for name, value in model.state_dict().items()}
     expected = run(model, image_latent(4))
@@ -349,7 +373,8 @@ NONE = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_
 
 
 def pipeline(name, transformer, base):
-    """The class's own pipeline without text encoders, and the arguments of a call that asks for no size."""
+    """The class's own pipeline without text encoders, and the arguments of a call that asks for no
+    size."""
     parts = {"transformer": transformer, "vae": base}
     prompt = {"prompt_embeds": torch.randn(1, 5, 32)}
     if name == "sd3":

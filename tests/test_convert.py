@@ -215,7 +215,8 @@ def test_diffusers_names_are_understood_too(davae, tmp_path):
 
 @torch.no_grad()
 def test_a_reversed_channel_order_gives_the_same_image_of_the_reordered_latent(davae, tmp_path):
-    """The file's network takes [detail | base]; what comes out of its up block is computed here by hand."""
+    """The file's network takes [detail | base]; what comes out of its up block is computed here by
+    hand."""
     tensors = to_ldm(davae.state_dict(), 3)
     save_file(tensors, tmp_path / "a.safetensors")
     options = ConvertOptions(
@@ -268,7 +269,8 @@ def test_a_davae_goes_out_and_comes_back(davae, tmp_path):
 
 
 def test_the_full_size_names_and_shapes_are_the_released_ones():
-    """By a digest of the released key lists: 489 keys of the f32c128 DA-VAE, 159 of LightningDiT-B/1."""
+    """By a digest of the released key lists: 489 keys of the f32c128 DA-VAE, 159 of
+    LightningDiT-B/1."""
     config = davae_config(PRESETS["imagenet512"])
     dit_config = DiTConfig(
         in_channels=32,
@@ -391,8 +393,15 @@ def test_groups_that_do_not_divide_the_widths_are_an_error(davae, tmp_path):
         convert(ConvertOptions(tmp_path / "a.safetensors", tmp_path / "out", norm_num_groups=24))
 
 
-@pytest.mark.parametrize("gone", ["base_encoder.conv_out.weight", "base_encoder.down.1.block.0.conv2.weight",
-                                  "da.decoder.norm_out.bias", "da.da_down.conv.weight"])  # fmt: skip
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "base_encoder.conv_out.weight",
+        "base_encoder.down.1.block.0.conv2.weight",
+        "da.decoder.norm_out.bias",
+        "da.da_down.conv.weight",
+    ],
+)
 def test_every_missing_key_is_an_error_that_names_it(davae, tmp_path, gone):
     tensors = to_ldm(davae.state_dict(), 3)
     del tensors[gone]

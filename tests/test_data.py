@@ -39,7 +39,8 @@ def test_the_stereo_pair_keeps_its_disparity_apart():
 
 
 def test_no_heldout_pixel_is_seen():
-    """On an image whose held-out part is white and whose rest is black, no training crop has a white pixel."""
+    """On an image whose held-out part is white and whose rest is black, no training crop has a
+    white pixel."""
     image = Image.new("RGB", (300, 200))
     (train, held) = split_boxes(image.size, 0.0, 0.25, 96, 0)
     image.paste((255, 255, 255), held)
@@ -86,7 +87,8 @@ def test_pixels_round_trip_and_resampling():
     x[..., ::2] = 1.0  # stripes at the Nyquist frequency
     aliased, smooth = downsample(x, 2, antialias=False), downsample(x, 2, antialias=True)
     assert aliased.shape == smooth.shape == (1, 3, 4, 4)
-    # bicubic (a = -0.75) at the midpoint: weights -0.09375, 0.59375, 0.59375, -0.09375; stripes give 0.5
+    # bicubic (a = -0.75) at the midpoint: weights -0.09375, 0.59375, 0.59375, -0.09375; stripes
+    # give 0.5
     assert aliased[0, 0, 2, 2].item() == pytest.approx(0.5, abs=1e-6)
     ramp = torch.arange(8.0).expand(1, 3, 8, 8)
     assert downsample(ramp, 2, antialias=False)[0, 0, 2, 1].item() == pytest.approx(2.5)

@@ -201,8 +201,16 @@ def test_torch_fidelity_agrees_on_the_same_features():
     statistics = [fid_features_to_statistics(torch.from_numpy(v)) for v in (x, y)]
     theirs = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     assert frechet(x, y).value == pytest.approx(theirs, rel=1e-3)
-    settings = {"kid_subsets": 1, "kid_subset_size": 400, "kid_kernel": "poly", "kid_kernel_poly_degree": 3,
-                "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1, "rng_seed": 0, "verbose": False}  # fmt: skip
+    settings = {
+        "kid_subsets": 1,
+        "kid_subset_size": 400,
+        "kid_kernel": "poly",
+        "kid_kernel_poly_degree": 3,
+        "kid_kernel_poly_gamma": None,
+        "kid_kernel_poly_coef0": 1,
+        "rng_seed": 0,
+        "verbose": False,
+    }
     theirs = kid_features_to_metric(torch.from_numpy(x), torch.from_numpy(y), **settings)
     assert kernel(x, y).value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
     logits = torch.from_numpy(normal(500, 7, 2, 3.0))

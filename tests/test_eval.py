@@ -124,9 +124,12 @@ def test_all_protocols_one_change_at_a_time(sets, pipeline, tmp_path, monkeypatc
     rows, table = all_protocols(EvalRequest(*sets, **SMALL), pipeline)
     available = table[table["FD"].notna()]
     assert list(available["protocol"]) == [
-        "as asked", "resize: torch bilinear, not antialiased", "resize: PIL bicubic, rounded to uint8",
-        "covariance over N, not N - 1", "half the samples",
-    ]  # fmt: skip
+        "as asked",
+        "resize: torch bilinear, not antialiased",
+        "resize: PIL bicubic, rounded to uint8",
+        "covariance over N, not N - 1",
+        "half the samples",
+    ]
     assert list(available["N"]) == [60, 60, 60, 60, 30]
     assert available["FD"].nunique() == 5
     assert available["KD"].nunique() == 4  # ddof does not enter it

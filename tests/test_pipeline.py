@@ -1,4 +1,4 @@
-"""The whole pipeline at nano: table, records, fingerprints, kills, ablation, report, command line."""
+"""The pipeline at nano: table, records, fingerprints, kills, ablation, report, commands."""
 
 import json
 import os
@@ -103,7 +103,8 @@ def run_nano(top: Path) -> subprocess.Popen:
 
 
 def test_killed_three_times_and_resumed_a_run_ends_the_same(nano, tmp_path):
-    """SIGKILL at random moments of the work; the stable columns equal the uninterrupted run's, bit for bit."""
+    """SIGKILL at random moments of the work; the stable columns equal the uninterrupted run's, bit
+    for bit."""
     seed = random.SystemRandom().randrange(2**32)
     rng = random.Random(seed)
     for _ in range(3):

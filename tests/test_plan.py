@@ -35,7 +35,8 @@ def test_sd35_medium_has_its_known_counts():
     assert found.native_forward / 1e12 == pytest.approx(11.250, abs=2e-3)
     assert found.native_decode / 1e12 == pytest.approx(10.472, abs=2e-3)
     assert closed(e) == pytest.approx(found.forward, rel=1e-3)
-    # forward, the gradient of what lies between, and the adapters' own gradients: between 2 and 3 forwards and more
+    # forward, the gradient of what lies between, and the adapters' own gradients: between 2 and 3
+    # forwards and more
     assert 2 < found.training_step / found.forward < 3
     assert stage_flops(e, found)["adaptation"] == found.training_step * 128 * 20_000
 
@@ -72,7 +73,10 @@ def test_scale_4_has_a_quarter_of_the_side():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_has_a_plan_within_a_minute_and_4_gb(name):
-    code = "import resource, sys; from davae.cli.main import main; sys.argv = ['davae', 'plan', sys.argv[1]]\n"
+    code = (
+        "import resource, sys; from davae.cli.main import main; sys.argv = ['davae', "
+        "'plan', sys.argv[1]]\n"
+    )
     code += "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     done = subprocess.run(
         [sys.executable, "-c", code, name], capture_output=True, text=True, timeout=60, check=True

@@ -26,7 +26,8 @@ def test_solvers_on_exponential_growth(n):
 
 
 def test_euler_is_exact_on_the_velocity_of_a_straight_flow():
-    """To a point mass at m the marginal velocity is (m - x) / (1 - t), and paths are straight lines."""
+    """To a point mass at m the marginal velocity is (m - x) / (1 - t), and paths are straight
+    lines."""
     m = torch.tensor([3.0, -1.0], dtype=torch.float64)
     x = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for n in (1, 7):

@@ -71,7 +71,8 @@ def test_blocks_with_other_options_are_refused():
 
 
 def test_nothing_frozen_keeps_activations():
-    """Encoding with gradients saves nothing for the base path: neither weights nor activations of it."""
+    """Encoding with gradients saves nothing for the base path: neither weights nor activations of
+    it."""
     torch.manual_seed(0)
     model = DAVAE(**vars(DAVAEConfig(block_out_channels=(8, 8, 16, 16), norm_num_groups=4)))
     saved = []

@@ -1,4 +1,5 @@
-"""Text to image through the stages, on small random pipelines of diffusers' real classes, saved to a folder."""
+"""Text to image through the stages, on small random pipelines of diffusers' real classes, saved to
+a folder."""
 
 import json
 from dataclasses import replace
@@ -63,9 +64,16 @@ def clip(folder, projected):
         str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
     )
     config = CLIPTextConfig(
-        vocab_size=len(vocab), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        projection_dim=32, max_position_embeddings=77, bos_token_id=len(vocab) - 2, eos_token_id=len(vocab) - 1,
-    )  # fmt: skip
+        vocab_size=len(vocab),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=32,
+        max_position_embeddings=77,
+        bos_token_id=len(vocab) - 2,
+        eos_token_id=len(vocab) - 1,
+    )
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config), tokenizer
 
 
@@ -96,10 +104,16 @@ def t5():
 
 def base_vae():
     return AutoencoderKL(
-        block_out_channels=(8, 8, 16), down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3, latent_channels=4, norm_num_groups=4, shift_factor=0.1,
-        scaling_factor=1.5, use_quant_conv=False, use_post_quant_conv=False,
-    )  # fmt: skip
+        block_out_channels=(8, 8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        latent_channels=4,
+        norm_num_groups=4,
+        shift_factor=0.1,
+        scaling_factor=1.5,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
 
 
 def randomised(model):
@@ -118,14 +132,27 @@ def save_sd3(folder):
         t5(),
     )
     transformer = SD3Transformer2DModel(
-        sample_size=8, patch_size=2, in_channels=4, out_channels=4, joint_attention_dim=64, caption_projection_dim=32,
-        pooled_projection_dim=64, pos_embed_max_size=8, **HEADS,
-    )  # fmt: skip
+        sample_size=8,
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        pos_embed_max_size=8,
+        **HEADS,
+    )
     pipe = StableDiffusion3Pipeline(
-        transformer=randomised(transformer), scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), vae=base_vae(),
-        text_encoder=one, tokenizer=tokens, text_encoder_2=two, tokenizer_2=tokens_2, text_encoder_3=three,
+        transformer=randomised(transformer),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=base_vae(),
+        text_encoder=one,
+        tokenizer=tokens,
+        text_encoder_2=two,
+        tokenizer_2=tokens_2,
+        text_encoder_3=three,
         tokenizer_3=tokens_3,
-    )  # fmt: skip
+    )
     pipe.save_pretrained(folder / "pipe")
 
 
@@ -137,9 +164,14 @@ def save_flux(folder):
         num_single_layers=1, guidance_embeds=True, **HEADS,
     )  # fmt: skip
     pipe = FluxPipeline(
-        transformer=randomised(transformer), scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        vae=base_vae(), text_encoder=one, tokenizer=tokens, text_encoder_2=two, tokenizer_2=tokens_2,
-    )  # fmt: skip
+        transformer=randomised(transformer),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=base_vae(),
+        text_encoder=one,
+        tokenizer=tokens,
+        text_encoder_2=two,
+        tokenizer_2=tokens_2,
+    )
     pipe.save_pretrained(folder / "pipe")
 
 
@@ -212,14 +244,20 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
 
 @pytest.mark.parametrize("family", ["sd3", "flux"])
 def test_our_velocity_is_the_pipelines_own_step(family, pipes):
-    """One Euler step of the pipeline at sigma from 1 to 0 adds (0 - 1) v, which is ours of t = 0 over 1."""
+    """One Euler step of the pipeline at sigma from 1 to 0 adds (0 - 1) v, which is ours of t = 0
+    over 1."""
     pipe = load_pipeline(family, pipes[family], "cpu", torch.float32)
     latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     given = latent if family == "sd3" else FluxPipeline._pack_latents(latent, 1, 4, 8, 8)
     out = pipe(
-        "one red circle", height=32, width=32, num_inference_steps=1, guidance_scale=1.0, latents=given,
+        "one red circle",
+        height=32,
+        width=32,
+        num_inference_steps=1,
+        guidance_scale=1.0,
+        latents=given,
         output_type="latent",
-    ).images  # fmt: skip
+    ).images
     if family == "flux":
         out = FluxPipeline._unpack_latents(out, 32, 32, 4)
     with torch.no_grad():
@@ -244,8 +282,14 @@ def test_captions_are_those_of_the_crops(tmp_path):
         colours[f"sub/{i}.png"] = " ".join(map(str, colour))
     lines = [json.dumps({"file": name, "caption": caption}) for name, caption in colours.items()]
     (tmp_path / "c.jsonl").write_text("\n".join(lines))
-    data = DataConfig(name="folder", path=str(tmp_path / "images"), captions=str(tmp_path / "c.jsonl"),
-                      resolution_px=32, min_crop_px=32, max_crop_px=64)  # fmt: skip
+    data = DataConfig(
+        name="folder",
+        path=str(tmp_path / "images"),
+        captions=str(tmp_path / "c.jsonl"),
+        resolution_px=32,
+        min_crop_px=32,
+        max_crop_px=64,
+    )
     images, _, _ = draw_images(data, 0, "train", 10)
     for image, caption in zip(images, draw_captions(data, 0, "train", 10), strict=True):
         assert " ".join(map(str, image[:, 16, 16])) == caption
@@ -287,9 +331,14 @@ def test_the_recipes_are_the_papers():
     image, text = PRESETS["imagenet512"], PRESETS["sd35m_1k"]
     assert isinstance(image, Experiment)
     assert image.davae == DetailConfig(
-        detail_channels=96, align_weight=0.5, align_mode="gradient_ratio", lpips_weight=1.0, gan_weight=0.1,
-        gan_start_step=5_001, train=image.davae.train,
-    )  # fmt: skip
+        detail_channels=96,
+        align_weight=0.5,
+        align_mode="gradient_ratio",
+        lpips_weight=1.0,
+        gan_weight=0.1,
+        gan_start_step=5_001,
+        train=image.davae.train,
+    )
     assert (image.davae.train.lr, image.davae.train.betas) == (1e-4, (0.5, 0.9))
     assert image.adapt == AdaptConfig(detail_warmup_steps=20_000, train=TrainConfig(
         steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999))  # fmt: skip

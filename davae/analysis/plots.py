@@ -65,7 +65,7 @@ def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> N
 
 
 def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
-    """One panel a training stage: its losses against steps, and held-out figures on a second axis."""
+    """One panel a training stage: losses against steps, held-out figures on a second axis."""
     rows = math.ceil(len(curves) / 3)
     figure, axes = plt.subplots(rows, 3, figsize=(11, 3 * rows), squeeze=False)
     for axis in axes.flat[len(curves) :]:
@@ -108,13 +108,18 @@ def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
 
 
 def level_figure(
-    frame: pd.DataFrame, metrics: dict[str, str], *, factor: str, levels: list[float | str], title: str,
+    frame: pd.DataFrame,
+    metrics: dict[str, str],
+    *,
+    factor: str,
+    levels: list[float | str],
+    title: str,
     paths: tuple[Path, ...],
-) -> None:  # fmt: skip
+) -> None:
     """A panel a metric: every seed's value at each level of a factor, and the mean.
 
-    frame has the columns level, seed, metric and value. Numeric levels are sorted and their means joined by a
-    line; categorical ones stand in the order of `levels`, their means as bars across.
+    frame has the columns level, seed, metric and value. Numeric levels are sorted and their means
+    joined by a line; categorical ones stand in the order of `levels`, their means as bars across.
     """
     numeric = all(isinstance(level, (int, float)) for level in levels)
     levels = sorted(levels) if numeric else levels

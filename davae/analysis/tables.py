@@ -36,9 +36,17 @@ RUN_COLUMNS = {
 }
 """Title of the usual columns, in order; other metrics follow under their own names."""
 BESIDE = (
-    "orthogonal_share", "align_unexplained", "psnr_zeroed_db", "psnr_over_zeroed_db", "psnr_random_db",
-    "psnr_over_random_db", "rfd_zeroed_effnet", "rfd_zeroed_excess", "rfd_random_effnet", "rfd_random_excess",
-)  # fmt: skip
+    "orthogonal_share",
+    "align_unexplained",
+    "psnr_zeroed_db",
+    "psnr_over_zeroed_db",
+    "psnr_random_db",
+    "psnr_over_random_db",
+    "rfd_zeroed_effnet",
+    "rfd_zeroed_excess",
+    "rfd_random_effnet",
+    "rfd_random_excess",
+)
 """Figures of one row that no other has: recorded, and shown by ablations."""
 STAGE_PREFIX = "stage:"
 """Of the `arm` of a stage's own rows in a run's records."""
@@ -75,7 +83,8 @@ def run_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def stage_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Seconds of each stage of a run's records, and each training's rate beside the machine's matmul rate.
+    """Seconds of each stage of a run's records, and each training's rate beside the machine's
+    matmul rate.
 
     Its rows are stages, of every seed where there are several.
     """
@@ -119,7 +128,7 @@ def cell(value: object) -> str:
 
 
 def curve_frame(folder: Path, points: int = 200) -> pd.DataFrame:
-    """A training log as one row a step: every held-out figure, and about `points` training steps."""
+    """A training log, one row a step: every held-out figure, about `points` training steps."""
     frame = pd.DataFrame(read_log(folder)).groupby("step", sort=True).first().reset_index()
     stride = max(1, len(frame) // points)
     held = [c for c in frame.columns if c.startswith("eval/")]

@@ -25,9 +25,8 @@ class EvalOptions:
       davae eval samples --reference mjhq30k --captions mjhq30k.csv --setting mjhq30k
       davae eval samples --reference photos --extend my_metrics.py --metrics mine
 
-    --setting fid10k, fid50k or mjhq30k: the metrics, extractor and number of samples of the paper's figures, as
-    defaults. Their weights are downloaded ones: what is missing is named.
-    """
+    --setting fid10k, fid50k or mjhq30k: the metrics, extractor and number of samples of the paper's
+    figures, as defaults. Their weights are downloaded ones: what is missing is named."""
 
     request: Annotated[EvalRequest, tyro.conf.arg(name="")]
     runtime: Runtime = field(default_factory=Runtime)
@@ -38,7 +37,8 @@ class EvalOptions:
 
 
 def parse(argv: list[str]) -> EvalOptions:
-    """The options, their defaults those of `--setting NAME`, or `--setting=NAME`, where that is given."""
+    """The options, their defaults those of `--setting NAME`, or `--setting=NAME`, where that is
+    given."""
     rest: list[str] = []
     defaults: dict[str, Any] = {}
     words = iter(argv)

@@ -14,7 +14,8 @@ def say(text: str) -> None:
 def guard(
     action: Callable[[], object], stopped: str = "the same command goes on from the last checkpoint"
 ) -> int:
-    """Run it; user errors become one line and exit code 2, Ctrl-C exit code 130 and the word `stopped`."""
+    """Run it; user errors become one line and exit code 2, Ctrl-C exit code 130 and the word
+    `stopped`."""
     try:
         action()
     except ValueError as error:

@@ -1,4 +1,5 @@
-"""The command line: `davae run`, `davae eval`, `davae convert` and `davae plan`, built from dataclasses by tyro."""
+"""The command line: `davae run`, `davae eval`, `davae convert` and `davae plan`, built from
+dataclasses by tyro."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ import sys
 COMMANDS = ("run", "eval", "convert", "plan")
 HELP = """usage: davae COMMAND ...
 
-  davae run PRESET [--seed N] [--davae.align-weight X] ...      all stages of a preset, as one table
-  davae eval IMAGES --reference IMAGES|STATS [--metrics M ...]  metrics of any two sets of images
-  davae convert SRC --out DIR                                   a checkpoint into a from_pretrained folder
-  davae plan PRESET [options]                                   what a preset computes and would cost, uncomputed
+  davae run PRESET [--seed N] [--davae.align-weight X]     all stages of a preset, as one table
+  davae eval IMAGES --reference IMAGES [--metrics M ...]   metrics of any two sets of images
+  davae convert SRC --out DIR                              a checkpoint into a folder, and back
+  davae plan PRESET [options]                              what it would compute and cost
 
-`davae COMMAND --help` lists the options. `--extend FILE.py` runs a file of yours first, which may register
-metrics, extractors, base models and methods. Ablations: python -m ablations --help.
+`davae COMMAND --help` lists the options. `--extend FILE.py` runs a file of yours first, which may
+register metrics, extractors, base models and methods. Ablations: python -m ablations --help.
 Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m reports --help.
 """
 

@@ -29,9 +29,12 @@ class PlanOptions:
 def parse(preset: str, default: Experiment, argv: list[str]) -> PlanOptions:
     """The options for one preset."""
     return tyro.cli(
-        PlanOptions, prog=f"davae plan {preset}", args=argv, default=PlanOptions(experiment=default),
+        PlanOptions,
+        prog=f"davae plan {preset}",
+        args=argv,
+        default=PlanOptions(experiment=default),
         config=(tyro.conf.FlagConversionOff,),
-    )  # fmt: skip
+    )
 
 
 def run(argv: list[str]) -> int:

@@ -9,7 +9,8 @@ from davae.core.presets import PRESETS
 
 
 def preset_of(command: str, argv: list[str], about: str) -> tuple[str, Experiment, list[str]]:
-    """(name, experiment, further arguments); prints help or an error and exits where there is no preset.
+    """(name, experiment, further arguments); prints help or an error and exits where there is no
+    preset.
 
     `about` is printed above the options, which are listed at the preset `smoke`.
     """

@@ -25,8 +25,8 @@ class RunOptions:
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     runtime: Runtime = field(default_factory=Runtime)
     methods: tuple[str, ...] = ()
-    """What the method is compared with, entries of METHODS: base_upsampled, pretrained_upsampled, or one that
-    --extend FILE.py adds. Empty: the control of the base model's family."""
+    """What the method is compared with, entries of METHODS: base_upsampled, pretrained_upsampled,
+    or one that --extend FILE.py adds. Empty: the control of the base model's family."""
     out: Path = Path("runs")
     """Where records, table and pictures go: OUT/PRESET/seedN."""
     store: Path = Path("store")

@@ -45,9 +45,11 @@ class DataConfig:
     short_side_px: int = 512
     """Photographs whose short side is longer are first reduced to it."""
     heldout_fraction: float = 0.25
-    """Share of each photograph, at the end of its longer side, that training never sees; or of a folder's files."""
+    """Share of each photograph, at the end of its longer side, that training never sees; or of a
+    folder's files."""
     captions: str = option("", neutral="")
-    """For text to image from a `folder`: a .csv, .tsv or .jsonl file with columns file (below `path`) and caption."""
+    """For text to image from a `folder`: a .csv, .tsv or .jsonl file with columns file (below
+    `path`) and caption."""
 
     def __post_init__(self) -> None:
         positive(resolution_px=self.resolution_px, scale=self.scale, train_crops=self.train_crops)
@@ -130,11 +132,12 @@ class BaseDiTConfig:
     """The diffusion transformer pretrained on the base latents."""
 
     family: str = option("lightning", neutral="lightning")
-    """lightning: the class-conditional DiT of `davae.models.dit`; sd3, flux: the text-to-image transformer of a
-    diffusers pipeline, with the pretrained one's architecture. An entry of FAMILIES (`davae.models.families`)."""
+    """lightning: the class-conditional DiT of `davae.models.dit`; sd3, flux: the text-to-image
+    transformer of a diffusers pipeline, with the pretrained one's architecture. An entry of
+    FAMILIES (`davae.models.families`)."""
     pretrained: str = ""
-    """lightning: a folder saved by `davae` (DiT.from_pretrained), empty: train the architecture below; sd3, flux: a
-    folder or hub name of the whole pipeline."""
+    """lightning: a folder saved by `davae` (DiT.from_pretrained), empty: train the architecture
+    below; sd3, flux: a folder or hub name of the whole pipeline."""
     hidden_size: int = 192
     depth: int = 4
     num_heads: int = 6
@@ -172,7 +175,8 @@ class DetailConfig:
     init_from_base: bool = True
     """Start the detail encoder and the decoder from the base VAE's weights."""
     freeze_encoder: bool = option(False, neutral=False)
-    """Train the down and up blocks and the decoder only (the launch script of the authors' SD3.5 variant)."""
+    """Train the down and up blocks and the decoder only (the launch script of the authors' SD3.5
+    variant)."""
     clamp_base: bool = option(False, neutral=False)
     """Clamp the reduced image to [-1, 1] before the base encoder (the SD3.5 variant)."""
     train: TrainConfig = TrainConfig()
@@ -201,11 +205,13 @@ class AdaptConfig:
     detail_warmup_steps: int = 500
     """N_warm of Eq. 12."""
     cosine_weight: float = 0.0
-    """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13)."""
+    """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13).
+    """
     train_crops: int = option(0, neutral=0)
     """How many of the cached training crops are encoded and trained on, the first ones; 0: all."""
     lora_rank: int = option(0, neutral=0)
-    """sd3, flux: rank of the adapters that are trained with the widened layers, alpha = rank; 0: none."""
+    """sd3, flux: rank of the adapters that are trained with the widened layers, alpha = rank; 0:
+    none."""
     train: TrainConfig = TrainConfig()
 
 
@@ -235,7 +241,8 @@ class EvalConfig:
     extractor: Literal["effnet_lite0"] = "effnet_lite0"
     """The first judge, which needs no downloads; `also` names others."""
     input_px: int = 64
-    """Images are resized to this side (clean-fid's PIL bicubic, no quantisation) for the distances."""
+    """Images are resized to this side (clean-fid's PIL bicubic, no quantisation) for the distances.
+    """
     blocks: int = 8
     """Inverted-residual blocks of the extractor that are run for the distances: 8 give 80 features,
     3 give 24. The Frechet distance needs eval_crops of at least 10 times the features."""
@@ -244,8 +251,8 @@ class EvalConfig:
     probe_blocks: int = 15
     """Blocks run for the probe: 15 give 192 features."""
     metrics: tuple[str, ...] = option(RUN_METRICS, neutral=RUN_METRICS)
-    """Entries of METRICS: those of pairs and of features judge reconstructions, those of features and of
-    classes generation."""
+    """Entries of METRICS: those of pairs and of features judge reconstructions, those of features
+    and of classes generation."""
     also: tuple[str, ...] = option((), neutral=())
     """Further extractors that judge everything again, each under its own protocol, as
     `effnet_lite0:input_px=224,blocks=15`."""
@@ -275,9 +282,14 @@ class ClipConfig:
     text_layers: int = 2
     context_length: int = 32
     train: TrainConfig = TrainConfig(
-        steps=600, batch_size=128, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, lr_warmup_steps=50,
+        steps=600,
+        batch_size=128,
+        lr=1e-3,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        lr_warmup_steps=50,
         lr_schedule="cosine",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -293,9 +305,10 @@ class Experiment:
     sample: SampleConfig = SampleConfig()
     eval: EvalConfig = EvalConfig()
     method: str = "davae"
-    """davae: the method; base_upsampled: the base model trained as many FLOPs longer as the adaptation takes, its
-    images enlarged bicubically (the matched-token control); pretrained_upsampled: the same without the training.
-    An entry of METHODS (`davae.stages.methods`)."""
+    """davae: the method; base_upsampled: the base model trained as many FLOPs longer as the
+    adaptation takes, its images enlarged bicubically (the matched-token control);
+    pretrained_upsampled: the same without the training. An entry of METHODS
+    (`davae.stages.methods`)."""
     seed: int = 0
     """Seed of the DA-VAE, the adaptation, the control and the samples."""
     base_seed: int = 0

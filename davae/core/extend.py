@@ -1,4 +1,5 @@
-"""Files of a user's own: ablations, and what they register (metrics, extractors, base models, methods)."""
+"""Files of a user's own: ablations, and what they register (metrics, extractors, base models,
+methods)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from types import ModuleType
 
 
 def load_file(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own; raises ValueError if it is not there or no .py file."""
+    """Run a Python file as a module of its own; raises ValueError if it is not there or no .py
+    file."""
     if path.suffix != ".py" or not path.is_file():
         raise ValueError(f"{path} is not a .py file that is there")
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -73,7 +73,7 @@ def digest(value: Any, length: int = 16) -> str:
 
 
 def content_digest(path: str) -> str:
-    """A digest of the names and bytes of a file or folder; empty for a name that is no path here."""
+    """A digest of a file's or folder's names and bytes; empty for a name that is no path."""
     top = Path(path)
     if not path or not top.exists():
         return ""

@@ -41,7 +41,7 @@ def generator(seed: int, purpose: str, step: int = 0, index: int = 0) -> torch.G
 def normal(
     seed: int, purpose: str, step: int, indices: Sequence[int], shape: Sequence[int]
 ) -> torch.Tensor:
-    """N(0, 1) of shape [len(indices), *shape]; row i depends on indices[i], not on its neighbours."""
+    """N(0, 1) of shape [len(indices), *shape]; row i depends on indices[i] alone."""
     out = torch.empty(len(indices), *shape)
     local = torch.Generator()
     for row, index in zip(out, indices, strict=True):

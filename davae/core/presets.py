@@ -105,66 +105,123 @@ TINY_ARM = replace(
     ),
     sample=replace(TINY.sample, num_inference_steps=7),
 )  # fmt: skip
-"""An arm of an ablation at `tiny`: the same data and base models, 0.3 to 0.4 of the training, fewer sampling steps."""
+"""An arm of an ablation at `tiny`: the same data and base models, 0.3 to 0.4 of the training, fewer
+sampling steps."""
 
 IMAGENET512 = Experiment(
     data=DataConfig(
-        name="folder", path="imagenet/train", resolution_px=512, train_crops=1_281_167, eval_crops=50_000,
-        min_crop_px=512, max_crop_px=512, heldout_fraction=0.04,
+        name="folder",
+        path="imagenet/train",
+        resolution_px=512,
+        train_crops=1_281_167,
+        eval_crops=50_000,
+        min_crop_px=512,
+        max_crop_px=512,
+        heldout_fraction=0.04,
     ),
     base_vae=BaseVAEConfig(
-        pretrained="weights/vavae", latent_channels=32, block_out_channels=(128, 128, 256, 256, 512),
-        layers_per_block=2, mid_attention=True,
+        pretrained="weights/vavae",
+        latent_channels=32,
+        block_out_channels=(128, 128, 256, 256, 512),
+        layers_per_block=2,
+        mid_attention=True,
     ),
     base_dit=BaseDiTConfig(
-        pretrained="weights/lightningdit_xl", hidden_size=1152, depth=28, num_heads=16,
+        pretrained="weights/lightningdit_xl",
+        hidden_size=1152,
+        depth=28,
+        num_heads=16,
     ),
     davae=DetailConfig(
-        detail_channels=96, align_weight=0.5, align_mode="gradient_ratio", lpips_weight=1.0, gan_weight=0.1,
+        detail_channels=96,
+        align_weight=0.5,
+        align_mode="gradient_ratio",
+        lpips_weight=1.0,
+        gan_weight=0.1,
         gan_start_step=5_001,
-        train=TrainConfig(steps=100_000, batch_size=32, lr=1e-4, betas=(0.5, 0.9), lr_warmup_steps=0),
+        train=TrainConfig(
+            steps=100_000, batch_size=32, lr=1e-4, betas=(0.5, 0.9), lr_warmup_steps=0
+        ),
     ),
     adapt=AdaptConfig(
         detail_warmup_steps=20_000,
-        train=TrainConfig(steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999),
+        train=TrainConfig(
+            steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999
+        ),
     ),
     sample=SampleConfig(
-        num_inference_steps=249, guidance_scale=4.0, guidance_interval=(0.2, 1.0), timestep_shift=0.3,
+        num_inference_steps=249,
+        guidance_scale=4.0,
+        guidance_interval=(0.2, 1.0),
+        timestep_shift=0.3,
     ),
     eval=EvalConfig(input_px=224, blocks=15, probe_px=224),
-)  # fmt: skip
-"""The paper's ImageNet setting. Ours, where its text is silent: the DA-VAE's steps and batch. The data are center
-crops of 512 px as nearly as random ones of 512-px short sides are; a pretrained DiT keeps its own qk-norm."""
+)
+"""The paper's ImageNet setting. Ours, where its text is silent: the DA-VAE's steps and batch. The
+data are center crops of 512 px as nearly as random ones of 512-px short sides are; a pretrained DiT
+keeps its own qk-norm."""
 
 SD35M_1K = Experiment(
     data=DataConfig(
-        name="folder", path="images", captions="captions.jsonl", resolution_px=1024, train_crops=100_000,
-        eval_crops=5_000, min_crop_px=1024, max_crop_px=1024, short_side_px=1024, heldout_fraction=0.05,
+        name="folder",
+        path="images",
+        captions="captions.jsonl",
+        resolution_px=1024,
+        train_crops=100_000,
+        eval_crops=5_000,
+        min_crop_px=1024,
+        max_crop_px=1024,
+        short_side_px=1024,
+        heldout_fraction=0.05,
     ),
     base_vae=BaseVAEConfig(
-        pretrained="stabilityai/stable-diffusion-3.5-medium", subfolder="vae", latent_channels=16,
-        block_out_channels=(128, 256, 512, 512), layers_per_block=2, mid_attention=True,
+        pretrained="stabilityai/stable-diffusion-3.5-medium",
+        subfolder="vae",
+        latent_channels=16,
+        block_out_channels=(128, 256, 512, 512),
+        layers_per_block=2,
+        mid_attention=True,
     ),
-    base_dit=BaseDiTConfig(family="sd3", pretrained="stabilityai/stable-diffusion-3.5-medium", patch_size=2),
+    base_dit=BaseDiTConfig(
+        family="sd3", pretrained="stabilityai/stable-diffusion-3.5-medium", patch_size=2
+    ),
     davae=DetailConfig(
-        detail_channels=16, align_weight=0.2, kl_weight=1e-7, l1_weight=2.0, lpips_weight=1.0, clamp_base=True,
+        detail_channels=16,
+        align_weight=0.2,
+        kl_weight=1e-7,
+        l1_weight=2.0,
+        lpips_weight=1.0,
+        clamp_base=True,
         train=TrainConfig(
-            steps=50_000, batch_size=16, lr=1e-4, betas=(0.9, 0.99), weight_decay=1e-4, lr_warmup_steps=0
+            steps=50_000,
+            batch_size=16,
+            lr=1e-4,
+            betas=(0.9, 0.99),
+            weight_decay=1e-4,
+            lr_warmup_steps=0,
         ),
     ),
     adapt=AdaptConfig(
-        detail_warmup_steps=10_000, lora_rank=256,
+        detail_warmup_steps=10_000,
+        lora_rank=256,
         train=TrainConfig(
-            steps=20_000, batch_size=128, lr=1e-4, betas=(0.9, 0.999), lr_warmup_steps=0, ema_decay=0.999
+            steps=20_000,
+            batch_size=128,
+            lr=1e-4,
+            betas=(0.9, 0.999),
+            lr_warmup_steps=0,
+            ema_decay=0.999,
         ),
     ),
     flow=FlowConfig(timestep_shift=0.25),
-    sample=SampleConfig(num_inference_steps=28, guidance_scale=4.5, timestep_shift=1 / 3, batch_size=10),
+    sample=SampleConfig(
+        num_inference_steps=28, guidance_scale=4.5, timestep_shift=1 / 3, batch_size=10
+    ),
     eval=EvalConfig(input_px=224, blocks=15, probe_px=224),
-)  # fmt: skip
-"""The paper's SD3.5-Medium setting at 1024 px. Ours, where its text is silent: the data, both batches and the
-DA-VAE's steps; 28 steps with guidance 4.5 and a shift of 3 on sigma = 1 - t, 1/3 on t, are SD3's usual
-sampling."""
+)
+"""The paper's SD3.5-Medium setting at 1024 px. Ours, where its text is silent: the data, both
+batches and the DA-VAE's steps; 28 steps with guidance 4.5 and a shift of 3 on sigma = 1 - t, 1/3 on
+t, are SD3's usual sampling."""
 
 SD35M_2K = replace(
     SD35M_1K,
@@ -184,8 +241,8 @@ FLUX_1K = replace(
     adapt=replace(SD35M_1K.adapt, train=replace(SD35M_1K.adapt.train, batch_size=64)),
     sample=replace(SD35M_1K.sample, guidance_scale=3.5, timestep_shift=0.5326),
 )
-"""FLUX.1-dev under the SD3.5 recipe: the paper's open question. Its guidance is an input of one forward;
-its shift at 1,024 tokens is exp(0.63) on sigma, exp(-0.63) on t."""
+"""FLUX.1-dev under the SD3.5 recipe: the paper's open question. Its guidance is an input of one
+forward; its shift at 1,024 tokens is exp(0.63) on sigma, exp(-0.63) on t."""
 
 PRESETS: dict[str, Experiment] = {
     "nano": NANO, "smoke": SMOKE, "tiny": TINY,

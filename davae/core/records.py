@@ -32,7 +32,7 @@ VOLATILE = ("run_id", "time_utc", "git_sha", "git_dirty", "seconds", "error")
 """Columns that may differ between two runs of the same thing."""
 TIMED_METRICS = ("seconds", "flops_per_second", "matmul_flops_per_second", "share_of_matmul_rate")
 """Metrics that are durations or rates."""
-IDENTITY = ("suite", "ablation", "arm", "preset", "seed", "metric", "protocol")
+IDENTITY = ("suite", "ablation", "arm", "preset", "seed", "metric")
 """What two rows of one measured thing have in common."""
 
 
@@ -46,12 +46,14 @@ class Measurement:
     """Samples."""
     low: float | None = None
     high: float | None = None
-    """None where no interval is estimated. Intervals over seeds are computed from rows, never stored."""
+    """None where no interval is estimated. Intervals over seeds are computed from rows, never
+    stored."""
     higher_is_better: bool | None = None
     """None for what is neither good nor bad, as a count."""
     protocol: str = ""
     note: str = ""
-    """What makes the value less than it seems: too few samples, a singular covariance; else empty."""
+    """What makes the value less than it seems: too few samples, a singular covariance; else empty.
+    """
 
     def columns(self) -> dict[str, Any]:
         """Its columns in a record."""
@@ -190,9 +192,8 @@ def _record_rows(path: Path) -> Iterator[dict[str, Any]]:
 def load_records(*paths: Path | str) -> pd.DataFrame:
     """One DataFrame of all records and pytest-benchmark files at or below the paths.
 
-    Other .json and .jsonl files, as configs and training logs, are passed over. Raises ValueError for
-    a path that is not there, a schema newer than this code, or a line that is not a record.
-    """
+    Other .json and .jsonl files, as configs and training logs, are passed over. Raises ValueError
+    for a path that is not there, a schema newer than this code, or a line that is not a record."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -217,10 +218,17 @@ def stable(frame: pd.DataFrame) -> pd.DataFrame:
     if "metric" in kept.columns:
         kept = kept[~kept["metric"].isin(TIMED_METRICS)]
     columns = sorted(kept.columns)
-    order = [c for c in (*IDENTITY, "key") if c in columns]
+    order = [c for c in (*IDENTITY, "protocol", "key") if c in columns]
     return kept[columns].drop_duplicates().sort_values(order).reset_index(drop=True)
 
 
 def latest(frame: pd.DataFrame) -> pd.DataFrame:
-    """The last record of each identity, in file order."""
-    return frame.drop_duplicates(subset=[c for c in IDENTITY if c in frame.columns], keep="last")
+    """The rows of the last key of each identity, in file order; of that key, the last row a
+    protocol.
+
+    A stage whose version was raised has another key: what it measured before is left out.
+    """
+    identity = [c for c in IDENTITY if c in frame.columns]
+    last = frame.drop_duplicates(identity, keep="last")[[*identity, "key"]]
+    kept = frame.reset_index().merge(last, on=[*identity, "key"]).set_index("index").sort_index()
+    return kept.drop_duplicates([*identity, "protocol"], keep="last").rename_axis(None)

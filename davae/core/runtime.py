@@ -37,17 +37,19 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 class Runtime:
     """Device and speed settings. `apply` is the only place that touches torch's globals.
 
-    A field given as None takes its value from `DEFAULTS` for the kind of device, when the object is made.
-    """
+    A field given as None takes its value from `DEFAULTS` for the kind of device, when the object is
+    made."""
 
     device: str = "cpu"
     """cpu, cuda, or cuda:N."""
     threads: int = 0
     """CPU threads; 0 leaves torch's own choice."""
     dtype: Literal["float32", "bfloat16"] | None = None
-    """Of products and convolutions (torch.autocast); weights and sums stay float32. None: bfloat16 on CUDA."""
+    """Of products and convolutions (torch.autocast); weights and sums stay float32. None: bfloat16
+    on CUDA."""
     attention: Literal["auto", "fused", "math"] = "auto"
-    """Attention kernels that torch may choose from; fused: an error rather than the plain products."""
+    """Attention kernels that torch may choose from; fused: an error rather than the plain products.
+    """
     compile: bool | None = None
     """torch.compile the DiT (needs a C++ compiler on CPU). None: on CUDA."""
     cuda_graphs: bool | None = None
@@ -61,11 +63,13 @@ class Runtime:
     prefetch: bool | None = None
     """Draw the next training batch beside the step, on CUDA into pinned memory. None: on CUDA."""
     keep_heap: bool | None = None
-    """Keep freed memory in the process (glibc): fresh pages cost more than small layers do. None: on CPU."""
+    """Keep freed memory in the process (glibc): fresh pages cost more than small layers do. None:
+    on CPU."""
     micro_batch: int = 0
     """Samples that a training step takes at once, their gradients added up; 0: the whole batch."""
     checkpoint_activations: bool = False
-    """Recompute the blocks of a text-to-image transformer in the backward pass instead of keeping them."""
+    """Recompute the blocks of a text-to-image transformer in the backward pass instead of keeping
+    them."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints of an unfinished training stage."""
     tensorboard: bool = False
@@ -91,7 +95,8 @@ class Runtime:
         seen = torch.cuda.device_count()
         if self.kind == "cuda" and int(self.device.partition(":")[2] or 0) >= seen:
             raise ValueError(
-                f"runtime.device is {self.device!r} and torch sees {seen} GPUs; use --runtime.device cpu"
+                f"runtime.device is {self.device!r} and torch sees {seen} GPUs; use "
+                "--runtime.device cpu"
             )
         if self.threads:
             torch.set_num_threads(self.threads)
@@ -132,11 +137,11 @@ class Runtime:
 
 
 def keep_heap() -> None:
-    """Let glibc serve every allocation from its heap and never give the heap back while the process lives.
+    """Let glibc serve every allocation from its heap and never give the heap back while the process
+    lives.
 
-    By default each tensor above 32 MiB, and at first above 128 KiB, is mapped anew and its pages are faulted in
-    and zeroed at the first write. A C library without mallopt is left as it is.
-    """
+    By default each tensor above 32 MiB, and at first above 128 KiB, is mapped anew and its pages
+    are faulted in and zeroed at the first write. A C library without mallopt is left as it is."""
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         library.mallopt(M_MMAP_MAX, 0)

@@ -32,7 +32,8 @@ def caption_table(path: Path) -> dict[str, str]:
     table = readers[path.suffix](path)
     if not {"file", "caption"} <= set(table.columns):
         raise ValueError(
-            f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption are needed"
+            f"{path} has the columns {', '.join(map(str, table.columns))}; file and caption "
+            "are needed"
         )
     twice = table["file"].astype(str).duplicated()
     if twice.any():

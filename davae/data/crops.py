@@ -39,11 +39,11 @@ def draw_images(
     config: DataConfig, seed: int, split: Split, count: int, regions: DataConfig | None = None,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:  # fmt: skip
-    """(uint8 images [count, 3, resolution, resolution], int64 labels [count], class names) of a split.
+    """(uint8 images [count, 3, resolution, resolution], int64 labels [count], class names) of a
+    split.
 
-    regions: the config whose split of the photographs is drawn from, where it is another one's. out: an array of
-    the images' shape to fill, as a file mapped into memory.
-    """
+    regions: the config whose split of the photographs is drawn from, where it is another one's.
+    out: an array of the images' shape to fill, as a file mapped into memory."""
     if config.name == "scenes":
         images, _, shown = scenes(config.resolution_px, seed, split, list(range(count)))
         if out is not None:
@@ -59,7 +59,7 @@ def draw_images(
 
 
 def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index: int) -> Crop:
-    """Crop number `index` of a split: classes in turn, log-uniform side, uniform place, fair flip."""
+    """Crop `index` of a split: classes in turn, log-uniform side, uniform place, fair flip."""
 
     def draw(what: str) -> float:
         return float(keyed.uniform(seed, f"crop/{split}/{what}", 0, [index])[0])

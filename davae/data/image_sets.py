@@ -17,7 +17,7 @@ from davae.data.pixels import Quantisation, quantise
 
 
 class Images(Protocol):
-    """N images, read one by one; all of a batch have one size where the extractor does not resize."""
+    """N images, read one by one; of one size where the extractor does not resize."""
 
     @property
     def name(self) -> str:
@@ -65,7 +65,8 @@ class ArrayImages:
             raise ValueError(f"{self.name}: images are {allowed}; given {a.dtype} {a.shape}")
         if a.dtype != np.uint8 and len(a) and a[:64].min() >= 0:
             raise ValueError(
-                f"{self.name}: float images lie in [-1, 1]; these seem to lie in [0, 1]: scale them by 2 x - 1"
+                f"{self.name}: float images lie in [-1, 1]; these seem to lie in [0, 1]: scale "
+                "them by 2 x - 1"
             )
 
     @property
@@ -82,7 +83,8 @@ class ArrayImages:
         return len(self.numbers)
 
     def read(self, index: int) -> np.ndarray:
-        """The image, quantised where it was float; raises ValueError beyond [-1.5, 1.5] and for NaN."""
+        """The image, quantised where it was float; raises ValueError beyond [-1.5, 1.5] and for
+        NaN."""
         image = np.asarray(self.array[self.numbers[index]])
         if image.dtype != np.uint8 and not np.abs(image).max() <= 1.5:
             worst = image.flat[np.abs(image).argmax()]
@@ -129,7 +131,8 @@ class FolderImages:
         return [path.relative_to(self.root).as_posix() for path in self.paths]
 
     def read(self, index: int) -> np.ndarray:
-        """The file as uint8 RGB, 16-bit greys divided by 257; raises ValueError if it cannot be read."""
+        """The file as uint8 RGB, 16-bit greys divided by 257; raises ValueError if it cannot be
+        read."""
         path = self.paths[index]
         try:
             with Image.open(path) as image:
@@ -157,7 +160,8 @@ class FolderImages:
 
 
 def open_images(path: Path, quantisation: Quantisation = "rounded") -> Images:
-    """A folder of image files, or an array in a .npy or .npz file (its first array, as ADM's `arr_0`)."""
+    """A folder of image files, or an array in a .npy or .npz file (its first array, as ADM's
+    `arr_0`)."""
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         if not files:

@@ -37,7 +37,8 @@ def upsample(images: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def quantise(images: np.ndarray, kind: Quantisation) -> np.ndarray:
-    """Float images in [-1, 1] to 0..255: clamped, then rounded or truncated to uint8, or left float32.
+    """Float images in [-1, 1] to 0..255: clamped, then rounded or truncated to uint8, or left
+    float32.
 
     uint8 images are returned as they are: their quantisation is past.
     """
@@ -50,6 +51,6 @@ def quantise(images: np.ndarray, kind: Quantisation) -> np.ndarray:
 
 
 def psnr(images: torch.Tensor, references: torch.Tensor, data_range: float) -> torch.Tensor:
-    """10 log10(data_range^2 / mean squared error) in dB of each pair, [N, 3, H, W] -> float64 [N]."""
+    """10 log10(data_range^2 / MSE) in dB of each pair, [N, 3, H, W] -> float64 [N]."""
     error = (images.double() - references.double()).square().mean((1, 2, 3))
     return 10 * torch.log10(data_range**2 / error)

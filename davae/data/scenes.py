@@ -21,9 +21,15 @@ from davae.data.source import Split
 
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "diamond")
 COLOURS = {
-    "red": (190, 50, 45), "green": (60, 150, 65), "blue": (55, 80, 190), "yellow": (200, 180, 55),
-    "purple": (130, 60, 160), "orange": (205, 120, 50), "cyan": (60, 170, 180), "pink": (205, 120, 160),
-}  # fmt: skip
+    "red": (190, 50, 45),
+    "green": (60, 150, 65),
+    "blue": (55, 80, 190),
+    "yellow": (200, 180, 55),
+    "purple": (130, 60, 160),
+    "orange": (205, 120, 50),
+    "cyan": (60, 170, 180),
+    "pink": (205, 120, 160),
+}
 BACKGROUNDS = {"black": (30, 30, 30), "grey": (110, 110, 110), "white": (225, 225, 225)}
 TEXTURES = ("smooth", "striped", "barred", "checkered")
 """striped: upright lines; barred: level lines; each one pixel wide."""
@@ -107,19 +113,25 @@ def inside(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Whether points, in units of half a side about the centre, belong to a shape."""
     r, m = np.hypot(x, y), np.maximum(abs(x), abs(y))
     return {
-        "circle": r <= 1, "square": m <= 0.9, "ring": (r <= 1) & (r >= 0.55), "diamond": abs(x) + abs(y) <= 1.1,
+        "circle": r <= 1,
+        "square": m <= 0.9,
+        "ring": (r <= 1) & (r >= 0.55),
+        "diamond": abs(x) + abs(y) <= 1.1,
         "triangle": (y <= 0.85) & (abs(x) <= (y + 1) * 0.55),
         "cross": (m <= 1) & (np.minimum(abs(x), abs(y)) <= 0.33),
-    }[shape]  # fmt: skip
+    }[shape]
 
 
 def texture_pattern(texture: str, side: int) -> np.ndarray:
-    """The texture's sign at every pixel, [side, side]; each 2 x 2 block from an even corner sums to 0."""
+    """The texture's sign at every pixel, [side, side]; each 2 x 2 block from an even corner sums to
+    0."""
     row, column = np.indices((side, side))
     return {
-        "smooth": np.zeros((side, side)), "striped": 1.0 - 2 * (column % 2), "barred": 1.0 - 2 * (row % 2),
+        "smooth": np.zeros((side, side)),
+        "striped": 1.0 - 2 * (column % 2),
+        "barred": 1.0 - 2 * (row % 2),
         "checkered": 1.0 - 2 * ((row + column) % 2),
-    }[texture]  # fmt: skip
+    }[texture]
 
 
 def draw_scene(scene: Scene, side: int, shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -147,7 +159,8 @@ def draw_scene(scene: Scene, side: int, shift: tuple[float, float] = (0.0, 0.0))
 def scenes(
     side: int, seed: int, split: Split, indices: list[int]
 ) -> tuple[np.ndarray, list[str], list[Scene]]:
-    """uint8 images [n, 3, side, side], their captions and what they show, shapes shifted by up to 5%."""
+    """uint8 images [n, 3, side, side], their captions and what they show, shapes shifted by up to
+    5%."""
     images, captions, shown = np.empty((len(indices), 3, side, side), np.uint8), [], []
     for row, index in enumerate(
         tqdm(indices, desc=f"scenes ({split})", unit="img", delay=2, leave=False)

@@ -40,7 +40,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: for class k, the training regions `train[k]` and held-out regions `heldout[k]`."""
+    """A data set: class k has the regions `train[k]` and the held-out ones `heldout[k]`."""
 
     classes: tuple[str, ...]
     train: tuple[tuple[Region, ...], ...]

@@ -22,14 +22,22 @@ from davae.stages.stage import Pipeline
 
 def measurement_table(measured: list[Measurement]) -> pd.DataFrame:
     """Metric, value, interval, N, note and protocol, one row a measurement."""
-    columns = {"metric": "metric", "value": "value", "low": "95% low", "high": "95% high", "n": "N", "note": "note",
-               "protocol": "protocol"}  # fmt: skip
+    columns = {
+        "metric": "metric",
+        "value": "value",
+        "low": "95% low",
+        "high": "95% high",
+        "n": "N",
+        "note": "note",
+        "protocol": "protocol",
+    }
     table = pd.DataFrame([asdict(m) for m in measured])[list(columns)].rename(columns=columns)
     return table.astype({"95% low": float, "95% high": float})
 
 
 def run_eval(request: EvalRequest, pipeline: Pipeline, out: Path) -> tuple[str, Path]:
-    """Score, record below `out` in a folder of its own, and return the tables' Markdown and the folder."""
+    """Score, record below `out` in a folder of its own, and return the tables' Markdown and the
+    folder."""
     scores = score(request, pipeline)
     text = to_markdown(measurement_table(scores.measured))
     if request.protocols == "all":
@@ -37,7 +45,10 @@ def run_eval(request: EvalRequest, pipeline: Pipeline, out: Path) -> tuple[str, 
         there = {(m.metric, m.protocol) for m in scores.measured}
         scores.measured += [m for m in further.measured if (m.metric, m.protocol) not in there]
         scores.protocols |= further.protocols
-        text += "\nThe same images under each protocol; figures of different protocols cannot be compared:\n\n"
+        text += (
+            "\nThe same images under each protocol; figures of different protocols cannot "
+            "be compared:\n\n"
+        )
         text += to_markdown(table)
     run_id = records.new_run_id()
     folder = out / f"{request.images.stem}-{run_id}"

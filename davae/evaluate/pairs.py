@@ -20,7 +20,8 @@ def paired_names() -> str:
 
 
 def check_paired(images: Images, reference: Images) -> None:
-    """Raise ValueError unless the two sets hold the same names, or as many images where one is an array."""
+    """Raise ValueError unless the two sets hold the same names, or as many images where one is an
+    array."""
     if isinstance(images, FolderImages) and isinstance(reference, FolderImages):
         a, b = (
             [Path(name).with_suffix("").as_posix() for name in x.names()]
@@ -53,7 +54,8 @@ def pairs(images: Images, reference: Images) -> Iterator[tuple[np.ndarray, np.nd
             if a.shape != b.shape:
                 sizes = f"{a.shape[2]}x{a.shape[1]} and {b.shape[2]}x{b.shape[1]}"
                 raise ValueError(
-                    f"{paired_names()} compare images of one size; {name} and its reference are {sizes}"
+                    f"{paired_names()} compare images of one size; {name} and its reference "
+                    f"are {sizes}"
                 )
             if waiting and (len(waiting) == CHUNK or waiting[0][0].shape != a.shape):
                 yield stacked(waiting)

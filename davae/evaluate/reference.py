@@ -40,7 +40,8 @@ def take(images: Images, count: int, seed: int) -> Images:
 
 
 def read_moments(path: Path) -> Moments | None:
-    """mu and sigma of an .npz file of statistics, as ADM's references and clean-fid's are; else None."""
+    """mu and sigma of an .npz file of statistics, as ADM's references and clean-fid's are; else
+    None."""
     if path.suffix != ".npz" or not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as stored:
@@ -50,7 +51,8 @@ def read_moments(path: Path) -> Moments | None:
 
 
 def features_of(images: Images, extractor: Extractor, pipeline: Pipeline) -> np.ndarray:
-    """Features [N, d], kept in the store under a hash of the images and of the extractor's protocol."""
+    """Features [N, d], kept in the store under a hash of the images and of the extractor's
+    protocol."""
     identity = [
         images.digest,
         extractor.name,
@@ -87,7 +89,8 @@ def load_reference(
     images = open_request(request.reference, request)
     if len(images) != count:
         raise ValueError(
-            f"{count} images and {len(images)} references: distances of unequal N cannot be compared; "
+            f"{count} images and {len(images)} references: distances of unequal N cannot be "
+            "compared; "
             f"--samples {min(count, len(images))} takes as many of each"
         )
     features = features_of(images, extractor, pipeline)
@@ -95,13 +98,16 @@ def load_reference(
 
 
 def published(request: EvalRequest, moments: Moments, extractor: Extractor) -> Reference:
-    """The reference of a file of statistics; raises ValueError where another extractor sees the images."""
+    """The reference of a file of statistics; raises ValueError where another extractor sees the
+    images."""
     assert request.reference is not None
     of = request.reference_extractor
     if not extractor.name.startswith(of) or len(moments.mean) != extractor.dimensions:
         raise ValueError(
-            f"{request.reference} holds statistics of {len(moments.mean)} features of {of} (--reference-extractor) "
-            f"and the images are seen by {extractor.name} ({extractor.dimensions} features): two protocols. Use "
+            f"{request.reference} holds statistics of {len(moments.mean)} features of {of} "
+            "(--reference-extractor) "
+            f"and the images are seen by {extractor.name} ({extractor.dimensions} features): "
+            "two protocols. Use "
             f"--extractor {of}, or give the reference as images"
         )
     sha = sha256([moments.mean.tobytes(), moments.covariance.tobytes()])

@@ -63,7 +63,8 @@ def check_enough(request: EvalRequest, images: Images) -> None:
     for metric in chosen(request.metrics, "features", "pairs", "captions", "classes"):
         if len(images) < metric.least:
             raise ValueError(
-                f"{metric.name} needs {metric.least} images or more; {images.name} gives {len(images)}"
+                f"{metric.name} needs {metric.least} images or more; {images.name} gives "
+                f"{len(images)}"
             )
 
 
@@ -83,11 +84,12 @@ def score(request: EvalRequest, pipeline: Pipeline) -> Scores:
 
 
 def of_features(request: EvalRequest, images: Images, pipeline: Pipeline, ddof: int = 1) -> Scores:
-    """The distances and the Inception Score on the request's extractor, covariances over N - ddof."""
+    """Distances and Inception Score on the request's extractor; covariances over N - ddof."""
     extractor, device = open_extractor(request.extractor, host(pipeline)), pipeline.runtime.device
     if chosen(request.metrics, "classes") and extractor.classify is None:
         raise ValueError(
-            f"{extractor.name} gives no class probabilities, which the Inception Score needs; leave out is"
+            f"{extractor.name} gives no class probabilities, which the Inception Score needs; "
+            "leave out is"
         )
     scores = Scores()
     if chosen(request.metrics, "features"):
@@ -167,7 +169,8 @@ def of_captions(request: EvalRequest, images: Images, pipeline: Pipeline) -> lis
 
 
 def clip_name(metric: str, model: str) -> str:
-    """`clip_tiny` and `clip_tiny_shuffled` of the toy judge; `clip_score` and `clip_score_shuffled` of others."""
+    """`clip_tiny` and `clip_tiny_shuffled` of the toy judge; `clip_score` and `clip_score_shuffled`
+    of others."""
     first, _, rest = metric.partition("_")
     if first != "clip":
         return metric

@@ -89,13 +89,15 @@ def _find(spec: str) -> Path:
             or "none: there is no such model"
         )
         raise ValueError(
-            f"the CLIP model is {spec!r}: neither a folder with {CONFIG} nor MODEL/TAG of open_clip "
+            f"the CLIP model is {spec!r}: neither a folder with {CONFIG} nor MODEL/TAG of "
+            "open_clip "
             f"(tags of {model!r}: {tags})"
         )
     tokenizer = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name")
     if tokenizer:
         raise ValueError(
-            f"{spec} needs the tokenizer {tokenizer} of a hub, and nothing is downloaded unasked: give a folder with "
+            f"{spec} needs the tokenizer {tokenizer} of a hub, and nothing is downloaded "
+            "unasked: give a folder with "
             f"{CONFIG}, weights and tokenizer, or use {INSTEAD}"
         )
     candidates = [
@@ -126,7 +128,8 @@ def image_tower(clip: Clip) -> Extractor:
     def prepare(image: np.ndarray) -> np.ndarray:
         if image.dtype != np.uint8:
             raise ValueError(
-                "CLIP's preprocessing takes uint8 images; choose the quantisation rounded or truncated"
+                "CLIP's preprocessing takes uint8 images; choose the quantisation rounded or "
+                "truncated"
             )
         return clip.preprocess(Image.fromarray(image)).numpy()
 
@@ -136,7 +139,10 @@ def image_tower(clip: Clip) -> Extractor:
     size = clip.model.visual.image_size
     size = size if isinstance(size, int) else size[0]
     how = clip.model.visual.preprocess_cfg
-    known = f"open_clip {how['interpolation']}, {how['resize_mode']}, mean {how['mean']}, std {how['std']}, {size} px; "
+    known = (
+        f"open_clip {how['interpolation']}, {how['resize_mode']}, mean {how['mean']}, std "
+        f"{how['std']}, {size} px; "
+    )
     width = int(clip.model.visual.output_dim)
     return Extractor(
         f"clip {clip.name}",

@@ -93,10 +93,16 @@ def effnet(host: Host, input_px: int = 224, blocks: int = 15, resize: str = "pil
         return resizer(image).astype(np.float32).transpose(2, 0, 1)
 
     return Extractor(
-        effnet_name(blocks), weights_hash(), WIDTHS[blocks - 1], f"{known} {input_px} px", prepare,
-        network(blocks, host.device), network(16, host.device).probabilities, classifier=effnet_name(16),
+        effnet_name(blocks),
+        weights_hash(),
+        WIDTHS[blocks - 1],
+        f"{known} {input_px} px",
+        prepare,
+        network(blocks, host.device),
+        network(16, host.device).probabilities,
+        classifier=effnet_name(16),
         suffix="effnet",
-    )  # fmt: skip
+    )
 
 
 def effnet_name(blocks: int) -> str:

@@ -20,7 +20,8 @@ BATCH = 32
 def untrained(model: str) -> Path:
     """The folder of a model that is trained here; there is none outside a pipeline."""
     raise ValueError(
-        f"{model} is trained by `davae eval`; give the folder of a model of open_clip's format instead"
+        f"{model} is trained by `davae eval`; give the folder of a model of open_clip's "
+        "format instead"
     )
 
 
@@ -64,7 +65,8 @@ class Extractor:
 
 @contextmanager
 def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool whose threads run torch's CPU kernels alone: a batch a core needs no waiting for another's.
+    """A pool whose threads run torch's CPU kernels alone: a batch a core needs no waiting for
+    another's.
 
     torch's thread count of the caller is put back at the end; a failure or Ctrl-C drops what waits.
     """

@@ -55,7 +55,8 @@ def hub_weights() -> Path:
 
 
 def inception(mode: str, host: Host) -> Extractor:
-    """The 2048 pooled features under one of clean-fid's modes; raises MissingWeights without the file.
+    """The 2048 pooled features under one of clean-fid's modes; raises MissingWeights without the
+    file.
 
     Class probabilities, for the Inception Score, come from the TorchScript network without the bias
     of its last layer, as the score's authors had it.
@@ -88,5 +89,12 @@ def inception(mode: str, host: Host) -> Extractor:
         return script.base(batch, no_output_bias=True)
 
     return Extractor(
-        name, file_hash(path), 2048, RESIZES[mode], prepare, script, classify, published_names=PUBLISHED_NAMES
-    )  # fmt: skip
+        name,
+        file_hash(path),
+        2048,
+        RESIZES[mode],
+        prepare,
+        script,
+        classify,
+        published_names=PUBLISHED_NAMES,
+    )

@@ -26,8 +26,8 @@ def lpips_weights(net: str) -> Path:
 def load_lpips(net: str = "vgg") -> nn.Module:
     """LPIPS with its ImageNet backbone, in [-1, 1], frozen.
 
-    Raises MissingWeights if the backbone's downloaded weights are missing; random ones are never used.
-    """
+    Raises MissingWeights if the backbone's downloaded weights are missing; random ones are never
+    used."""
     import lpips
 
     lpips_weights(net)

@@ -1,4 +1,5 @@
-"""EXTRACTORS: every extractor by name. A new one is a file and a line here, or `register` from a file of your own.
+"""EXTRACTORS: every extractor by name. A new one is a file and a line here, or `register` from a
+file of your own.
 
 An extractor is written `NAME` or `NAME:OPTION=VALUE,...`, as `effnet_lite0:input_px=64,blocks=8`.
 """
@@ -34,7 +35,8 @@ def register(name: str, factory: Factory) -> None:
 
 
 def parse(spec: str) -> tuple[str, dict[str, str]]:
-    """(name, options as written) of an extractor; raises ValueError for an unknown name or no NAME=VALUE."""
+    """(name, options as written) of an extractor; raises ValueError for an unknown name or no
+    NAME=VALUE."""
     name, _, listed = spec.partition(":")
     if name not in EXTRACTORS:
         raise ValueError(f"there is no extractor {name!r}; extractors: {', '.join(EXTRACTORS)}")
@@ -54,7 +56,8 @@ def with_option(spec: str, option: str, value: str) -> str:
 
 
 def open_extractor(spec: str, host: Host | None = None) -> Extractor:
-    """The extractor of a spec; raises ValueError for options that it lacks or that are of another type."""
+    """The extractor of a spec; raises ValueError for options that it lacks or that are of another
+    type."""
     name, options = parse(spec)
     known = {
         p.name: p.default for p in list(inspect.signature(EXTRACTORS[name]).parameters.values())[1:]

@@ -12,7 +12,8 @@ class MissingWeights(ValueError):
     def __init__(self, path: Path, source: str, instead: str):
         super().__init__(
             f"the weights file {path} is missing. Get it from {source} and put it there "
-            f"(the folder is $DAVAE_WEIGHTS or, for torch's own models, $TORCH_HOME/hub), or use without any "
+            "(the folder is $DAVAE_WEIGHTS or, for torch's own models, $TORCH_HOME/hub), or "
+            "use without any "
             f"download: {instead}"
         )
 

@@ -1,4 +1,5 @@
-"""Flow matching with t = 1 at data: the path x_t = t x_1 + (1 - t) noise, its times, and the loss (Eq. 13)."""
+"""Flow matching with t = 1 at data: the path x_t = t x_1 + (1 - t) noise, its times, and the loss
+(Eq. 13)."""
 
 from __future__ import annotations
 
@@ -59,5 +60,6 @@ def structured_loss(
 
 
 def cosine_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """mean(1 - cos(u^, u)) over positions, all channels together: in the authors' code, not in Eq. 13."""
+    """mean(1 - cos(u^, u)) over positions, all channels together: in the authors' code, not in Eq.
+    13."""
     return (1 - F.cosine_similarity(prediction, target, dim=1)).mean()

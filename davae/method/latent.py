@@ -1,4 +1,5 @@
-"""The structured latent z_hr = [z, z_d] (Eq. 1): base channels first, then detail, on one token grid."""
+"""The structured latent z_hr = [z, z_d] (Eq. 1): base channels first, then detail, on one token
+grid."""
 
 from __future__ import annotations
 

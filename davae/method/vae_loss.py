@@ -1,4 +1,5 @@
-"""The VAE loss, L_rec + lambda_align L_align (Eq. 6): its terms, their gradient-ratio weights, their sum."""
+"""The VAE loss, L_rec + lambda_align L_align (Eq. 6): its terms, their gradient-ratio weights,
+their sum."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ def hinge_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class ReconstructionLoss:
-    """L1, Laplacian-pyramid L1 and a perceptual distance of L_rec; terms of weight 0 are not computed."""
+    """L1, Laplacian-pyramid L1 and a perceptual distance of L_rec; terms of weight 0 are not
+    computed."""
 
     l1: float = 1.0
     pyramid: float = 0.0

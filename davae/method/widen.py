@@ -38,7 +38,8 @@ class WidenedConv2d(nn.Module):
 
 
 class WidenedLinear(nn.Module):
-    """Patch embedder on packed patches [.., F], F = (C + D) p^2 with the channel outermost or innermost."""
+    """Patch embedder on packed patches [.., F], F = (C + D) p^2 with the channel outermost or
+    innermost."""
 
     def __init__(
         self, base: nn.Linear, detail_channels: int, positions: int, channel_outermost: bool
@@ -154,15 +155,15 @@ def widen(
 ) -> WidenReport:
     """Widen `model` in place by D channels; returns what became of every parameter.
 
-    embed, head: dotted names of the patch embedder (Conv2d, or Linear on packed patches) and of
-    the linear head. positions: p^2 patch positions of a token. head_groups: how many outputs a channel
+    embed, head: dotted names of the patch embedder (Conv2d, or Linear on packed patches) and of the
+    linear head. positions: p^2 patch positions of a token. head_groups: how many outputs a channel
     has, group by group at every position (2: noise and variance). channel_outermost: order of the
     packed features (FLUX; in DiT and SD3 the channel is innermost).
 
     init (of the new layers; the base path keeps its weights except where said):
-      zero    weights and bias 0 (the paper's);
-      random  input columns Kaiming-uniform(a = sqrt 5), head rows U(+-1/sqrt width), head bias U(+-0.01);
-      repeat  base input columns tiled over the new channels and all, the base's too, divided by
+      zero    weights and bias 0 (the paper's); random  input columns Kaiming-uniform(a = sqrt 5),
+      head rows U(+-1/sqrt width), head bias U(+-0.01); repeat  base input columns tiled over the
+      new channels and all, the base's too, divided by
               ceil((C + D) / C); head rows and bias tiled undivided;
       reset   as random, and the base layers are drawn anew too: nothing of the two layers is kept.
 
@@ -187,7 +188,8 @@ def widen(
         new_embed = WidenedLinear(old_embed, detail_channels, positions, channel_outermost)
     else:
         raise ValueError(
-            f"the patch embedder {embed!r} is a {type(old_embed).__name__}; Conv2d or Linear can be widened"
+            f"the patch embedder {embed!r} is a {type(old_embed).__name__}; Conv2d or Linear "
+            "can be widened"
         )
     new_head = WidenedHead(old_head, detail_channels, outputs, channel_outermost)
     initialise(new_embed, new_head, init, generator)

@@ -24,7 +24,8 @@ class ClipScore:
 def similarities(
     images: np.ndarray, captions: np.ndarray, scale: float = SCALE, clamp: bool = True
 ) -> np.ndarray:
-    """scale max(0, cos) of row i of `images` and row i of `captions`, [N, d] each, any length -> [N]."""
+    """scale max(0, cos) of row i of `images` and row i of `captions`, [N, d] each, any length ->
+    [N]."""
     if images.shape != captions.shape:
         raise ValueError(
             f"one caption an image is needed: features {images.shape} and {captions.shape}"

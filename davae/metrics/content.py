@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 def linear_probe(
     features: np.ndarray, labels: np.ndarray, inverse_penalty: float = 0.1
 ) -> Pipeline:
-    """Multinomial logistic regression on standardised features [N, d]; `.score(x, y)` is the accuracy.
+    """Multinomial logistic regression on standardised features [N, d]; `.score(x, y)` is the
+    accuracy.
 
     inverse_penalty: C of scikit-learn; the smaller, the stronger the L2 penalty.
     """
@@ -24,8 +25,8 @@ def nearest_distance(images: np.ndarray, training: np.ndarray, block: int = 2048
     """Root-mean-square pixel distance (0..255) of each uint8 image to its nearest training image.
 
     images [N, 3, H, W], training [M, 3, H, W] -> [N]. Small for copies; a memorising model's
-    samples lie nearer than fresh real crops do. Memory beside the images holds one block of training.
-    """
+    samples lie nearer than fresh real crops do. Memory beside the images holds one block of
+    training."""
     own = torch.from_numpy(images).flatten(1).float()
     best = torch.full((len(own),), torch.inf)
     for start in range(0, len(training), block):

@@ -57,9 +57,8 @@ def frechet_of_moments(x: Moments, y: Moments) -> float:
 def frechet(x: np.ndarray, y: np.ndarray, ddof: int = 1) -> Measurement:
     """Frechet distance of features [N, d], by clean-fid's function; biased upward by O(d / N).
 
-    The interval is of its expectation at this N, from the infinitesimal jackknife. y_i may depend on
-    x_i, as a reconstruction does.
-    """
+    The interval is of its expectation at this N, from the infinitesimal jackknife. y_i may depend
+    on x_i, as a reconstruction does."""
     check_pair(x, y)
     first, second = Moments.of(x, ddof), Moments.of(y, ddof)
     value = frechet_of_moments(first, second)
@@ -85,12 +84,12 @@ def frechet_note(n: int, dimensions: int, moments: tuple[Moments, ...] = ()) -> 
 
 
 def frechet_infinity(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Measurement:
-    """FD extrapolated to infinitely many samples: 2 FD(N) - mean FD(N / 2) (cf. Chong & Forsyth 2020).
+    """FD extrapolated to infinitely many samples: 2 FD(N) - mean FD(N / 2) (cf. Chong & Forsyth
+    2020).
 
     The bias of FD is linear in 1 / N to first order; the line through the distance at N and the
-    mean over seeded halvings at N / 2 is followed to 1 / N = 0. May be negative. The interval covers
-    the distance of the distributions, 0 included.
-    """
+    mean over seeded halvings at N / 2 is followed to 1 / N = 0. May be negative. The interval
+    covers the distance of the distributions, 0 included."""
     check_pair(x, y)
     half, d = len(x) // 2, x.shape[1]
     if half < 2:
@@ -115,7 +114,8 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 def _fast_frechet(x: np.ndarray, y: np.ndarray) -> float:
-    """FD with the trace of the root taken from eigenvalues: what clean-fid's function gives, sooner."""
+    """FD with the trace of the root taken from eigenvalues: what clean-fid's function gives,
+    sooner."""
     a, b = Moments.of(x), Moments.of(y)
     root = _root(a.covariance)
     values = eigh(root @ b.covariance @ root, eigvals_only=True)
@@ -126,13 +126,15 @@ def _fast_frechet(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _first_order(x: np.ndarray, y: np.ndarray) -> float:
-    """The infinitesimal jackknife's variance of FD over pairs (x_i, y_i), which may depend on each other."""
+    """The infinitesimal jackknife's variance of FD over pairs (x_i, y_i), which may depend on each
+    other."""
     a, b = Moments.of(x), Moments.of(y)
     return float((_influence(x, a, b) + _influence(y, b, a)).var(ddof=1) / len(x))
 
 
 def _influence(x: np.ndarray, a: Moments, b: Moments) -> np.ndarray:
-    """First-order effect of each sample on FD: 2 (mu_a - mu_b).(x - mu_a) + (x - mu_a)^T (I - T) (x - mu_a).
+    """First-order effect of each sample on FD: 2 (mu_a - mu_b).(x - mu_a) + (x - mu_a)^T (I - T) (x
+    - mu_a).
 
     T = S_b^1/2 (S_b^1/2 S_a S_b^1/2)^-1/2 S_b^1/2 carries N(0, S_a) onto N(0, S_b).
     """
@@ -144,12 +146,13 @@ def _influence(x: np.ndarray, a: Moments, b: Moments) -> np.ndarray:
 
 
 def _second_order(x: np.ndarray, y: np.ndarray) -> float:
-    """Variance of FD between two samples of one distribution, 2 tr(C^2) / N^2, plus that of the halvings.
+    """Variance of FD between two samples of one distribution, 2 tr(C^2) / N^2, plus that of the
+    halvings.
 
     About a common covariance with eigenvalues l, FD is the squared norm of the mean of phi(x_i) -
     phi(y_i) with phi(u) = (u_i, u_i u_j / (2 (l_i + l_j))^1/2), u in the eigenbasis; C is the
-    covariance of those differences. tr(C^2) is the variance of their inner products over pairs i, j.
-    """
+    covariance of those differences. tr(C^2) is the variance of their inner products over pairs i,
+    j."""
     n = len(x)
     u, v = (f.astype(np.float64) - f.mean(0, dtype=np.float64) for f in (x, y))
     values, vectors = eigh(np.atleast_2d(np.cov(np.concatenate([u, v]), rowvar=False)))
@@ -170,7 +173,8 @@ def _second_order(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def kernel(x: np.ndarray, y: np.ndarray, paired: bool = False) -> Measurement:
-    """Unbiased MMD^2 with the kernel (x.y / d + 1)^3 over all pairs; may be negative (KID's estimator).
+    """Unbiased MMD^2 with the kernel (x.y / d + 1)^3 over all pairs; may be negative (KID's
+    estimator).
 
     Every sample is used once, so there is nothing random in it. paired: leave out the pairs
     (x_i, y_i), as where y_i is a reconstruction of x_i (the U-statistic of Gretton et al. 2012,

@@ -14,15 +14,16 @@ SHUFFLE_SEED = 2020
 
 
 def inception_score(probabilities: np.ndarray, splits: int = 10) -> Measurement:
-    """exp E KL(p(y|x) | p(y)) over `splits` parts of the shuffled samples, averaged (Salimans et al. 2016).
+    """exp E KL(p(y|x) | p(y)) over `splits` parts of the shuffled samples, averaged (Salimans et
+    al. 2016).
 
-    probabilities [N, K], rows sum to 1. The interval is from the spread of the splits; the score itself is
-    biased downward with few samples a split.
-    """
+    probabilities [N, K], rows sum to 1. The interval is from the spread of the splits; the score
+    itself is biased downward with few samples a split."""
     n = len(probabilities)
     if probabilities.ndim != 2 or not np.allclose(probabilities.sum(1), 1, atol=1e-3):
         raise ValueError(
-            f"the score takes class probabilities [N, K] whose rows sum to 1; given {probabilities.shape}"
+            "the score takes class probabilities [N, K] whose rows sum to 1; given "
+            f"{probabilities.shape}"
         )
     if n < 2 * splits:
         raise ValueError(f"{splits} splits need at least {2 * splits} images; {n} given")

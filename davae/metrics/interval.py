@@ -31,11 +31,10 @@ def score_interval(value: float, biased: float, linear: float, pairs: float) -> 
 
     The variance of such an estimate has a second-order part, `pairs`, which is all of it at theta =
     0, and a first-order part proportional to theta, whose infinitesimal jackknife is `linear` where
-    the biased distance is `biased`. The interval is the set of theta with
-    (value - theta)^2 <= z^2 (pairs + max(theta, 0) linear / biased), as Wilson's is for a proportion:
-    valid at theta = 0, where a jackknife counts the second order twice (Efron & Stein 1981), and equal
-    to the jackknife's far from it. It always holds `value`, which like its lower end may be negative.
-    """
+    the biased distance is `biased`. The interval is the set of theta with (value - theta)^2 <= z^2
+    (pairs + max(theta, 0) linear / biased), as Wilson's is for a proportion: valid at theta = 0,
+    where a jackknife counts the second order twice (Efron & Stein 1981), and equal to the
+    jackknife's far from it. It always holds `value`, which like its lower end may be negative."""
     slope = linear / biased if biased > 0 else 0.0
     low, high = around(value, math.sqrt(pairs))
     middle = value + Z95**2 * slope / 2

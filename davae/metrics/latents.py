@@ -23,7 +23,8 @@ EMBEDDING_SEEDS = (1, 2, 3)
 
 
 def standardise(latents: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """[N, C, h, w] with each channel's mean [C] taken off and its deviation [C] made 1, flattened: [N, C h w]."""
+    """[N, C, h, w] with each channel's mean [C] taken off and its deviation [C] made 1, flattened:
+    [N, C h w]."""
     scaled = (latents - mean[:, None, None]) / np.maximum(std, 1e-12)[:, None, None]
     return scaled.reshape(len(latents), -1)
 
@@ -68,12 +69,13 @@ def cka_with_base(sample: LatentSample) -> float:
 
 
 def channel_rank(sample: LatentSample) -> float:
-    """Effective rank of the channels' covariance over positions, in [1, channels] (Roy & Vetterli 2007)."""
+    """Effective rank of the channels' covariance over positions, in [1, channels] (Roy & Vetterli
+    2007)."""
     return effective_rank(by_channel(sample.held))
 
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
-    """|Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F) of centred x [N, p] and y [N, q] (Kornblith et al. 2019)."""
+    """|Y^T X|^2 / (|X^T X| |Y^T Y|), Frobenius, x [N, p], y [N, q] (Kornblith et al. 2019)."""
     x, y = (v.astype(np.float64) - v.mean(0) for v in (x, y))
     kx, ky = x @ x.T, y @ y.T
     return float((kx * ky).sum() / np.sqrt((kx * kx).sum() * (ky * ky).sum()))

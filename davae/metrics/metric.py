@@ -17,7 +17,8 @@ Result = Measurement | list[Measurement]
 
 @dataclass(frozen=True)
 class FeaturePair:
-    """Features of the judged images and of the reference; what a metric that needs `features` is given."""
+    """Features of the judged images and of the reference; what a metric that needs `features` is
+    given."""
 
     images: np.ndarray
     """[N, d]."""
@@ -53,7 +54,7 @@ class CaptionedImages:
 
 @dataclass(frozen=True)
 class LatentSample:
-    """Latents [N, C, h, w] of training and held-out images of two or more classes; for `latents`."""
+    """Latents [N, C, h, w] of training and held-out images of 2 or more classes; `latents`."""
 
     train: np.ndarray
     train_labels: np.ndarray
@@ -75,7 +76,8 @@ class Metric:
     higher_is_better: bool | None
     compute: Callable[[Any], Any]
     """features: FeaturePair -> Result; pairs: ImagePairs -> a value an image, [n]; captions:
-    CaptionedImages -> Result; classes: probabilities [N, K] -> Result; latents: LatentSample -> Result."""
+    CaptionedImages -> Result; classes: probabilities [N, K] -> Result; latents: LatentSample ->
+    Result."""
     about: str = ""
     """What to know to read it: one line of `davae eval --help`."""
     protocol: str = ""

@@ -53,7 +53,8 @@ def _lpips(device: str) -> nn.Module:
 
 @torch.inference_mode()
 def lpips(images: np.ndarray, references: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """LPIPS v0.1 (Zhang et al. 2018) of uint8 pairs [N, 3, H, W] -> [N]; MissingWeights without the backbone.
+    """LPIPS v0.1 (Zhang et al. 2018) of uint8 pairs [N, 3, H, W] -> [N]; MissingWeights without the
+    backbone.
 
     With AlexNet, so that the VGG network of the training loss is not the judge.
     """

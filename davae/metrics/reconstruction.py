@@ -15,12 +15,13 @@ PSNR_CAP_DB = 100.0
 def psnr(images: np.ndarray, references: np.ndarray) -> np.ndarray:
     """PSNR in dB, data range 255, of each pair of uint8 images [N, 3, H, W] -> [N]."""
     _same_shape(images, references)
-    pair = (torch.from_numpy(x) for x in (images, references))
-    return pixels.psnr(*pair, data_range=255.0).clamp(max=PSNR_CAP_DB).numpy()
+    a, b = torch.from_numpy(images), torch.from_numpy(references)
+    return pixels.psnr(a, b, data_range=255.0).clamp(max=PSNR_CAP_DB).numpy()
 
 
 def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """SSIM (Wang et al. 2004: Gaussian window 11x11, sigma 1.5, data range 255) of each pair -> [N]."""
+    """SSIM (Wang et al. 2004: Gaussian window 11x11, sigma 1.5, data range 255) of each pair ->
+    [N]."""
     _same_shape(images, references)
     options = {
         "gaussian_weights": True,

@@ -1,4 +1,5 @@
-"""METRICS: every metric by name. A new one is a file and a line here, or `register` from a file of your own."""
+"""METRICS: every metric by name. A new one is a file and a line here, or `register` from a file of
+your own."""
 
 from __future__ import annotations
 
@@ -73,32 +74,98 @@ def _latent(
 METRICS: dict[str, Metric] = {
     m.name: m
     for m in (
-        Metric("fd", "features", 2, False, fd, "Frechet distance (FID on InceptionV3)", of_moments=True),
-        Metric("kd", "features", 2, False, lambda p: kernel(p.images, references(p), p.paired),
-               "kernel distance, unbiased over all pairs (KID on InceptionV3)"),
-        Metric("fd_inf", "features", 4, False, lambda p: frechet_infinity(p.images, references(p), p.seed),
-               "FD extrapolated to infinitely many samples"),
-        Metric("prdc", "features", NEIGHBOURS + 1, True, prdc, "precision, recall, density, coverage"),
+        Metric(
+            "fd", "features", 2, False, fd, "Frechet distance (FID on InceptionV3)", of_moments=True
+        ),
+        Metric(
+            "kd",
+            "features",
+            2,
+            False,
+            lambda p: kernel(p.images, references(p), p.paired),
+            "kernel distance, unbiased over all pairs (KID on InceptionV3)",
+        ),
+        Metric(
+            "fd_inf",
+            "features",
+            4,
+            False,
+            lambda p: frechet_infinity(p.images, references(p), p.seed),
+            "FD extrapolated to infinitely many samples",
+        ),
+        Metric(
+            "prdc", "features", NEIGHBOURS + 1, True, prdc, "precision, recall, density, coverage"
+        ),
         Metric("is", "classes", 20, True, inception_score, "Inception Score, 10 splits"),
-        Metric("psnr", "pairs", 1, True, lambda p: reconstruction.psnr(p.images, p.references), "PSNR in dB of pairs",
-               "data range 255, mean over images", column="psnr_db"),
-        Metric("ssim", "pairs", 1, True, lambda p: reconstruction.ssim(p.images, p.references), "SSIM of pairs",
-               "11x11 Gaussian, sigma 1.5, data range 255"),
-        Metric("lpips", "pairs", 1, False, lambda p: perceptual.lpips(p.images, p.references, p.device),
-               "LPIPS of pairs (downloaded weights)",
-               "LPIPS 0.1", network=lambda: f"alexnet {file_hash(lpips_weights('alex'))}"),
-        Metric("pd", "pairs", 1, False, lambda p: perceptual.pd_effnet(p.images, p.references, p.device),
-               "perceptual distance of pairs on EfficientNet-Lite0, not LPIPS",
-               "stages of EfficientNet-Lite0", network=lambda: f"effnet_lite0 {effnet.weights_hash()}",
-               column="pd_effnet"),
-        Metric("clip", "captions", 2, True, clip, "CLIP score, with the control of shuffled captions"),
-        _latent("silhouette", latents.silhouette, True, "of the classes of held-out images, in [-1, 1]; 0: none"),
-        _latent("knn_purity", latents.knn_purity, True, "accuracy of 10 nearest training neighbours"),
-        _latent("probe_accuracy", latents.probe_accuracy, True, "accuracy of a linear probe across the split"),
-        _latent("cka", latents.cka_with_base, None, "linear centred kernel alignment with z, in [0, 1]"),
-        _latent("effective_rank", latents.channel_rank, None, "of the channels' covariance, in [1, channels]"),
+        Metric(
+            "psnr",
+            "pairs",
+            1,
+            True,
+            lambda p: reconstruction.psnr(p.images, p.references),
+            "PSNR in dB of pairs",
+            "data range 255, mean over images",
+            column="psnr_db",
+        ),
+        Metric(
+            "ssim",
+            "pairs",
+            1,
+            True,
+            lambda p: reconstruction.ssim(p.images, p.references),
+            "SSIM of pairs",
+            "11x11 Gaussian, sigma 1.5, data range 255",
+        ),
+        Metric(
+            "lpips",
+            "pairs",
+            1,
+            False,
+            lambda p: perceptual.lpips(p.images, p.references, p.device),
+            "LPIPS of pairs (downloaded weights)",
+            "LPIPS 0.1",
+            network=lambda: f"alexnet {file_hash(lpips_weights('alex'))}",
+        ),
+        Metric(
+            "pd",
+            "pairs",
+            1,
+            False,
+            lambda p: perceptual.pd_effnet(p.images, p.references, p.device),
+            "perceptual distance of pairs on EfficientNet-Lite0, not LPIPS",
+            "stages of EfficientNet-Lite0",
+            network=lambda: f"effnet_lite0 {effnet.weights_hash()}",
+            column="pd_effnet",
+        ),
+        Metric(
+            "clip", "captions", 2, True, clip, "CLIP score, with the control of shuffled captions"
+        ),
+        _latent(
+            "silhouette",
+            latents.silhouette,
+            True,
+            "of the classes of held-out images, in [-1, 1]; 0: none",
+        ),
+        _latent(
+            "knn_purity", latents.knn_purity, True, "accuracy of 10 nearest training neighbours"
+        ),
+        _latent(
+            "probe_accuracy",
+            latents.probe_accuracy,
+            True,
+            "accuracy of a linear probe across the split",
+        ),
+        _latent(
+            "cka", latents.cka_with_base, None, "linear centred kernel alignment with z, in [0, 1]"
+        ),
+        _latent(
+            "effective_rank",
+            latents.channel_rank,
+            None,
+            "of the channels' covariance, in [1, channels]",
+        ),
     )
-}  # fmt: skip
+}
 
 
 def register(metric: Metric) -> None:
@@ -109,7 +176,7 @@ def register(metric: Metric) -> None:
 
 
 def chosen(names: Iterable[str], *needs: Needs) -> list[Metric]:
-    """The metrics of these names that need one of `needs`; raises ValueError for an unknown name."""
+    """Those of the named metrics that need one of `needs`; ValueError for an unknown name."""
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise ValueError(f"there is no metric {', '.join(unknown)}; metrics: {', '.join(METRICS)}")

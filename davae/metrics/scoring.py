@@ -1,4 +1,5 @@
-"""From features, pairs or class probabilities to measurements under their protocols: what `run` and `eval` share."""
+"""From features, pairs or class probabilities to measurements under their protocols: what `run` and
+`eval` share."""
 
 from __future__ import annotations
 
@@ -23,9 +24,15 @@ def protocol_of(
 ) -> Protocol:
     """The protocol of a distance on the extractor's features."""
     return Protocol(
-        extractor=extractor.name, weights=extractor.weights, dimensions=extractor.dimensions, resize=extractor.resize,
-        quantisation=quantisation, ddof=ddof, reference=reference, samples=samples,
-    )  # fmt: skip
+        extractor=extractor.name,
+        weights=extractor.weights,
+        dimensions=extractor.dimensions,
+        resize=extractor.resize,
+        quantisation=quantisation,
+        ddof=ddof,
+        reference=reference,
+        samples=samples,
+    )
 
 
 def score_features(
@@ -35,7 +42,8 @@ def score_features(
     protocol: Protocol,
     prefix: str = "",
 ) -> list[Measurement]:
-    """The metrics among `names` that need features; `prefix` is r of a reconstruction or g of samples in a run.
+    """The metrics among `names` that need features; `prefix` is r of a reconstruction or g of
+    samples in a run.
 
     Raises ValueError for metrics that published moments of the reference do not suffice for.
     """
@@ -102,8 +110,10 @@ def _named(
     """The measurements with their names in records, their direction and their protocol."""
     return [
         replace(
-            m, metric=prefix + extractor.metric_name(m.metric), higher_is_better=metric.higher_is_better,
+            m,
+            metric=prefix + extractor.metric_name(m.metric),
+            higher_is_better=metric.higher_is_better,
             protocol=f"{protocol}; {m.protocol}" if m.protocol else protocol,
         )
         for m in (result if isinstance(result, list) else [result])
-    ]  # fmt: skip
+    ]

@@ -29,6 +29,7 @@ def radial_spectrum(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def high_frequency_share(frequencies: np.ndarray, power: np.ndarray, above: float = 0.25) -> float:
-    """Share of the power at frequencies above `above` cycles a position, rings weighted by their area."""
+    """Share of the power at frequencies above `above` cycles a position, rings weighted by their
+    area."""
     weights = frequencies * power
     return float(weights[frequencies > above].sum() / weights.sum())

@@ -40,7 +40,8 @@ def uniformity(density: np.ndarray) -> Uniformity:
 
 
 def embedding_density(points: np.ndarray) -> np.ndarray:
-    """Gaussian kernel density (Scott's bandwidth) of [N, 2] on a 64 x 64 grid over their bounding box."""
+    """Gaussian kernel density (Scott's bandwidth) of [N, 2] on a 64 x 64 grid over their bounding
+    box."""
     low, high = points.min(0), points.max(0)
     axes = [np.linspace(a, b, GRID) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(2, -1)

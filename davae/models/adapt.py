@@ -1,9 +1,8 @@
 """Widening diffusers' transformers, LoRA on them, and both in one file beside a pipeline.
 
-`adapt` widens in place by `davae.method.widen`; a pipeline then asks the transformer's config for C + D latent channels
-and a `DAVAE` in place of its VAE decodes them. The recipe of the SD3.5-M variant: LoRA of rank 256 on the image stream,
-the widened layers trained in full.
-"""
+`adapt` widens in place by `davae.method.widen`; a pipeline then asks the transformer's config for C
++ D latent channels and a `DAVAE` in place of its VAE decodes them. The recipe of the SD3.5-M
+variant: LoRA of rank 256 on the image stream, the widened layers trained in full."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ LAYOUTS = {
 
 
 def layouts() -> dict[str, Layout]:
-    """The layout of every supported class: diffusers', and the LightningDiT of `davae.models.dit`."""
+    """The layout of every supported class: diffusers', and our LightningDiT."""
     return {family.transformer: family.layout for family in FAMILIES.values()} | LAYOUTS
 
 
@@ -49,8 +48,10 @@ def layout_of(transformer: ModelMixin) -> Layout:
     name, known = type(transformer).__name__, layouts()
     if name not in known:
         raise ValueError(
-            f"{name} is not supported ({', '.join(known)} are); for a transformer with a patch-embedding Conv2d or "
-            "Linear and a Linear head, name them: adapt(model, D, layout=Layout(embed=..., head=...))"
+            f"{name} is not supported ({', '.join(known)} are); for a transformer with a "
+            "patch-embedding Conv2d or "
+            "Linear and a Linear head, name them: adapt(model, D, layout=Layout(embed=..., "
+            "head=...))"
         )
     return known[name]
 
@@ -62,16 +63,17 @@ def adapt(
     generator: torch.Generator | None = None,
     layout: Layout | None = None,
 ) -> WidenReport:
-    """Widen a transformer of diffusers in place by D latent channels; returns what became of every parameter.
+    """Widen a transformer of diffusers in place by D latent channels; returns what became of every
+    parameter.
 
-    Its config then says C + D channels in and out (times the packing, for FLUX), which is what pipelines read, and
-    `detail_channels`. With init "zero" the base channels of its output are the pretrained ones bit for bit, for any
-    finite detail. Where the head gives a learned variance as well (2 C channels, as PixArt's), that is widened too:
-    [noise C + D | variance C + D].
+    Its config then says C + D channels in and out (times the packing, for FLUX), which is what
+    pipelines read, and `detail_channels`. With init "zero" the base channels of its output are the
+    pretrained ones bit for bit, for any finite detail. Where the head gives a learned variance as
+    well (2 C channels, as PixArt's), that is widened too: [noise C + D | variance C + D].
 
-    `layout` describes a class that is not supported by name; its config has in_channels and patch_size, and its forward
-    unpatchifies by `self.out_channels` or the config. Raises ValueError for what is not understood.
-    """
+    `layout` describes a class that is not supported by name; its config has in_channels and
+    patch_size, and its forward unpatchifies by `self.out_channels` or the config. Raises ValueError
+    for what is not understood."""
     config: Any = transformer.config
     layout = layout or layout_of(transformer)
     name = type(transformer).__name__
@@ -82,7 +84,8 @@ def adapt(
         )
     if config.get("detail_channels", 0):
         raise ValueError(
-            f"this {name} has {config.detail_channels} detail channels already; widen the pretrained one"
+            f"this {name} has {config.detail_channels} detail channels already; widen the "
+            "pretrained one"
         )
     out = config.get("out_channels") or config.in_channels
     groups = out // config.in_channels
@@ -119,11 +122,11 @@ class Lora:
 
 
 def add_lora(transformer: Any, lora: Lora) -> None:
-    """Add adapters through peft, their A drawn from a Gaussian and B zero: the function is unchanged at first.
+    """Add adapters through peft, their A drawn from a Gaussian and B zero: the function is
+    unchanged at first.
 
-    Everything but the adapters and the widened layers is frozen. Raises ValueError where peft is missing or a
-    target matches no layer.
-    """
+    Everything but the adapters and the widened layers is frozen. Raises ValueError where peft is
+    missing or a target matches no layer."""
     try:
         from peft import LoraConfig
     except ImportError as error:
@@ -148,7 +151,8 @@ def add_lora(transformer: Any, lora: Lora) -> None:
 
 
 def freeze_pretrained(transformer: ModelMixin) -> None:
-    """Only the widened layers take a gradient, their base parts included; before adapters are added."""
+    """Only the widened layers take a gradient, their base parts included; before adapters are
+    added."""
     transformer.requires_grad_(False)
     for parameter in widened_layers(transformer).values():
         parameter.requires_grad_(True)
@@ -165,9 +169,8 @@ def widened_layers(transformer: ModelMixin) -> dict[str, torch.nn.Parameter]:
 def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None) -> None:
     """Write the widened layers, and the adapters if `lora` was added, to one safetensors file.
 
-    Its metadata say for which class and channels it is. Raises ValueError if the transformer is not widened, and
-    FileExistsError for a file that exists.
-    """
+    Its metadata say for which class and channels it is. Raises ValueError if the transformer is not
+    widened, and FileExistsError for a file that exists."""
     if not transformer.config.get("detail_channels", 0):
         raise ValueError(
             f"this {type(transformer).__name__} is not widened; call davae.models.adapt.adapt first"
@@ -180,7 +183,8 @@ def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None
             else "has no adapters and a `lora` was given"
         )
         raise ValueError(
-            f"this {type(transformer).__name__} {given}; pass the Lora that add_lora was called with"
+            f"this {type(transformer).__name__} {given}; pass the Lora that add_lora was "
+            "called with"
         )
     if Path(path).exists():
         raise FileExistsError(f"{path} exists already; name a file that does not")
@@ -204,9 +208,8 @@ def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = 
 
     `layout` is the one given to `adapt`, if one was.
 
-    Raises ValueError for a file of another class or channel count, and for every key that is missing, unexpected or
-    of another shape.
-    """
+    Raises ValueError for a file of another class or channel count, and for every key that is
+    missing, unexpected or of another shape."""
     with safe_open(str(path), "pt") as file:
         metadata = file.metadata() or {}
         if METADATA not in metadata:
@@ -250,11 +253,11 @@ def attach(
 ) -> None:
     """Adapt a diffusers pipeline in place: its transformer by the file, its VAE by a `DAVAE`.
 
-    path: a file of `save_adaptation`, or a folder with `adapted.safetensors` and, in `davae`, the DA-VAE, as a run
-    leaves it. After `attach(pipe, "adapted")`, `pipe("a prompt", height=1024, width=1024)` denoises the tokens that
-    the pretrained pipeline takes for 512 px. With a file and no `vae` the pipeline's own VAE stays. The new parts
-    take the old ones' device and dtype. Raises ValueError for a folder without the file, and as `load_adaptation`.
-    """
+    path: a file of `save_adaptation`, or a folder with `adapted.safetensors` and, in `davae`, the
+    DA-VAE, as a run leaves it. After `attach(pipe, "adapted")`, `pipe("a prompt", height=1024,
+    width=1024)` denoises the tokens that the pretrained pipeline takes for 512 px. With a file and
+    no `vae` the pipeline's own VAE stays. The new parts take the old ones' device and dtype. Raises
+    ValueError for a folder without the file, and as `load_adaptation`."""
     file = Path(path)
     if file.is_dir():
         vae = vae or DAVAE.from_pretrained(file / DAVAE_FOLDER)

@@ -21,11 +21,13 @@ def autoencoder(
     return AutoencoderKL(
         down_block_types=(*["DownEncoderBlock2D"] * (levels - 1), f"{last}DownEncoderBlock2D"),
         up_block_types=(f"{last}UpDecoderBlock2D", *["UpDecoderBlock2D"] * (levels - 1)),
-        block_out_channels=tuple(config.block_out_channels), layers_per_block=config.layers_per_block,
-        latent_channels=config.latent_channels, norm_num_groups=config.norm_num_groups,
+        block_out_channels=tuple(config.block_out_channels),
+        layers_per_block=config.layers_per_block,
+        latent_channels=config.latent_channels,
+        norm_num_groups=config.norm_num_groups,
         mid_block_add_attention=config.mid_attention,
         **{"scaling_factor": 1.0, "shift_factor": 0.0, "force_upcast": False, **changes},
-    )  # fmt: skip
+    )
 
 
 def build_base_vae(config: BaseVAEConfig) -> AutoencoderKL:

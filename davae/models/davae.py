@@ -57,8 +57,9 @@ class DAVAEConfig:
     detail_dropout: float = 0.1
     """Probability that training drops a sample's whole detail at the decoder's input."""
     detail_first: bool = False
-    """Whether the up block's shortcut repeats the detail channels before the base's, as in the authors' SD3.5
-    checkpoints, whose latent is [detail | base]; ours is [base | detail] in either case."""
+    """Whether the up block's shortcut repeats the detail channels before the base's, as in the
+    authors' SD3.5 checkpoints, whose latent is [detail | base]; ours is [base | detail] in either
+    case."""
     scaling_factor: float = 1.0
     shift_factor: float = 0.0
     force_upcast: bool = False
@@ -131,7 +132,8 @@ class StructuredPosterior:
 
 
 class DownBlock(nn.Module):
-    """3x3 conv and PixelUnshuffle(s), plus an unshuffled shortcut: [B, w, s h, s w] -> [B, out, h, w].
+    """3x3 conv and PixelUnshuffle(s), plus an unshuffled shortcut: [B, w, s h, s w] -> [B, out, h,
+    w].
 
     The shortcut is averaged over groups of consecutive channels where `out` divides w s^2;
     otherwise a zero-initialised bias-free 1x1 convolution reduces it.
@@ -141,7 +143,8 @@ class DownBlock(nn.Module):
         super().__init__()
         if out_channels % scale**2:
             raise ValueError(
-                f"{out_channels} moments cannot be unshuffled by {scale}: 2 D must be a multiple of s^2"
+                f"{out_channels} moments cannot be unshuffled by {scale}: 2 D must be a "
+                "multiple of s^2"
             )
         self.scale, self.out_channels = scale, out_channels
         self.conv = nn.Conv2d(width, out_channels // scale**2, 3, padding=1)
@@ -162,9 +165,8 @@ class DownBlock(nn.Module):
 class UpBlock(nn.Module):
     """3x3 conv and PixelShuffle(s), plus a shortcut of repeated, shuffled channels: C + D -> width.
 
-    Where C + D does not divide width s^2, the first channels are repeated once more. The shortcut starts with the
-    last `first` channels.
-    """
+    Where C + D does not divide width s^2, the first channels are repeated once more. The shortcut
+    starts with the last `first` channels."""
 
     repeats: torch.Tensor
 
@@ -319,7 +321,8 @@ class DAVAE(ModelMixin, ConfigMixin):
         self.detail_mean.copy_(mean - self.config.shift_factor * scale)
 
     def load_base(self, vae: AutoencoderKL, init_detail: bool) -> None:
-        """Copy the base encoder; with `init_detail` also start the detail encoder and the decoder from it."""
+        """Copy the base encoder; with `init_detail` also start the detail encoder and the decoder
+        from it."""
         encoder = vae.encoder.state_dict()
         self.base_encoder.load_state_dict(encoder)
         if self.config.use_quant_conv:
@@ -337,18 +340,29 @@ def _encoder(config: DAVAEConfig, channels: int) -> Encoder:
     levels = len(config.base_widths)
     last = "AttnDownEncoderBlock2D" if config.level_attention else "DownEncoderBlock2D"
     return Encoder(
-        config.in_channels, channels, ("DownEncoderBlock2D",) * (levels - 1) + (last,), config.base_widths,
-        config.layers_per_block, config.norm_num_groups, double_z=True, mid_block_add_attention=config.mid_attention,
-    )  # fmt: skip
+        config.in_channels,
+        channels,
+        ("DownEncoderBlock2D",) * (levels - 1) + (last,),
+        config.base_widths,
+        config.layers_per_block,
+        config.norm_num_groups,
+        double_z=True,
+        mid_block_add_attention=config.mid_attention,
+    )
 
 
 def _decoder(config: DAVAEConfig, channels: int) -> Decoder:
     levels = len(config.base_widths)
     first = "AttnUpDecoderBlock2D" if config.level_attention else "UpDecoderBlock2D"
     return Decoder(
-        channels, config.out_channels, (first,) + ("UpDecoderBlock2D",) * (levels - 1), config.base_widths,
-        config.layers_per_block, config.norm_num_groups, mid_block_add_attention=config.mid_attention,
-    )  # fmt: skip
+        channels,
+        config.out_channels,
+        (first,) + ("UpDecoderBlock2D",) * (levels - 1),
+        config.base_widths,
+        config.layers_per_block,
+        config.norm_num_groups,
+        mid_block_add_attention=config.mid_attention,
+    )
 
 
 def check_davae(config: DAVAEConfig) -> None:
@@ -357,7 +371,8 @@ def check_davae(config: DAVAEConfig) -> None:
         raise ValueError(f"scale is {config.scale}; it must be 2, 4, 8, ...")
     if len(config.block_out_channels) <= int(math.log2(config.scale)):
         raise ValueError(
-            f"block_out_channels {config.block_out_channels} has no level left for scale {config.scale}"
+            f"block_out_channels {config.block_out_channels} has no level left for scale "
+            f"{config.scale}"
         )
     if not 0 <= config.detail_channels < config.latent_channels:
         given = (

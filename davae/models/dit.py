@@ -113,7 +113,8 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        # heads stay side by side in [B, T, d] as long as they can: products over short rows are slow
+        # heads stay side by side in [B, T, d] as long as they can: products over short rows are
+        # slow
         q, k, v = self.qkv(x).chunk(3, -1)
         q, k = (
             rotate(self.normed(norm, part), cos, sin)
@@ -151,7 +152,8 @@ class SwiGLU(nn.Module):
 def modulate(
     norm: RMSNorm, x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """norm(x) (1 + scale) + shift, for x [B, T, d] and shift, scale [B, d]; the two scales meet first."""
+    """norm(x) (1 + scale) + shift, for x [B, T, d] and shift, scale [B, d]; the two scales meet
+    first."""
     return torch.addcmul(shift[:, None], norm.unscaled(x), (norm.weight * (1 + scale))[:, None])
 
 
@@ -304,7 +306,8 @@ class DiT(ModelMixin, ConfigMixin):
         return self.velocity(x, self.t_embedder(t), self.y_embedder(y))
 
     def velocity(self, x: torch.Tensor, time: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """`forward` from the embedded time [B or 1, d] and label [B, d], for callers that keep them."""
+        """`forward` from the embedded time [B or 1, d] and label [B, d], for callers that keep
+        them."""
         size, patch = self.config.input_size, self.config.patch_size
         if x.shape[1:] != (self.config.in_channels, size, size):
             want = f"[B, {self.config.in_channels}, {size}, {size}]"

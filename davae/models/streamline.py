@@ -1,4 +1,5 @@
-"""Leaner forwards for the blocks of diffusers' VAEs, with the same parameters and the same function."""
+"""Leaner forwards for the blocks of diffusers' VAEs, with the same parameters and the same
+function."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def norm_silu(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 class Resnet(ResnetBlock2D):
-    """x + conv(silu(norm(conv(silu(norm x))))), without the division by the block's scale, which is 1."""
+    """x + conv(silu(norm(conv(silu(norm x))))), without the division by the block's scale, which is
+    1."""
 
     def forward(
         self, input_tensor: torch.Tensor, temb: None = None, *args: Any, **kwargs: Any
@@ -29,7 +31,8 @@ class Resnet(ResnetBlock2D):
 
 
 def phase_kernels(weight: torch.Tensor) -> torch.Tensor:
-    """The 3x3 kernels [O, I, 3, 3] after a nearest doubling, as 2x2 kernels [4 O, I, 2, 2] before it.
+    """The 3x3 kernels [O, I, 3, 3] after a nearest doubling, as 2x2 kernels [4 O, I, 2, 2] before
+    it.
 
     Output rows of even number 2i see source rows i-1, i, i and odd ones i, i, i+1, so that two taps
     add up; columns likewise. The four (row, column) phases follow one another.
@@ -44,7 +47,8 @@ def phase_kernels(weight: torch.Tensor) -> torch.Tensor:
 
 
 class Upsample(Upsample2D):
-    """Nearest doubling and a 3x3 convolution, as 2x2 convolutions of the small image: 4/9 of the products."""
+    """Nearest doubling and a 3x3 convolution, as 2x2 convolutions of the small image: 4/9 of the
+    products."""
 
     def forward(
         self, hidden_states: torch.Tensor, output_size: None = None, *args: Any, **kwargs: Any
@@ -81,7 +85,8 @@ LEANER: dict[type, type] = {ResnetBlock2D: Resnet, Upsample2D: Upsample, Downsam
 
 
 def streamline(body: nn.Module) -> nn.Module:
-    """Give diffusers' residual, up and down blocks inside `body` these forwards, in place; returns it.
+    """Give diffusers' residual, up and down blocks inside `body` these forwards, in place; returns
+    it.
 
     Resnets and downsamplers compute the same numbers bit for bit, upsamplers up to float rounding.
     """

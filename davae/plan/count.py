@@ -1,4 +1,5 @@
-"""Counting an experiment's networks on the `meta` device: parameters and FLOPs, exact for the networks as built."""
+"""Counting an experiment's networks on the `meta` device: parameters and FLOPs, exact for the
+networks as built."""
 
 from __future__ import annotations
 
@@ -69,13 +70,18 @@ def base_vae(e: Experiment) -> AutoencoderKL:
 
 
 def davae_config(e: Experiment) -> DAVAEConfig:
-    """The DA-VAE of the experiment: over SD3's or FLUX's VAE, over VA-VAE, or over the small one trained here."""
+    """The DA-VAE of the experiment: over SD3's or FLUX's VAE, over VA-VAE, or over the small one
+    trained here."""
     with torch.device("meta"):
         vae = base_vae(e)
     return DAVAEConfig.of_base(
-        vae, e.davae.detail_channels, scale=e.data.scale, antialias=e.data.antialias, clamp_base=e.davae.clamp_base,
+        vae,
+        e.davae.detail_channels,
+        scale=e.data.scale,
+        antialias=e.data.antialias,
+        clamp_base=e.davae.clamp_base,
         detail_dropout=e.davae.detail_dropout,
-    )  # fmt: skip
+    )
 
 
 def parameters(*modules: nn.Module) -> int:
@@ -122,11 +128,16 @@ def count_transformer(e: Experiment) -> dict[str, int]:
         freeze_pretrained(transformer)
     step, _ = count_flops(lambda: first(transformer(**inputs)).sum().backward())
     return {
-        "transformer": before, "widened": widened, "lora": lora, "text": parameters(*arch.text_encoders()),
+        "transformer": before,
+        "widened": widened,
+        "lora": lora,
+        "text": parameters(*arch.text_encoders()),
         "positions": transformer.pos_embed.numel() if isinstance(transformer, DiT) else 0,
         "trained": sum(p.numel() for p in transformer.parameters() if p.requires_grad),
-        "forward": forward, "native_forward": native_forward, "training_step": step,
-    }  # fmt: skip
+        "forward": forward,
+        "native_forward": native_forward,
+        "training_step": step,
+    }
 
 
 def count_autoencoder(e: Experiment) -> dict[str, int]:
@@ -151,9 +162,13 @@ def count_autoencoder(e: Experiment) -> dict[str, int]:
     step, _ = count_flops(training_step)
     frozen = parameters(davae.base_encoder, davae.base_quant_conv)
     return {
-        "davae_frozen": frozen, "davae_trained": parameters(davae) - frozen, "decode": decode, "encode": encode,
-        "native_decode": native_decode, "davae_step": step,
-    }  # fmt: skip
+        "davae_frozen": frozen,
+        "davae_trained": parameters(davae) - frozen,
+        "decode": decode,
+        "encode": encode,
+        "native_decode": native_decode,
+        "davae_step": step,
+    }
 
 
 def first(output: Any) -> torch.Tensor:

@@ -28,7 +28,8 @@ class Assumptions:
     """What the predictions assume."""
 
     sampling_mfu: float = 0.45
-    """Share of the GPU's dense bfloat16 peak in sampling; the paper's 1.03 img/s on an A100 is 0.48 by our count."""
+    """Share of the GPU's dense bfloat16 peak in sampling; the paper's 1.03 img/s on an A100 is 0.48
+    by our count."""
     training_mfu: float = 0.35
     """Share of the peak in training, recomputed activations not counted as work."""
 
@@ -67,12 +68,18 @@ def memory(e: Experiment, counted: Count, arch: Architecture) -> dict[str, float
     parts = {
         "training: trained weights (4 B; gradient 4, Adam 8, EMA 4)": 20.0 * counted.trained,
         "training: frozen weights (2 B)": 2.0 * still,
-        "training: activations a sample (34 T d a block, 2 B included)": 34.0 * grid * arch.width * arch.depth,
-        "training: the same, blocks recomputed (2 T d a block, one block)": (2.0 * arch.depth + 34) * grid * arch.width,
-        "inference: transformer (2 B)": 2.0 * (counted.transformer + counted.widened + counted.lora),
+        "training: activations a sample (34 T d a block, 2 B included)": 34.0
+        * grid
+        * arch.width
+        * arch.depth,
+        "training: the same, blocks recomputed (2 T d a block, one block)": (2.0 * arch.depth + 34)
+        * grid
+        * arch.width,
+        "inference: transformer (2 B)": 2.0
+        * (counted.transformer + counted.widened + counted.lora),
         "inference: DA-VAE (2 B)": 2.0 * autoencoder,
         "inference: decoding an image (3 of the widest maps, 2 B)": 6.0 * pixels,
-    }  # fmt: skip
+    }
     if counted.text:
         parts["both: text encoders (2 B)"] = 2.0 * counted.text
     return parts
@@ -118,18 +125,24 @@ def counted_lines(e: Experiment, counted: Count, arch: Architecture) -> list[str
     lines = {
         "autoencoder": f"{e.names()['davae']} over {e.names()['base']}",
         "image tokens": f"{tokens(e):,} ({side} x {side}); native {e.data.scale**2 * tokens(e):,}",
-        "transformer": f"{counted.transformer:,} parameters, {counted.widened:,} more by widening{table}",
+        "transformer": f"{counted.transformer:,} parameters, {counted.widened:,} more by "
+        f"widening{table}",
         "  together": f"{counted.transformer + counted.widened + counted.positions:,}",
-        "  trained": f"{counted.trained:,}, frozen {counted.transformer + counted.widened + counted.lora - counted.trained:,}",
+        "  trained": f"{counted.trained:,}, frozen "
+        f"{counted.transformer + counted.widened + counted.lora - counted.trained:,}",
         "  LoRA": f"{counted.lora:,} of rank {e.adapt.lora_rank}" if counted.lora else "none",
         "text encoders": f"{counted.text:,} parameters, frozen" if counted.text else "none",
         "DA-VAE": f"{counted.davae_trained:,} trained, {counted.davae_frozen:,} frozen",
-        "forward": f"{human(counted.forward)}; closed form {human(closed)} ({closed / counted.forward - 1:+.2%})",
+        "forward": f"{human(counted.forward)}; closed form {human(closed)} "
+        f"({closed / counted.forward - 1:+.2%})",
         "native forward": f"{human(counted.native_forward)} at the same resolution",
-        "decode": f"{human(counted.decode)}; the base VAE's, to the same size, {human(counted.native_decode)}",
-        "training step": f"{human(counted.training_step)} a sample, {counted.training_step / counted.forward:.2f} forwards",
-        "an image": f"{human(image)}: {n} forwards and a decode; native {human(native)}: {native / image:.2f} times",
-    }  # fmt: skip
+        "decode": f"{human(counted.decode)}; the base VAE's, to the same size, "
+        f"{human(counted.native_decode)}",
+        "training step": f"{human(counted.training_step)} a sample, "
+        f"{counted.training_step / counted.forward:.2f} forwards",
+        "an image": f"{human(image)}: {n} forwards and a decode; native {human(native)}: "
+        f"{native / image:.2f} times",
+    }
     lines |= {f"{name}, all": human(flops) for name, flops in stage_flops(e, counted).items()}
     train = e.adapt.train
     lines["adaptation, all"] += f": {train.steps:,} steps of {train.batch_size}"
@@ -156,7 +169,8 @@ def predicted_lines(
         lines.append(f"        GPU-days at {assumed.training_mfu:.0%}: {spent}")
     if e.base_dit.family == "lightning" and not e.base_dit.pretrained:
         lines.append(
-            "  Networks this small do not reach such shares on a GPU; training the base models is not in the days."
+            "  Networks this small do not reach such shares on a GPU; training the base models "
+            "is not in the days."
         )
     return lines
 

@@ -25,7 +25,8 @@ from davae.stages.methods import METHODS
 from davae.stages.stage import Pipeline, Stage
 
 MEASURED = ("baselines", "reconstruction", "no_detail", "generation")
-"""The stages whose values make the rows, in the order they are built; those of other methods follow."""
+"""The stages whose values make the rows, in the order they are built; those of other methods
+follow."""
 
 
 def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -42,12 +43,12 @@ def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str,
 def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]:
     """The graph of `e`, its no-detail twin's roles `no_detail*`, and those of every other method.
 
-    no_detail: the same decoder trained with D = 0. The roles of the family's control start with `control`, those of
-    further methods with their names.
-    """
+    no_detail: the same decoder trained with D = 0. The roles of the family's control start with
+    `control`, those of further methods with their names."""
     if e.method != "davae" or not e.davae.detail_channels:
         raise ValueError(
-            "a run compares the method with others: leave method and detail_channels as they are, and name what it is "
+            "a run compares the method with others: leave method and detail_channels as they "
+            "are, and name what it is "
             "compared with by --methods"
         )
     stages = graph(e)
@@ -68,7 +69,8 @@ def role_prefix(e: Experiment, method: str) -> str:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run leaves: the table's Markdown, the folder with records, table and pictures, and the samples."""
+    """What a run leaves: the table's Markdown, the folder with records, table and pictures, and the
+    samples."""
 
     table: str
     folder: Path
@@ -106,9 +108,18 @@ def table_text(e: Experiment, preset: str, frame: pd.DataFrame, folder: Path) ->
     table = run_table(frame)
     table.to_csv(folder / "table.csv", index=False)
     names, stages = e.names(), stage_table(frame)
-    title = f"`{preset}`, seed {e.seed}: base {names['base']} at {e.base_px} px, DA-VAE {names['davae']} at "
-    text = f"{title}{e.data.resolution_px} px, {(e.latent_size // e.base_dit.patch_size) ** 2} tokens\n\n"
-    text += f"{to_markdown(table)}\n{to_markdown(stages)}\nAll stages: {stages['seconds'].sum() / 60:.1f} minutes.\n\n"
+    title = (
+        f"`{preset}`, seed {e.seed}: base {names['base']} at {e.base_px} px, DA-VAE "
+        f"{names['davae']} at "
+    )
+    text = (
+        f"{title}{e.data.resolution_px} px, {(e.latent_size // e.base_dit.patch_size) ** 2} "
+        "tokens\n\n"
+    )
+    text += (
+        f"{to_markdown(table)}\n{to_markdown(stages)}\nAll stages: "
+        f"{stages['seconds'].sum() / 60:.1f} minutes.\n\n"
+    )
     (folder / "table.md").write_text(text)
     return text
 
@@ -121,7 +132,8 @@ def run_name(e: Experiment, preset: str) -> str:
 
 
 def append_new(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append the rows whose arm, metric, protocol and key are not recorded yet, so that a rerun adds nothing."""
+    """Append the rows whose arm, metric, protocol and key are not recorded yet, so that a rerun
+    adds nothing."""
     identity = ("arm", "metric", "protocol", "key")
     recorded: set[tuple[str, ...]] = set()
     if path.exists():
@@ -141,7 +153,12 @@ def measured_rows(
     measured: tuple[str, ...],
 ) -> list[dict[str, Any]]:
     """One record a measurement: the quality rows, then seconds and throughput of every stage."""
-    identity = {"run_id": records.new_run_id(), "suite": "run", "preset": preset, "seed": e.seed}
+    identity: dict[str, Any] = {
+        "run_id": records.new_run_id(),
+        "suite": "run",
+        "preset": preset,
+        "seed": e.seed,
+    }
 
     def record(stage: Stage, arm: str, m: Measurement) -> dict[str, Any]:
         return records.row(**identity, key=stage.key, arm=arm, **m.columns())
@@ -182,7 +199,8 @@ def stage_measurements(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
 
 
 def plateau(folder: Path) -> list[Measurement]:
-    """By how much the held-out flow loss fell over the last quarter of a DiT's training, in percent."""
+    """By how much the held-out flow loss fell over the last quarter of a DiT's training, in
+    percent."""
     curve = curve_frame(folder)
     if "eval/heldout_base" not in curve:
         return []

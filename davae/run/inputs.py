@@ -12,7 +12,8 @@ from davae.models.families.registry import family_of
 
 
 def check_inputs(e: Experiment) -> None:
-    """Raise ValueError that lists all that the experiment needs and is not there, before hours are spent."""
+    """Raise ValueError that lists all that the experiment needs and is not there, before hours are
+    spent."""
     problems = []
     for field, path, use in (
         (

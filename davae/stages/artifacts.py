@@ -73,7 +73,8 @@ def load_davae(work: Work) -> DAVAE:
 
 
 class JoinedLatents:
-    """Normalised latents [N, C + D, h, w] of several files, concatenated by channel as they are indexed."""
+    """Normalised latents [N, C + D, h, w] of several files, concatenated by channel as they are
+    indexed."""
 
     def __init__(self, parts: list[np.ndarray], factors: Any):
         self.parts, self.factors = parts, factors
@@ -94,7 +95,8 @@ class JoinedLatents:
 
 
 def joined_latents(work: Work, split: str, *roles: str) -> JoinedLatents:
-    """Normalised latents of a split, the inputs named by `roles` concatenated by channel, as many as all have."""
+    """Normalised latents of a split, the inputs named by `roles` concatenated by channel, as many
+    as all have."""
     parts = [np.load(work.inputs[role] / f"{split}.npy", mmap_mode="r") for role in roles]
     return JoinedLatents(parts, load_vae(work).config)
 

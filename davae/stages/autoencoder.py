@@ -79,8 +79,11 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     """Train the detail branch and decoder; measure the detail's statistics into the model."""
     vae = load_vae(work)
     changes = {
-        "scale": scale, "antialias": antialias, "detail_dropout": davae.detail_dropout, "clamp_base": davae.clamp_base,
-    }  # fmt: skip
+        "scale": scale,
+        "antialias": antialias,
+        "detail_dropout": davae.detail_dropout,
+        "clamp_base": davae.clamp_base,
+    }
     config = DAVAEConfig.of_base(vae, davae.detail_channels, **changes)
     seeded(seed, "davae")
     model = DAVAE(**asdict(config))
@@ -105,7 +108,8 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
 
 
 def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tensor:
-    """The posterior mode of the detail before normalisation, of uint8 images: float32 [N, D, h, w] on the CPU."""
+    """The posterior mode of the detail before normalisation, of uint8 images: float32 [N, D, h, w]
+    on the CPU."""
     modes = []
     with (
         torch.no_grad(),
@@ -122,7 +126,8 @@ def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tens
 
 
 def make_detail_latents(work: Work, train_crops: int = 0) -> None:
-    """The normalised detail mode of every crop, or of the first `train_crops` of training, encoded once.
+    """The normalised detail mode of every crop, or of the first `train_crops` of training, encoded
+    once.
 
     Those that the DA-VAE's own statistics were taken over are in its artifact already.
     """

@@ -17,8 +17,8 @@ def graph(e: Experiment) -> Stages:
     """Every stage of the experiment's method, by role. Roles that a method lacks are absent.
 
     With `detail_channels` 0 there is nothing to adapt: the graph ends at the reconstruction. Raises
-    ValueError for a family, method or metric that is not there, and for settings that the family does not read.
-    """
+    ValueError for a family, method or metric that is not there, and for settings that the family
+    does not read."""
     check_metrics(e)
     s = base_stages(e)
     s["davae"] = davae_stage(e, s)
@@ -48,7 +48,8 @@ def check_metrics(e: Experiment) -> None:
     if captioned:
         names = ", ".join(metric.name for metric in captioned)
         raise ValueError(
-            f"eval.metrics: {names} needs captions; judge a run's samples with davae eval --captions"
+            f"eval.metrics: {names} needs captions; judge a run's samples with davae eval "
+            "--captions"
         )
 
 

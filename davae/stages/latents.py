@@ -45,7 +45,8 @@ def spaces(base: torch.Tensor, detail: torch.Tensor) -> dict[str, np.ndarray]:
 
 
 def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
-    """The metrics of latents and a t-SNE of each space, on held-out crops; classifiers are fitted on training crops.
+    """The metrics of latents and a t-SNE of each space, on held-out crops; classifiers are fitted
+    on training crops.
 
     metrics: entries of METRICS that need latents, beside those that are always measured.
     """
@@ -98,7 +99,8 @@ def measure_latents(name: str, sample: LatentSample) -> Measurement:
 
 @torch.no_grad()
 def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
-    """Radial power spectra of the spaces on 256 px crops of the training regions, at the photographs' own scale."""
+    """Radial power spectra of the spaces on 256 px crops of the training regions, at the
+    photographs' own scale."""
     model = load_davae(work)
     large = replace(
         data, resolution_px=SPECTRUM_PX, min_crop_px=SPECTRUM_PX, max_crop_px=SPECTRUM_PX

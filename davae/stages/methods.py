@@ -1,4 +1,5 @@
-"""METHODS: ways to get high-resolution images. A new one is an entry here, or `register` from a file of your own."""
+"""METHODS: ways to get high-resolution images. A new one is an entry here, or `register` from a
+file of your own."""
 
 from __future__ import annotations
 
@@ -25,8 +26,9 @@ class Method:
     title: str
     """The row's title in tables."""
     stages: Callable[[Experiment, Stages], Stages]
-    """(experiment, the stages so far: data, base models, DA-VAE and its latents) -> its own stages. `samples` is
-    among them: a stage that leaves images.npy, uint8 [N, 3, H, W], and labels.npy (`davae.stages.samples`)."""
+    """(experiment, the stages so far: data, base models, DA-VAE and its latents) -> its own stages.
+    `samples` is among them: a stage that leaves images.npy, uint8 [N, 3, H, W], and labels.npy
+    (`davae.stages.samples`)."""
 
 
 def _family_config(e: Experiment) -> dict[str, Any]:
@@ -66,8 +68,13 @@ def adaptation(e: Experiment, s: Stages) -> Stage:
 
 def text_samples(e: Experiment, s: Stages, adapted: Stage | None) -> Stage:
     """Images of the held-out captions by the pipeline, adapted or as it is."""
-    config = {"base_dit": e.base_dit, "seed": e.seed, "sample": e.sample, "side": e.data.resolution_px,
-              "scale": e.data.scale}  # fmt: skip
+    config = {
+        "base_dit": e.base_dit,
+        "seed": e.seed,
+        "sample": e.sample,
+        "side": e.data.resolution_px,
+        "scale": e.data.scale,
+    }
     upstream = {"crops": s["crops"], "captions": s["captions"]}
     if adapted is not None:
         upstream["adapted"] = adapted
@@ -84,7 +91,8 @@ def text_samples(e: Experiment, s: Stages, adapted: Stage | None) -> Stage:
 def class_samples(
     e: Experiment, s: Stages, generator: Stage, *, wide: bool, zero_detail: bool = False
 ) -> Stage:
-    """Images of the classes in turn: decoded by the DA-VAE where `wide`, by the base VAE and enlarged otherwise."""
+    """Images of the classes in turn: decoded by the DA-VAE where `wide`, by the base VAE and
+    enlarged otherwise."""
     config = {"sample": e.sample, "count": e.data.eval_crops, "scale": e.data.scale, "seed": e.seed,
               "zero_detail": zero_detail, **_family_config(e)}  # fmt: skip
     upstream = {
@@ -108,7 +116,7 @@ def davae(e: Experiment, s: Stages) -> Stages:
 
 
 def base_upsampled(e: Experiment, s: Stages) -> Stages:
-    """The matched-token control: the base model trained as many FLOPs longer, its images enlarged."""
+    """The matched-token control: the base trained as many FLOPs longer, its images enlarged."""
     if family_of(e).conditions == "captions":
         raise ValueError(
             "base_upsampled trains the base model on classes; for captions use pretrained_upsampled"
@@ -159,7 +167,8 @@ def register(method: Method) -> None:
     """Add a method; raises ValueError for a name or a row that is taken."""
     if method.name in METHODS or method.row in RUN_ROWS:
         raise ValueError(
-            f"there is a method or row {method.name!r}, {method.row!r} already; give yours another name"
+            f"there is a method or row {method.name!r}, {method.row!r} already; give yours "
+            "another name"
         )
     METHODS[method.name] = method
     RUN_ROWS[method.row] = method.title

@@ -46,7 +46,8 @@ def make_samples(
     zero_detail: bool,
     family: str = "lightning",
 ) -> None:
-    """`count` images, classes in turn, from the network; enlarged bicubically where there is no DA-VAE.
+    """`count` images, classes in turn, from the network; enlarged bicubically where there is no
+    DA-VAE.
 
     zero_detail: decode with the detail zeroed, as an unadapted widened model needs: it predicts
     no detail velocity, so that integration leaves noise there.
@@ -91,7 +92,8 @@ def adapted_pipeline(work: Work, base_dit: BaseDiTConfig) -> Any:
 def make_text_samples(
     work: Work, base_dit: BaseDiTConfig, sample: SampleConfig, side: int, scale: int, seed: int
 ) -> None:
-    """An image of side `side` for every held-out caption; without an adaptation, `side / scale` px enlarged."""
+    """An image of side `side` for every held-out caption; without an adaptation, `side / scale` px
+    enlarged."""
     wide = "adapted" in work.inputs
     pipe = adapted_pipeline(work, base_dit) if wide else pretrained_pipeline(work, base_dit)
     prompts, enlarge = captions(work, "heldout"), 1 if wide else scale

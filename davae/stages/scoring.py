@@ -1,4 +1,5 @@
-"""The stages that measure. Each leaves its measurements by the row of the table that they belong to."""
+"""The stages that measure. Each leaves its measurements by the row of the table that they belong
+to."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def features_of(images: np.ndarray, spec: str, device: str) -> np.ndarray:
 
 
 def array_name(index: int) -> str:
-    """What a judge's features are called in an artifact of references, by its place in EvalConfig.judges."""
+    """What a judge's features are called in an artifact of references, by its place in
+    EvalConfig.judges."""
     return f"features{index}" if index else "features"
 
 
@@ -60,7 +62,8 @@ def make_references(work: Work, metrics: EvalConfig) -> None:
 
 
 class Judge:
-    """The distances of image sets to one reference set of real crops, by every extractor of the config."""
+    """The distances of image sets to one reference set of real crops, by every extractor of the
+    config."""
 
     def __init__(self, work: Work, reference: str, metrics: EvalConfig):
         self.metrics, self.device = metrics, work.runtime.device
@@ -68,7 +71,8 @@ class Judge:
         self.reference = f"{reference} {self.stored['hash']}"
 
     def __call__(self, images: np.ndarray, prefix: str) -> list[Measurement]:
-        """Measurements of uint8 images; prefix: r of reconstructions, paired with the reference, or g of samples."""
+        """Measurements of uint8 images; prefix: r of reconstructions, paired with the reference, or
+        g of samples."""
         own = [features_of(images, spec, self.device) for spec in self.metrics.judges]
         classes = [] if prefix == "r" else self.of_classes(images)
         return self.of_features(own, prefix) + classes
@@ -174,7 +178,8 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
 
 @torch.no_grad()
 def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
-    """Held-out crops through the DA-VAE: with its detail, and with it zeroed and randomised (Fig. S2)."""
+    """Held-out crops through the DA-VAE: with its detail, and with it zeroed and randomised (Fig.
+    S2)."""
     model = load_davae(work)
     heldout, labels = crops(work.inputs["crops"], "heldout")
     base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
@@ -201,7 +206,8 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
 
 
 def dependence(measured: dict[str, list[Measurement]]) -> list[Measurement]:
-    """PSNR and rFD with the detail zeroed and randomised, and what the real one is better by (Fig. S2)."""
+    """PSNR and rFD with the detail zeroed and randomised, and what the real one is better by (Fig.
+    S2)."""
     by_name = {
         row: {m.metric: m for m in reversed(measurements)} for row, measurements in measured.items()
     }
@@ -223,7 +229,8 @@ def dependence(measured: dict[str, list[Measurement]]) -> list[Measurement]:
 
 
 def compared(own: Measurement, other: Measurement, name: str, difference: str) -> list[Measurement]:
-    """The other measurement under `name`, and own - other, which has no interval, under `difference`."""
+    """The other measurement under `name`, and own - other, which has no interval, under
+    `difference`."""
     apart = replace(own, metric=difference, value=own.value - other.value, low=None, high=None)
     return [replace(other, metric=name), apart]
 
@@ -244,7 +251,8 @@ def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime) -> np.ndar
 
 
 def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Measurement]:
-    """How much of the raw detail alignment does not act on, and how much of z it leaves unexplained."""
+    """How much of the raw detail alignment does not act on, and how much of z it leaves
+    unexplained."""
     train = torch.from_numpy(
         np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="c")[:VARIANCE_SAMPLES]
     )

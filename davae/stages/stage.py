@@ -15,7 +15,7 @@ from davae.core.store import Store
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage's function is given beside its config: where to write, what to read, how to run."""
+    """What a stage is given beside its config: where to write, what to read, how to run."""
 
     folder: Path
     inputs: dict[str, Path]

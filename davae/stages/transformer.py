@@ -1,4 +1,4 @@
-"""The stages that train transformers: base, adapted, control, and a pipeline's with its captions."""
+"""The stages that train transformers: base, adapted, control, and a pipeline's own."""
 
 from __future__ import annotations
 
@@ -45,9 +45,17 @@ NO_PROMPT = -1
 
 
 def train_network(
-    work: Work, name: str, network: Any, roles: tuple[str, ...], *, train: TrainConfig, flow: FlowConfig,
-    dropout: float, seed: int, adapt_config: AdaptConfig | None = None,
-) -> None:  # fmt: skip
+    work: Work,
+    name: str,
+    network: Any,
+    roles: tuple[str, ...],
+    *,
+    train: TrainConfig,
+    flow: FlowConfig,
+    dropout: float,
+    seed: int,
+    adapt_config: AdaptConfig | None = None,
+) -> None:
     """Train a class-conditional network on the latents of `roles` and save it."""
     sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout", "fresh")}
     checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
@@ -121,9 +129,16 @@ def make_adapted(
     (work.folder / "widen.txt").write_text(f"{report}\n")
     roles = ("base_latents", "detail_latents")
     train_network(
-        work, "adaptation", network, roles, train=adapt.train, flow=flow, dropout=class_dropout, seed=seed,
+        work,
+        "adaptation",
+        network,
+        roles,
+        train=adapt.train,
+        flow=flow,
+        dropout=class_dropout,
+        seed=seed,
         adapt_config=adapt,
-    )  # fmt: skip
+    )
 
 
 def training_flops(network: Any, batch_size: int) -> int:
@@ -144,7 +159,8 @@ def make_control(
     seed: int,
     family: str = "lightning",
 ) -> None:
-    """Train the base network for as many more FLOPs as the adaptation took, with its optimizer settings.
+    """Train the base network for as many more FLOPs as the adaptation took, with its optimizer
+    settings.
 
     The steps follow from the FLOPs that both runs count: the adaptation's total over the base
     model's FLOPs a step.
@@ -193,10 +209,12 @@ def prompted(pipe: Any, family: str, prompts: list[str], detail_channels: int) -
 def make_text_adapted(
     work: Work, base_dit: BaseDiTConfig, adapt_config: AdaptConfig, flow: FlowConfig, seed: int
 ) -> None:
-    """Widen the pipeline's transformer, train adapters and widened layers, and leave a folder for `attach`."""
+    """Widen the pipeline's transformer, train adapters and widened layers, and leave a folder for
+    `attach`."""
     if not adapt_config.train.steps:
         raise ValueError(
-            "adapt.train.steps is 0: the untrained detail would be decoded as noise; train 1 step or more"
+            "adapt.train.steps is 0: the untrained detail would be decoded as noise; train 1 "
+            "step or more"
         )
     train, heldout = (
         joined_latents(work, split, "base_latents", "detail_latents")
@@ -214,9 +232,15 @@ def make_text_adapted(
     data = LatentSet(train, torch.arange(len(train)))
     check = LatentSet(heldout[: len(checked)], len(prompts) + torch.arange(len(checked)))
     task = transformer_task(
-        "adaptation", prompted(pipe, base_dit.family, prompts + checked, detail), data, {"heldout": check},
-        flow=flow, dropout=base_dit.class_dropout, seed=seed, adapt=adapt_config,
-    )  # fmt: skip
+        "adaptation",
+        prompted(pipe, base_dit.family, prompts + checked, detail),
+        data,
+        {"heldout": check},
+        flow=flow,
+        dropout=base_dit.class_dropout,
+        seed=seed,
+        adapt=adapt_config,
+    )
     Trainer(task, adapt_config.train, work.runtime, work.folder).run()
     target = work.folder / MODEL
     target.mkdir()
@@ -227,7 +251,8 @@ def make_text_adapted(
 def prepare_training(
     work: Work, transformer: Any, adapt_config: AdaptConfig, seed: int
 ) -> Lora | None:
-    """Freeze what is pretrained, add the adapters, and keep what is trained in float32; returns the adapters' config."""
+    """Freeze what is pretrained, add the adapters, and keep what is trained in float32; returns the
+    adapters' config."""
     lora = Lora(adapt_config.lora_rank, adapt_config.lora_rank) if adapt_config.lora_rank else None
     if lora is None:
         freeze_pretrained(transformer)

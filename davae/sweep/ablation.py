@@ -1,4 +1,5 @@
-"""What an ablation is: a question, the arms that answer it, the metrics shown and the claims judged."""
+"""What an ablation is: a question, the arms that answer it, the metrics shown and the claims
+judged."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class Ablation:
     """Whether arms train as long as a run of the preset does, rather than as its short arms."""
 
     def key(self, arm: Arm) -> str:
-        """A digest of the experiment and of the keys of the stages measured: of their versions, too."""
+        """A digest of the experiment and of the keys of the stages measured: of their versions,
+        too."""
         stages = arm.stages()
         return digest(
             [arm.experiment, [stages[role].key for role in self.measured if role in stages]]

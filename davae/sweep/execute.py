@@ -18,7 +18,8 @@ SIDECARS = "sidecars"
 NOT_THE_ARM = ("davae_zeroed", "davae_random")
 """Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
 FAILURES = (ValueError, ArithmeticError, RuntimeError)
-"""What a failed arm may raise and still leave a record: a bad config, a diverged training, or torch's."""
+"""What a failed arm may raise and still leave a record: a bad config, a diverged training, or
+torch's."""
 
 
 def run_ablation(
@@ -53,7 +54,8 @@ def run_ablation(
 def run_arm(
     ablation: Ablation, arm: Arm, folder: Path, pipeline: Pipeline, *, identity: dict[str, Any]
 ) -> None:
-    """Measure an arm at a seed and append its rows, or one row with the error, unless it is recorded already."""
+    """Measure an arm at a seed and append its rows, or one row with the error, unless it is
+    recorded already."""
     path, key, label = folder / "records.jsonl", ablation.key(arm), f"{ablation.name}: {arm.name}"
     label += f", seed {identity['seed']}"
     if is_recorded(path, arm.name, key):
@@ -96,7 +98,8 @@ def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[s
 def keep_sidecars(
     ablation: Ablation, arm: Arm, seed: int, pipeline: Pipeline, folder: Path
 ) -> dict[str, str]:
-    """Copy the arm's sidecars below `folder` under names with their hash; {`sidecar_ROLE`: file name}."""
+    """Copy the arm's sidecars below `folder` under names with their hash; {`sidecar_ROLE`: file
+    name}."""
     kept = {}
     for role, name in ablation.sidecars.items():
         content = (pipeline.path(arm.stages()[role]) / name).read_bytes()

@@ -17,7 +17,8 @@ from davae.sweep.ablation import Ablation, Arm, Sidecars
 
 
 def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
-    """An arm a row, in the order of `arms`: mean over seeds of each metric, with the 95% interval's half width."""
+    """An arm a row, in the order of `arms`: mean over seeds of each metric, with the 95% interval's
+    half width."""
     rows = []
     for arm in arms:
         part = frame[frame["arm"] == arm]
@@ -52,7 +53,8 @@ def still_failed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
-    """table.csv, table.md, figure.svg and figure.png from the folder's records; `arms` as they are declared."""
+    """table.csv, table.md, figure.svg and figure.png from the folder's records; `arms` as they are
+    declared."""
     everything = records.load_records(folder / "records.jsonl")
     measured, failed = everything[everything["status"] == "ok"], still_failed(everything)
     if measured.empty:

@@ -30,7 +30,8 @@ def clip_task(
     model: Any, images: torch.Tensor, tokens: torch.Tensor,
     heldout: tuple[torch.Tensor, torch.Tensor], config: ClipConfig, seed: int,
 ) -> Task:  # fmt: skip
-    """Train on uint8 images [N, 3, P, P]; tokens [forms, N, context] of every form of their captions.
+    """Train on uint8 images [N, 3, P, P]; tokens [forms, N, context] of every form of their
+    captions.
 
     `heldout` are images and tokens of distinct captions, whose retrieval accuracy is logged.
     """

@@ -21,7 +21,8 @@ VARIANCE_SAMPLES = 20_480
 
 
 class VAELoss:
-    """Eq. 6 for a DA-VAE under its config: the terms, where their gradients are compared, and the discriminator."""
+    """Eq. 6 for a DA-VAE under its config: the terms, where their gradients are compared, and the
+    discriminator."""
 
     def __init__(self, config: DetailConfig, model: DAVAE, variance: torch.Tensor):
         """variance [C] is the base latent's, by channel, over the training set."""

@@ -95,7 +95,8 @@ class EMA:
 
 
 class Batches:
-    """The batches of consecutive steps on the device; with `prefetch` the next is drawn beside the step.
+    """The batches of consecutive steps on the device; with `prefetch` the next is drawn beside the
+    step.
 
     A batch is a function of its step alone, so that drawing ahead changes no number.
     """
@@ -151,7 +152,8 @@ class Trainer:
         return self.task.batch(n, list(range(n * size, (n + 1) * size)))
 
     def run(self) -> dict[str, Any]:
-        """Train to the end, from the checkpoint if there is one; the module ends with the EMA weights.
+        """Train to the end, from the checkpoint if there is one; the module ends with the EMA
+        weights.
 
         Returns, and writes to `train.json`, steps, FLOPs a step, seconds and the machine's matmul
         rate, the better of start and end, lest something else ran at one of them. Raises

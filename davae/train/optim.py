@@ -6,7 +6,7 @@ import math
 
 
 def lr_factor(step: int, steps: int, warmup_steps: int, shape: str) -> float:
-    """Factor of the learning rate at `step` of `steps`: a linear warm-up, then constant or cosine."""
+    """Factor of the learning rate at `step`: a linear warm-up, then constant or cosine."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     if shape == "constant":

@@ -1,4 +1,5 @@
-"""Flow-matching training of a transformer, base or widened (Eq. 12 and 13), whatever its condition is."""
+"""Flow-matching training of a transformer, base or widened (Eq. 12 and 13), whatever its condition
+is."""
 
 from __future__ import annotations
 
@@ -16,12 +17,14 @@ from davae.method.schedule import detail_weight
 from davae.train.loop import Batch, Task, Terms
 
 Conditional = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""v(x_t [B, C + D, h, w], t [B], condition [B]) -> like x_t; a condition is the number of a class or a prompt."""
+"""v(x_t [B, C + D, h, w], t [B], condition [B]) -> like x_t; a condition is the number of a class
+or a prompt."""
 
 
 @dataclass(frozen=True)
 class LatentSet:
-    """Normalised latents [N, C + D, h, w], a tensor or what is indexed as one, and their conditions [N]."""
+    """Normalised latents [N, C + D, h, w], a tensor or what is indexed as one, and their conditions
+    [N]."""
 
     latents: Any
     conditions: torch.Tensor
@@ -56,9 +59,8 @@ def transformer_task(
 ) -> Task:  # fmt: skip
     """Eq. 13 with w(n) of `adapt`, or the plain flow loss where `adapt` is None.
 
-    dropout: probability that training replaces the condition by the null one. `checks` are sets whose
-    loss, with fixed t and noise, is logged as held-out figures.
-    """
+    dropout: probability that training replaces the condition by the null one. `checks` are sets
+    whose loss, with fixed t and noise, is logged as held-out figures."""
 
     def batch(n: int, samples: list[int]) -> Batch:
         index = keyed.choose(seed, f"{name}/data", n, samples, len(data.latents))
@@ -105,7 +107,7 @@ def draw_times(normal: torch.Tensor, flow: FlowConfig) -> torch.Tensor:
 
 @torch.no_grad()
 def flow_loss(denoiser: Denoiser, data: LatentSet, flow: FlowConfig, seed: int) -> dict[str, float]:
-    """Mean squared velocity error of base and detail channels, the same t and noise at every call."""
+    """Mean squared velocity error of base and detail channels, always at one t and noise."""
     total = torch.zeros(2)
     for start in range(0, len(data.latents), denoiser.check_batch):
         part = slice(start, start + denoiser.check_batch)

@@ -1,4 +1,5 @@
-"""Converting public checkpoints into `from_pretrained` folders, and folders back into public naming."""
+"""Converting public checkpoints into `from_pretrained` folders, and folders back into public
+naming."""
 
 from __future__ import annotations
 
@@ -28,21 +29,24 @@ PREFIXES = ("module.", "weights.", "model.")
 VECTORS = ("input.", "output", "__")
 """Entries beside the `weights.` of a file of test vectors, which are no parameters."""
 TRAINING_ONLY = ("loss.", "model_ema.", "foundation_model.", "linear_proj.")
-"""Networks that training checkpoints hold beside the autoencoder: losses, averages, VA-VAE's aligned teacher."""
+"""Networks that training checkpoints hold beside the autoencoder: losses, averages, VA-VAE's
+aligned teacher."""
 METADATA = "davae"
 """Where an exported file keeps our config, so that it comes back exactly."""
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """Convert a checkpoint into a folder for `from_pretrained`, or such a folder back into public naming.
+    """Convert a checkpoint into a folder for `from_pretrained`, or such a folder back into public
+    naming.
 
-    From a file: DA-VAE (also with the older names dc., dc_down, dc_up), VA-VAE and other LDM autoencoders,
-    LightningDiT. The kind of network and its config are inferred from names and shapes; what these do not
-    show is an option. Only tensors are read: a pickled object is refused, and every key is accounted for.
+    From a file: DA-VAE (also with the older names dc., dc_down, dc_up), VA-VAE and other LDM
+    autoencoders, LightningDiT. The kind of network and its config are inferred from names and
+    shapes; what these do not show is an option. Only tensors are read: a pickled object is refused,
+    and every key is accounted for.
 
-    From a folder of davae (DA-VAE, DiT) or of diffusers (AutoencoderKL): --out FILE.safetensors gets the
-    public names, from which this command makes the same folder again.
+    From a folder of davae (DA-VAE, DiT) or of diffusers (AutoencoderKL): --out FILE.safetensors
+    gets the public names, from which this command makes the same folder again.
 
     Examples:
       davae convert davae_f32c128.ckpt --out weights/davae
@@ -68,10 +72,11 @@ class ConvertOptions:
     clamp_base: bool = False
     """Of a DA-VAE: clamp the reduced image to [-1, 1] (the SD3.5 variant)."""
     channel_order: Literal["base_first", "detail_first"] = "base_first"
-    """Of a DA-VAE's latent in the file: [base | detail] (ImageNet), or [detail | base] (the SD3.5 variant)."""
+    """Of a DA-VAE's latent in the file: [base | detail] (ImageNet), or [detail | base] (the SD3.5
+    variant)."""
     latent_stats: Path | None = None
-    """Of a VA-VAE: a file with mean and std by channel, which are folded into its 1x1 convolutions, so that its
-    latent comes out normalised as LightningDiT takes it."""
+    """Of a VA-VAE: a file with mean and std by channel, which are folded into its 1x1 convolutions,
+    so that its latent comes out normalised as LightningDiT takes it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ class Found:
 
 
 def convert(options: ConvertOptions) -> str:
-    """Write the folder or file; returns what was done. Raises ValueError for anything not understood."""
+    """Write the folder or file; returns what was done. Raises ValueError for anything not
+    understood."""
     if options.out.exists():
         raise ValueError(f"{options.out} exists already; name one that does not")
     if options.source.is_dir():
@@ -126,7 +132,8 @@ def load_exactly(model: torch.nn.Module, tensors: Tensors) -> None:
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any], list[str]]:
-    """The checkpoint's tensors without containers and prefixes, our metadata if it has any, and notes on the rest."""
+    """The checkpoint's tensors without containers and prefixes, our metadata if it has any, and
+    notes on the rest."""
     if not path.is_file():
         raise ValueError(f"{path} is not a file")
     metadata: dict[str, Any] = {}
@@ -188,12 +195,14 @@ def check_groups(widths: tuple[int, ...], groups: int) -> None:
     """Raise ValueError where GroupNorm's groups do not divide every width."""
     if any(width % groups for width in widths):
         raise ValueError(
-            f"--norm-num-groups is {groups}, which does not divide the widths {list(widths)} of the file"
+            f"--norm-num-groups is {groups}, which does not divide the widths {list(widths)} "
+            "of the file"
         )
 
 
 def _widths(tensors: Tensors, encoder: str) -> tuple[int, ...]:
-    """Widths by level of an encoder, in LDM's or diffusers' naming; raises ValueError where there are none."""
+    """Widths by level of an encoder, in LDM's or diffusers' naming; raises ValueError where there
+    are none."""
     for block in (
         rf"{encoder}.down.#.block.0.conv2.weight",
         rf"{encoder}.down_blocks.#.resnets.0.conv2.weight",
@@ -206,7 +215,8 @@ def _widths(tensors: Tensors, encoder: str) -> tuple[int, ...]:
                 raise ValueError(f"the checkpoint has no {', '.join(absent)}")
             return tuple(tensors[name].shape[0] for name in names)
     raise ValueError(
-        f"the checkpoint has no levels {encoder}.down.0.block.0 or {encoder}.down_blocks.0.resnets.0"
+        f"the checkpoint has no levels {encoder}.down.0.block.0 or "
+        f"{encoder}.down_blocks.0.resnets.0"
     )
 
 
@@ -230,7 +240,8 @@ def _needed(tensors: Tensors, *names: str) -> None:
 
 
 def davae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
-    """A DA-VAE with LDM's or diffusers' names; raises ValueError for keys without which its config is unknown."""
+    """A DA-VAE with LDM's or diffusers' names; raises ValueError for keys without which its config
+    is unknown."""
     _needed(
         tensors,
         "base_encoder.conv_out.weight",
@@ -290,15 +301,20 @@ def vae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOp
         mid_attention=body["mid_attention"],
     )  # fmt: skip
     vae = autoencoder(
-        widths_only, level_attention=body["level_attention"], in_channels=body["in_channels"],
-        out_channels=tensors["decoder.conv_out.weight"].shape[0], use_quant_conv="quant_conv.weight" in tensors,
-        use_post_quant_conv="post_quant_conv.weight" in tensors, **stored,
-    )  # fmt: skip
+        widths_only,
+        level_attention=body["level_attention"],
+        in_channels=body["in_channels"],
+        out_channels=tensors["decoder.conv_out.weight"].shape[0],
+        use_quant_conv="quant_conv.weight" in tensors,
+        use_post_quant_conv="post_quant_conv.weight" in tensors,
+        **stored,
+    )
     notes = []
     if options.latent_stats is not None:
         renamed = fold_statistics(renamed, *read_statistics(options.latent_stats))
         notes = [
-            f"the statistics of {options.latent_stats} are folded into quant_conv and post_quant_conv"
+            f"the statistics of {options.latent_stats} are folded into quant_conv and "
+            "post_quant_conv"
         ]
     about = (
         f"autoencoder of {widths_only.latent_channels} channels, factor {2 ** (len(widths) - 1)}"
@@ -329,7 +345,8 @@ def fold_statistics(tensors: Tensors, mean: torch.Tensor, std: torch.Tensor) -> 
     channels = len(weight) // 2
     if len(mean) != channels or not bool((std > 0).all()):
         raise ValueError(
-            f"the statistics are of {len(mean)} channels (std from {std.min():g}); the latent has {channels}"
+            f"the statistics are of {len(mean)} channels (std from {std.min():g}); the latent "
+            f"has {channels}"
         )
     weight[:channels] /= std[:, None, None, None]
     bias[:channels] = (bias[:channels] - mean) / std
@@ -422,4 +439,7 @@ def export(options: ConvertOptions) -> str:
         )
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, str(options.out), metadata={METADATA: json.dumps(about)})
-    return f"{options.source}: {kind}; {len(tensors)} tensors written to {options.out} under their public names"
+    return (
+        f"{options.source}: {kind}; {len(tensors)} tensors written to {options.out} under "
+        "their public names"
+    )

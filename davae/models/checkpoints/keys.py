@@ -29,7 +29,8 @@ LDM = (
     ("nin_shortcut", "conv_shortcut"),
     ("norm_out", "conv_norm_out"),
 )
-"""LDM's parts of a name and diffusers'; # is a number, and up blocks are counted from the other end."""
+"""LDM's parts of a name and diffusers'; # is a number, and up blocks are counted from the other
+end."""
 ATTENTION = (
     ("norm", "group_norm"),
     ("q", "to_q"),
@@ -54,7 +55,8 @@ TABLES = ("pos_embed", "feat_rope.freqs_cos", "feat_rope.freqs_sin")
 
 
 def current_name(name: str) -> str:
-    """A released DA-VAE's key in the newer naming: `dc.`, `dc_down`, `dc_up` become `da.`, `da_down`, `da_up`."""
+    """A released DA-VAE's key in the newer naming: `dc.`, `dc_down`, `dc_up` become `da.`,
+    `da_down`, `da_up`."""
     return re.sub(r"\bdc_(down|up)\b", r"da_\1", re.sub(r"^dc\.", "da.", name))
 
 
@@ -69,7 +71,8 @@ def _flip(name: str, levels: int) -> str:
 
 
 def from_ldm(tensors: Tensors, levels: int) -> Tensors:
-    """LDM's (or already diffusers') names and shapes of an autoencoder of `levels` levels to diffusers'."""
+    """LDM's (or already diffusers') names and shapes of an autoencoder of `levels` levels to
+    diffusers'."""
     ldm = any(".mid.block_1." in name for name in tensors)
     out = {}
     for old, tensor in tensors.items():
@@ -116,7 +119,8 @@ def davae_from_public(tensors: Tensors, levels: int) -> tuple[Tensors, list[str]
 
 
 def davae_to_public(tensors: Tensors, config: DAVAEConfig) -> Tensors:
-    """Our tensors under the released names, the bypassed layers filled with zeros; statistics are left out."""
+    """Our tensors under the released names, the bypassed layers filled with zeros; statistics are
+    left out."""
     out = {}
     for old, tensor in to_ldm(tensors, len(config.base_widths)).items():
         if old in STATISTICS:
@@ -137,10 +141,11 @@ def davae_to_public(tensors: Tensors, config: DAVAEConfig) -> Tensors:
 
 
 def base_first(tensors: Tensors, detail: int) -> Tensors:
-    """A DA-VAE whose latent is [detail | base] for [base | detail]: the up block's input columns exchanged.
+    """A DA-VAE whose latent is [detail | base] for [base | detail]: the up block's input columns
+    exchanged.
 
-    Its shortcut keeps the order of the released network, which `DAVAEConfig.detail_first` tells the network.
-    """
+    Its shortcut keeps the order of the released network, which `DAVAEConfig.detail_first` tells the
+    network."""
     name = "da.da_up.conv.weight"
     return {**tensors, name: torch.cat([tensors[name][:, detail:], tensors[name][:, :detail]], 1)}
 
@@ -151,7 +156,8 @@ def detail_first(tensors: Tensors, base: int) -> Tensors:
 
 
 def dit_from_public(tensors: Tensors, config: DiTConfig) -> Tensors:
-    """A LightningDiT's tensors without its tables, the two end layers split where the config has detail channels."""
+    """A LightningDiT's tensors without its tables, the two end layers split where the config has
+    detail channels."""
     out = {name: tensor for name, tensor in tensors.items() if name not in TABLES}
     if not config.detail_channels:
         return out
@@ -187,7 +193,8 @@ def dit_to_public(tensors: Tensors, config: DiTConfig) -> Tensors:
 
 
 def dit_tables(config: DiTConfig) -> Tensors:
-    """The fixed position embedding [1, T, d] and the rotary tables [T, head] of a LightningDiT checkpoint."""
+    """The fixed position embedding [1, T, d] and the rotary tables [T, head] of a LightningDiT
+    checkpoint."""
     grid = config.input_size // config.patch_size
     cos, sin = rotary_table(grid, config.hidden_size // config.num_heads)
     tables: Any = (sincos_positions(grid, config.hidden_size)[None], cos, sin)

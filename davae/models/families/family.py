@@ -20,7 +20,8 @@ class Layout:
     embed: str
     head: str
     packed: int = 1
-    """Latent positions that the pipeline packs into one feature before the transformer sees them."""
+    """Latent positions that the pipeline packs into one feature before the transformer sees them.
+    """
     channel_outermost: bool = False
     """Order of a packed feature: channel outermost (FLUX), or innermost."""
 
@@ -56,7 +57,8 @@ def _classes_only(*_: Any) -> Any:
 
 @dataclass(frozen=True)
 class Family:
-    """A base model. Class-conditional families train a `network`; those on captions load a `pipeline`."""
+    """A base model. Class-conditional families train a `network`; those on captions load a
+    `pipeline`."""
 
     name: str
     transformer: str

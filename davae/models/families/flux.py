@@ -87,7 +87,8 @@ def inputs(batch: int, channels: int, side: int) -> dict[str, torch.Tensor]:
 
 
 def flops(tokens: int, features: int) -> int:
-    """Closed form: 19 double blocks (24 T d^2 a stream, 12 d^2 of adaLN each), 38 single ones (24 T d^2, 6 d^2)."""
+    """Closed form: 19 double blocks (24 T d^2 a stream, 12 d^2 of adaLN each), 38 single ones (24 T
+    d^2, 6 d^2)."""
     text, d = TEXT_TOKENS, WIDTH
     whole = tokens + text
     blocks = (
@@ -112,10 +113,21 @@ def architecture(e: Experiment, classes: int) -> Architecture:
 
 
 FAMILY = Family(
-    name="flux", transformer="FluxTransformer2DModel",
-    layout=Layout("x_embedder", "proj_out", packed=4, channel_outermost=True), conditions="captions",
-    control="pretrained_upsampled", architecture=architecture, guided=guided, pipeline=pipeline,
-    encode_prompts=encode_prompts, velocity=velocity,
-    vae={"use_quant_conv": False, "use_post_quant_conv": False, "scaling_factor": 0.3611, "shift_factor": 0.1159},
+    name="flux",
+    transformer="FluxTransformer2DModel",
+    layout=Layout("x_embedder", "proj_out", packed=4, channel_outermost=True),
+    conditions="captions",
+    control="pretrained_upsampled",
+    architecture=architecture,
+    guided=guided,
+    pipeline=pipeline,
+    encode_prompts=encode_prompts,
+    velocity=velocity,
+    vae={
+        "use_quant_conv": False,
+        "use_post_quant_conv": False,
+        "scaling_factor": 0.3611,
+        "shift_factor": 0.1159,
+    },
     refuses={**REFUSES, "sample.guidance_interval": "its guidance is an input of every forward"},
-)  # fmt: skip
+)

@@ -25,7 +25,8 @@ def network(base_dit: BaseDiTConfig, channels: int, side: int, classes: int) -> 
 
 
 def guided(dit: DiT, labels: torch.Tensor, sample: SampleConfig) -> Velocity:
-    """The velocity under guidance; labels are embedded once, and the time, which all samples share, once a step.
+    """The velocity under guidance; labels are embedded once, and the time, which all samples share,
+    once a step.
 
     It is a new tensor at every call, so that a compiled network may reuse its output's memory.
     """
@@ -50,7 +51,8 @@ def inputs(batch: int, channels: int, side: int) -> dict[str, torch.Tensor]:
 
 
 def flops(tokens: int, features: int, width: int, depth: int) -> int:
-    """Closed form: blocks (24 T d^2 + 4 T^2 d, and 12 d^2 of adaLN), the embedding of time, the two ends."""
+    """Closed form: blocks (24 T d^2 + 4 T^2 d, and 12 d^2 of adaLN), the embedding of time, the two
+    ends."""
     blocks = dit_forward_flops(tokens, width, depth) + depth * 12 * width**2
     return blocks + 2 * (256 * width + width**2) + 4 * width**2 + 4 * tokens * features * width
 
@@ -70,7 +72,14 @@ def architecture(e: Experiment, classes: int) -> Architecture:
 
 
 FAMILY = Family(
-    name="lightning", transformer="DiT", layout=Layout("x_embedder.proj", "final_layer.linear"), conditions="classes",
-    control="base_upsampled", architecture=architecture, guided=guided, network=network, load=DiT.from_pretrained,
+    name="lightning",
+    transformer="DiT",
+    layout=Layout("x_embedder.proj", "final_layer.linear"),
+    conditions="classes",
+    control="base_upsampled",
+    architecture=architecture,
+    guided=guided,
+    network=network,
+    load=DiT.from_pretrained,
     refuses={"adapt.lora_rank": "its adaptation trains every weight; LoRA is for sd3 and flux"},
-)  # fmt: skip
+)

@@ -1,8 +1,7 @@
 """What the text-to-image pipelines of diffusers share.
 
-diffusers' flow runs from data (sigma = 0) to noise (sigma = 1) and predicts noise - data; ours has t = 1 - sigma and
-u = data - noise, so that one is the other's negative.
-"""
+diffusers' flow runs from data (sigma = 0) to noise (sigma = 1) and predicts noise - data; ours has
+t = 1 - sigma and u = data - noise, so that one is the other's negative."""
 
 from __future__ import annotations
 
@@ -24,12 +23,14 @@ REFUSES = {
 
 
 def load_pipeline(pretrained: str, device: str, dtype: torch.dtype, expected: str) -> Any:
-    """The pretrained pipeline; raises ValueError where it is not there or not of the class `expected`."""
+    """The pretrained pipeline; raises ValueError where it is not there or not of the class
+    `expected`."""
     try:
         pipe = DiffusionPipeline.from_pretrained(pretrained, dtype=dtype)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"base_dit.pretrained is {pretrained!r}, which cannot be loaded ({error}); download the "
+            f"base_dit.pretrained is {pretrained!r}, which cannot be loaded ({error}); "
+            "download the "
             "pipeline (its licence has to be accepted on its page) and give its folder: "
             "--base-dit.pretrained FOLDER --base-vae.pretrained FOLDER"
         ) from error
@@ -58,7 +59,10 @@ def clip_text(width: int, layers: int, projected: bool) -> nn.Module:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
-        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=width // 64,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
         projection_dim=width,
-    )  # fmt: skip
+    )
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config)

@@ -1,4 +1,5 @@
-"""FAMILIES: every base model by name. A new one is a file and a line here, or `register` from a file of your own."""
+"""FAMILIES: every base model by name. A new one is a file and a line here, or `register` from a
+file of your own."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def register(family: Family) -> None:
 
 
 def family_of(e: Experiment) -> Family:
-    """The experiment's base model; raises ValueError for an unknown one and for settings that it does not read."""
+    """The experiment's base model; raises ValueError for an unknown one and for settings that it
+    does not read."""
     name = e.base_dit.family
     if name not in FAMILIES:
         raise ValueError(f"base_dit.family is {name!r}; families: {', '.join(FAMILIES)}")

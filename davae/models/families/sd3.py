@@ -60,10 +60,20 @@ def transformer() -> nn.Module:
     from diffusers import SD3Transformer2DModel
 
     return SD3Transformer2DModel(
-        sample_size=128, patch_size=2, in_channels=16, out_channels=16, num_layers=DEPTH, attention_head_dim=64,
-        num_attention_heads=24, joint_attention_dim=4096, caption_projection_dim=WIDTH, pooled_projection_dim=2048,
-        pos_embed_max_size=384, dual_attention_layers=tuple(range(DUAL)), qk_norm="rms_norm",
-    )  # fmt: skip
+        sample_size=128,
+        patch_size=2,
+        in_channels=16,
+        out_channels=16,
+        num_layers=DEPTH,
+        attention_head_dim=64,
+        num_attention_heads=24,
+        joint_attention_dim=4096,
+        caption_projection_dim=WIDTH,
+        pooled_projection_dim=2048,
+        pos_embed_max_size=384,
+        dual_attention_layers=tuple(range(DUAL)),
+        qk_norm="rms_norm",
+    )
 
 
 def inputs(batch: int, channels: int, side: int) -> dict[str, torch.Tensor]:
@@ -77,8 +87,9 @@ def inputs(batch: int, channels: int, side: int) -> dict[str, torch.Tensor]:
 
 
 def flops(tokens: int, features: int) -> int:
-    """Closed form: both streams' 24 T d^2, joint attention, the image's second attention in the first DUAL blocks,
-    adaLN of 6, 9 (dual) and 6 rows a stream; the last block gives no text: keys, values and queries alone."""
+    """Closed form: both streams' 24 T d^2, joint attention, the image's second attention in the
+    first DUAL blocks, adaLN of 6, 9 (dual) and 6 rows a stream; the last block gives no text: keys,
+    values and queries alone."""
     text, d = TEXT_TOKENS, WIDTH
     image = DEPTH * 24 * tokens * d**2 + DUAL * (8 * tokens * d**2 + 4 * tokens**2 * d)
     words = (DEPTH - 1) * 24 * text * d**2 + 6 * text * d**2
@@ -110,9 +121,21 @@ def architecture(e: Experiment, classes: int) -> Architecture:
 
 
 FAMILY = Family(
-    name="sd3", transformer="SD3Transformer2DModel", layout=Layout("pos_embed.proj", "proj_out"),
-    conditions="captions", control="pretrained_upsampled", architecture=architecture, guided=guided,
-    pipeline=pipeline, encode_prompts=encode_prompts, velocity=velocity,
-    vae={"use_quant_conv": False, "use_post_quant_conv": False, "scaling_factor": 1.5305, "shift_factor": 0.0609},
+    name="sd3",
+    transformer="SD3Transformer2DModel",
+    layout=Layout("pos_embed.proj", "proj_out"),
+    conditions="captions",
+    control="pretrained_upsampled",
+    architecture=architecture,
+    guided=guided,
+    pipeline=pipeline,
+    encode_prompts=encode_prompts,
+    velocity=velocity,
+    vae={
+        "use_quant_conv": False,
+        "use_post_quant_conv": False,
+        "scaling_factor": 1.5305,
+        "shift_factor": 0.0609,
+    },
     refuses=REFUSES,
-)  # fmt: skip
+)

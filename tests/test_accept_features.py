@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from davae.core.experiment import DataConfig
+from davae.core.records import read_measurements
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.data.crops import draw_crops, load_source
 from davae.stages.clip_tiny import clip_tiny_stage
-from davae.stages.scoring import read_values
 from davae.stages.stage import Pipeline
 
 pytestmark = pytest.mark.accept
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.accept
 MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
-from davae.features.effnet import effnet
+from davae.features.registry import open_extractor
 from davae.features.extract import extract
 from davae.data.image_sets import open_images
 from benchmarks.extraction import network_rate
 
 images, count = open_images(Path(sys.argv[1])), int(sys.argv[2])
-extractor = effnet(224, 15)
+extractor = open_extractor("effnet_lite0")
 own = network_rate(extractor, images)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 start = time.perf_counter()
@@ -82,5 +82,5 @@ def test_memory_does_not_grow_with_the_folder(folder, capsys):
 
 def test_clip_tiny_finds_the_caption_of_unseen_combinations(tmp_path):
     pipeline = Pipeline(Store(tmp_path), Runtime())
-    values = {v.metric: v.value for v in read_values(pipeline.path(clip_tiny_stage()))}
+    values = {m.metric: m.value for _, m in read_measurements(pipeline.path(clip_tiny_stage()))}
     assert values["retrieval_top1"] >= 0.9

@@ -9,13 +9,11 @@ import time
 
 import pytest
 import torch
-from davae.plan.architectures import architecture, davae_config
-from davae.plan.plan import count
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from davae.core.presets import PRESETS
 from davae.measure.flops import count_flops
-from davae.models.adapt import adapt_sd3
+from davae.plan.count import architecture, count, davae_config
 
 
 @pytest.mark.accept
@@ -26,7 +24,7 @@ def test_a_denoising_step_of_sd35_medium_at_1024_px():
     torch.manual_seed(0)
     transformer = arch.build().eval()
     assert sum(p.numel() for p in transformer.parameters()) == 2_243_171_520
-    adapt_sd3(transformer, config.detail_channels)
+    adapt(transformer, config.detail_channels)
     shapes = arch.inputs(1, config.latent_channels, e.latent_size)
     latent = torch.randn(shapes["hidden_states"].shape)
     text = {

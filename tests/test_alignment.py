@@ -6,7 +6,6 @@ from davae.method.alignment import (
     group_sizes,
     orthogonal,
     project,
-    projection_matrix,
     repeat_to_detail,
 )
 
@@ -23,6 +22,15 @@ def test_uneven_groups_are_one_longer_at_the_front():
 
 
 @pytest.mark.parametrize(("wide", "base"), [(12, 4), (16, 16), (7, 3), (13, 4)])
+def projection_matrix(wide, base):
+    """Proj of Eq. 4 as a matrix [C, D]: row i averages the consecutive channels of group i."""
+    matrix, start = torch.zeros(base, wide), 0
+    for i, size in enumerate(group_sizes(wide, base)):
+        matrix[i, start : start + size] = 1.0 / size
+        start += size
+    return matrix
+
+
 def test_projection_is_the_matrix_and_repeat_is_its_right_inverse(wide, base):
     detail = torch.randn(2, wide, 3, 5, generator=torch.Generator().manual_seed(0))
     by_matrix = torch.einsum("cd,bdhw->bchw", projection_matrix(wide, base), detail)

@@ -6,17 +6,17 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from davae.plan.architectures import davae_config
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from davae.core.experiment import BaseVAEConfig
 from davae.core.presets import PRESETS
 from davae.models.base_vae import build_base_vae
-from davae.models.checkpoints import naming
+from davae.models.checkpoints import keys
 from davae.models.checkpoints.convert import ConvertOptions, convert
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig, rotary_table, sincos_positions
+from davae.plan.count import davae_config
 
 DAVAE_KEYS = "5c7c7a6b005b9dbb8195fd5a2d270a76f856589c8859820d12cd54e812e8257d"
 LIGHTNING_KEYS = "0c06bcd39856f24993e351d9c566d0f73236590625a39bc8b5b44654762fe4bd"
@@ -282,8 +282,8 @@ def test_the_full_size_names_and_shapes_are_the_released_ones():
         qk_norm=False,
     )
     with torch.device("meta"):
-        autoencoder = naming.davae_to_public(DAVAE(**asdict(config)).state_dict(), config)
-        transformer = naming.dit_to_public(DiT(**asdict(dit_config)).state_dict(), dit_config)
+        autoencoder = keys.davae_to_public(DAVAE(**asdict(config)).state_dict(), config)
+        transformer = keys.dit_to_public(DiT(**asdict(dit_config)).state_dict(), dit_config)
     for tensors, count, digest in (
         (autoencoder, 489, DAVAE_KEYS),
         (transformer, 159, LIGHTNING_KEYS),

@@ -9,28 +9,32 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from davae.cli.options import parse_eval
-from davae.evaluate.request_run import all_protocols, run_eval, score
 from PIL import Image
 
+from davae.cli.eval import parse as parse_eval
 from davae.core import records
 from davae.core.records import Protocol, check_same
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.data.image_sets import ArrayImages
 from davae.data.scenes import scenes
+from davae.evaluate.execute import run_eval
+from davae.evaluate.protocols import all_protocols
+from davae.evaluate.reference import open_request, read_moments
 from davae.evaluate.request import EvalRequest
-from davae.evaluate.score import Reference, distance, open_request, read_moments
+from davae.evaluate.score import score
 from davae.features.clip import image_tower, load_clip, text_features
-from davae.features.effnet import effnet_features
-from davae.features.extract import extract
-from davae.features.inception import TORCHSCRIPT
+from davae.features.extract import Extractor, extract
+from davae.features.inception import PUBLISHED_NAMES, TORCHSCRIPT
 from davae.metrics.clip_score import similarities
 from davae.metrics.distribution import frechet, kernel
+from davae.metrics.metric import FeaturePair
 from davae.metrics.reconstruction import psnr
+from davae.metrics.scoring import score_features
 from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.stage import Pipeline
 from tests.fingerprints import NANO_CLIP
+from tests.small_models import effnet_features
 from tests.test_features import FakeInception
 
 
@@ -62,24 +66,31 @@ def pipeline(tmp_path):
 
 
 PUBLISHED = Protocol("inception_legacy_tensorflow", "w", 6, "r", "q", 1, "VIRTUAL", 100)
-SMALL = {"input_px": 32, "blocks": 3}
+SMALL = {"extractor": "effnet_lite0:input_px=32,blocks=3"}
+
+
+def measured(request, pipeline):
+    """The measurements of a request."""
+    return score(request, pipeline).measured
 
 
 def test_distances_are_those_of_the_features(sets, pipeline, tmp_path):
     made, real = sets
     request = EvalRequest(made, real, metrics=("fd", "kd", "fd_inf", "prdc"), **SMALL)
-    rows = {r.metric: r for r in score(request, pipeline)}
+    rows = {r.metric: r for r in measured(request, pipeline)}
     x, y = (effnet_features(crops(s).transpose(0, 3, 1, 2), 32, 3) for s in (0, 1))
-    assert rows["fd_effnet"].estimate.value == pytest.approx(frechet(x, y).value, rel=1e-6)
-    assert rows["kd_effnet"].estimate.value == pytest.approx(kernel(x, y).value, rel=1e-6)
-    assert "N = 60 < 10 d = 240" in rows["fd_effnet"].estimate.note
+    assert rows["fd_effnet"].value == pytest.approx(frechet(x, y).value, rel=1e-6)
+    assert rows["kd_effnet"].value == pytest.approx(kernel(x, y).value, rel=1e-6)
+    assert "N = 60 < 10 d = 240" in rows["fd_effnet"].note
     assert {"precision_effnet", "recall_effnet", "density_effnet", "coverage_effnet"} <= set(rows)
     kept = list((tmp_path / "store" / "features").glob("*.npy"))
     assert len(kept) == 2
-    again = {r.metric: r for r in score(request, pipeline)}
+    again = {r.metric: r for r in measured(request, pipeline)}
     assert again == rows
-    other = score(replace(request, blocks=2), pipeline)  # another depth of the same width
-    assert other[0].estimate.value != rows["fd_effnet"].estimate.value
+    other = measured(
+        replace(request, extractor="effnet_lite0:input_px=32,blocks=2"), pipeline
+    )  # another depth of the same width
+    assert other[0].value != rows["fd_effnet"].value
     with pytest.raises(ValueError, match="different protocols"):
         check_same([rows["fd_effnet"].protocol, other[0].protocol])
     assert len(list((tmp_path / "store" / "features").glob("*.npy"))) == 4
@@ -88,21 +99,21 @@ def test_distances_are_those_of_the_features(sets, pipeline, tmp_path):
 def test_unequal_numbers_are_an_error_that_says_how_to_go_on(sets, pipeline, tmp_path):
     fewer = write(tmp_path / "fewer", crops(2, 30))
     with pytest.raises(ValueError, match=r"30 images and 60 references.*--samples 30"):
-        score(EvalRequest(fewer, sets[1], **SMALL), pipeline)
-    rows = score(EvalRequest(fewer, sets[1], samples=30, **SMALL), pipeline)
-    assert {r.estimate.n for r in rows} == {30}
+        measured(EvalRequest(fewer, sets[1], **SMALL), pipeline)
+    rows = measured(EvalRequest(fewer, sets[1], samples=30, **SMALL), pipeline)
+    assert {r.n for r in rows} == {30}
     with pytest.raises(ValueError, match="--samples is 40 and fewer holds 30"):
-        score(EvalRequest(fewer, sets[1], samples=40, **SMALL), pipeline)
+        measured(EvalRequest(fewer, sets[1], samples=40, **SMALL), pipeline)
 
 
 def test_pairs_are_matched_by_name(sets, pipeline, tmp_path):
     made, real = sets
-    rows = score(EvalRequest(made, real, metrics=("psnr", "ssim", "pd")), pipeline)
+    rows = measured(EvalRequest(made, real, metrics=("psnr", "ssim", "pd")), pipeline)
     assert [r.metric for r in rows] == ["psnr_db", "ssim", "pd_effnet"]
-    assert rows[0].estimate.value == pytest.approx(psnr(crops(0), crops(1)).mean(), rel=1e-9)
+    assert rows[0].value == pytest.approx(psnr(crops(0), crops(1)).mean(), rel=1e-9)
     (made / "007.png").rename(made / "x.png")
     with pytest.raises(ValueError, match="without a partner: 007, x"):
-        score(EvalRequest(made, real, metrics=("psnr",)), pipeline)
+        measured(EvalRequest(made, real, metrics=("psnr",)), pipeline)
 
 
 def test_arrays_and_their_quantisation(pipeline, tmp_path):
@@ -111,17 +122,17 @@ def test_arrays_and_their_quantisation(pipeline, tmp_path):
     np.savez(tmp_path / "real.npz", crops(1))
     request = EvalRequest(tmp_path / "made.npy", tmp_path / "real.npz", metrics=("fd",), **SMALL)
     kinds = ("rounded", "truncated", "float")
-    found = {q: score(replace(request, quantisation=q), pipeline)[0] for q in kinds}
-    assert len({r.estimate.value for r in found.values()}) == 3
+    found = {q: measured(replace(request, quantisation=q), pipeline)[0] for q in kinds}
+    assert len({r.value for r in found.values()}) == 3
     assert len({r.protocol for r in found.values()}) == 3
     with pytest.raises(ValueError, match="uint8"):
-        score(replace(request, metrics=("psnr",), quantisation="float"), pipeline)
+        measured(replace(request, metrics=("psnr",), quantisation="float"), pipeline)
 
 
 def test_all_protocols_one_change_at_a_time(sets, pipeline, tmp_path, monkeypatch):
     monkeypatch.setenv("DAVAE_WEIGHTS", str(tmp_path / "none"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
-    rows, table = all_protocols(EvalRequest(*sets, **SMALL), pipeline)
+    scores, table = all_protocols(EvalRequest(*sets, **SMALL), pipeline)
     available = table[table["FD"].notna()]
     assert list(available["protocol"]) == [
         "as asked",
@@ -135,7 +146,7 @@ def test_all_protocols_one_change_at_a_time(sets, pipeline, tmp_path, monkeypatc
     assert available["KD"].nunique() == 4  # ddof does not enter it
     assert table["note"].str.contains("not available: the weights file").sum() == 3
     assert table["note"].str.contains("clip_tiny is not trained yet").sum() == 1
-    assert len({r.protocol for r in rows}) == 5
+    assert len({m.protocol for m in scores.measured}) == 5
     x, y = (effnet_features(crops(s).transpose(0, 3, 1, 2), 32, 3) for s in (0, 1))
     change = 100 * (frechet(x, y, ddof=0).value / frechet(x, y).value - 1)
     assert table["FD change %"][3] == pytest.approx(change, rel=1e-3)
@@ -146,11 +157,12 @@ def test_published_statistics(tmp_path):
     path = tmp_path / "VIRTUAL.npz"
     np.savez(path, mu=x.mean(0), sigma=np.cov(x, rowvar=False), mu_s=np.zeros(2), sigma_s=np.eye(2))
     moments = read_moments(path)
-    reference = Reference("VIRTUAL", "0", "published statistics", moments, None)
-    row = distance("fd", x + 1, reference, PUBLISHED)[0]
-    assert row.metric == "fid"
-    assert row.estimate.value == pytest.approx(6.0, abs=1e-6)
-    assert "not stated" in row.estimate.note
+    pair = FeaturePair(x + 1, None, moments)
+    inception = Extractor("inception", "w", 6, "r", None, None, published_names=PUBLISHED_NAMES)
+    (found,) = score_features(("fd",), inception, pair, PUBLISHED)
+    assert found.metric == "fid"
+    assert found.value == pytest.approx(6.0, abs=1e-6)
+    assert "not stated" in found.note
     np.savez(tmp_path / "images.npz", crops(0, 2))
     assert read_moments(tmp_path / "images.npz") is None
 
@@ -162,24 +174,22 @@ def test_published_statistics_take_their_own_extractor_only(sets, pipeline, tmp_
     request = EvalRequest(
         sets[0], tmp_path / "adm.npz", metrics=("fd",), extractor="inception_legacy_tensorflow"
     )
-    row = score(request, pipeline)[0]
+    row = measured(request, pipeline)[0]
     level = crops(0).mean((1, 2, 3)) / 128 - 1  # what the stand-in network gives, 2048 times
-    assert row.estimate.value == pytest.approx(
-        2048 * (level.mean() ** 2 + level.var(ddof=1)), rel=1e-4
-    )
-    assert "N = 60 <= d = 2048" in row.estimate.note
+    assert row.value == pytest.approx(2048 * (level.mean() ** 2 + level.var(ddof=1)), rel=1e-4)
+    assert "N = 60 <= d = 2048" in row.note
     for wrong in ("effnet_lite0", "inception_clean"):
         with pytest.raises(ValueError, match=r"two protocols.*inception_legacy_tensorflow"):
-            score(replace(request, extractor=wrong), pipeline)
+            measured(replace(request, extractor=wrong), pipeline)
     with pytest.raises(ValueError, match="use --metrics fd"):
-        score(replace(request, metrics=("fd", "kd")), pipeline)
+        measured(replace(request, metrics=("fd", "kd")), pipeline)
 
 
 def test_too_few_images_are_refused_before_anything_is_computed(sets, pipeline, tmp_path):
     few = write(tmp_path / "few", crops(3, 5))
     for metric, least in (("prdc", 6), ("is", 20)):
         with pytest.raises(ValueError, match=f"{metric} needs {least} images or more; few gives 5"):
-            score(EvalRequest(few, few, metrics=(metric,), **SMALL), pipeline)
+            measured(EvalRequest(few, few, metrics=(metric,), **SMALL), pipeline)
     assert not (tmp_path / "store" / "features").exists()
 
 
@@ -195,7 +205,7 @@ def test_captions_follow_the_images_chosen(nano, tmp_path):
         tmp_path / "x.npy", captions=tmp_path / "captions.csv", metrics=("clip",), samples=5
     )
     request = replace(request, clip_model=str(model))
-    some = {r.metric: r.estimate for r in score(request, pipeline)}
+    some = {r.metric: r for r in measured(request, pipeline)}
     chosen = [int(n) for n in open_request(request.images, request).names()]
     assert chosen != list(range(5))
     clip = load_clip(str(model))
@@ -205,7 +215,7 @@ def test_captions_follow_the_images_chosen(nano, tmp_path):
     assert set(some) == {"clip_tiny", "clip_tiny_shuffled"}
     pd.concat([table, table]).to_csv(tmp_path / "captions.csv")
     with pytest.raises(ValueError, match="several captions of 0"):
-        score(request, pipeline)
+        measured(request, pipeline)
 
 
 def test_all_protocols_of_float_images(pipeline, tmp_path, monkeypatch):
@@ -222,24 +232,28 @@ def test_all_protocols_of_float_images(pipeline, tmp_path, monkeypatch):
 def test_requests_that_do_not_fit_together(sets, pipeline, tmp_path):
     made, real = sets
     with pytest.raises(ValueError, match="--reference"):
-        score(EvalRequest(made), pipeline)
+        measured(EvalRequest(made), pipeline)
     with pytest.raises(ValueError, match="--captions"):
-        score(EvalRequest(made, metrics=("clip",)), pipeline)
+        measured(EvalRequest(made, metrics=("clip",)), pipeline)
     captions = tmp_path / "captions.csv"
     pd.DataFrame({"file": ["000.png"], "caption": ["coffee"]}).to_csv(captions)
     with pytest.raises(ValueError, match="not among the metrics"):
-        score(EvalRequest(made, real, captions=captions), pipeline)
+        measured(EvalRequest(made, real, captions=captions), pipeline)
     with pytest.raises(ValueError, match=r"no caption for 59 of 60 images, the first 001\.png"):
-        score(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
+        measured(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
     pd.DataFrame({"name": [1]}).to_csv(captions)
     with pytest.raises(ValueError, match="file and caption are needed"):
-        score(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
+        measured(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
 
 
 def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
     request = EvalRequest(*sets, metrics=("fd", "is"), **SMALL)
-    deeper = score(replace(request, metrics=("is",), blocks=5), pipeline)[0]
-    assert deeper == score(replace(request, metrics=("is",)), pipeline)[0]  # all 16 blocks classify
+    deeper = measured(
+        replace(request, metrics=("is",), extractor="effnet_lite0:input_px=32,blocks=5"), pipeline
+    )[0]
+    assert (
+        deeper == measured(replace(request, metrics=("is",)), pipeline)[0]
+    )  # all 16 blocks classify
     assert "effnet_lite0-b16" in deeper.protocol
     text, folder = run_eval(request, pipeline, tmp_path / "out")
     assert run_eval(request, pipeline, tmp_path / "out")[1] != folder
@@ -247,7 +261,7 @@ def test_a_folder_of_its_own_holds_record_and_table(sets, pipeline, tmp_path):
     assert list(frame["metric"]) == ["fd_effnet", "is_effnet"]
     assert (frame["low"] < frame["value"]).all()
     assert (folder / "table.md").read_text() == text
-    assert json.loads((folder / "options.json").read_text())["blocks"] == 3
+    assert json.loads((folder / "options.json").read_text())["extractor"] == SMALL["extractor"]
     protocol = json.loads((folder / "protocols.json").read_text())[frame["protocol"][0]]
     assert (protocol["resize"], protocol["samples"]) == ("clean-fid PIL bicubic, float 32 px", 60)
 

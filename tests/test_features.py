@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from davae.data.image_sets import ArrayImages, open_images, quantise
-from davae.features.effnet import EffNetLite0, effnet, effnet_features, weights_hash
-from davae.features.extract import extract
+from davae.features.effnet import effnet
+from davae.features.extract import Host, extract
 from davae.features.inception import PYTORCH, TORCHSCRIPT, inception
 from davae.features.weights import MissingWeights
+from tests.small_models import effnet_features
 
 
 def uint8(seed, n=3, side=16):
@@ -47,7 +48,7 @@ def test_probabilities_are_the_pretrained_networks():
     images = uint8(3, 2, 64)
     with torch.no_grad():
         logits = net((torch.from_numpy(images).float() - 127) / 128)
-    found = extract(effnet(64, 8), ArrayImages("x", images), probabilities=True)
+    found = extract(effnet(Host(), 64, 8), ArrayImages("x", images), probabilities=True)
     np.testing.assert_allclose(found, logits.softmax(1).numpy(), rtol=1e-3, atol=1e-6)
 
 
@@ -66,7 +67,7 @@ def test_a_folder_gives_what_its_array_gives(folder):
     assert len(images) == 70
     order = [*range(0, 70, 2), *range(1, 70, 2)]  # by relative path
     array = ArrayImages("array", uint8(1, 70, 32)[order])
-    extractor = effnet(32, 3)
+    extractor = effnet(Host(), 32, 3)
     threads = torch.get_num_threads()
     np.testing.assert_array_equal(extract(extractor, images), extract(extractor, array))
     assert torch.get_num_threads() == threads
@@ -77,7 +78,7 @@ def test_a_folder_gives_what_its_array_gives(folder):
 def test_unreadable_and_absent_images_are_named(folder, tmp_path):
     (folder / "0" / "000.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"000\.png cannot be read"):
-        extract(effnet(32, 3), open_images(folder))
+        extract(effnet(Host(), 32, 3), open_images(folder))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         open_images(tmp_path / "empty")
@@ -95,7 +96,7 @@ def test_float_rounded_and_truncated_are_three_results():
     features, digests = {}, set()
     for how in ("float", "rounded", "truncated"):
         of = ArrayImages("x", images, how)
-        features[how] = extract(effnet(32, 3), of)
+        features[how] = extract(effnet(Host(), 32, 3), of)
         digests.add(of.digest)
     assert len(digests) == 3
     error = {
@@ -141,13 +142,15 @@ def test_grey_alpha_and_16_bit_files(tmp_path):
 
 def test_resizers_differ_and_options_are_checked():
     images = ArrayImages("x", uint8(0, 2, 50))
-    results = [extract(effnet(32, 3, resize), images) for resize in ("pil", "pil-uint8", "torch")]
+    results = [
+        extract(effnet(Host(), 32, 3, resize), images) for resize in ("pil", "pil-uint8", "torch")
+    ]
     assert not np.allclose(results[0], results[1])
     assert not np.allclose(results[0], results[2])
     with pytest.raises(ValueError, match="pil, pil-uint8, torch"):
-        effnet(32, 3, "nearest")
+        effnet(Host(), 32, 3, "nearest")
     with pytest.raises(ValueError, match="multiples of 32"):
-        effnet(50, 3)
+        effnet(Host(), 50, 3)
 
 
 def test_missing_inception_weights_say_what_to_do(tmp_path, monkeypatch):
@@ -159,9 +162,9 @@ def test_missing_inception_weights_say_what_to_do(tmp_path, monkeypatch):
         ("legacy_pytorch", PYTORCH),
     ):
         with pytest.raises(MissingWeights, match=rf"{name}.*Get it from https.*effnet_lite0"):
-            inception(mode)
+            inception(mode, Host())
     with pytest.raises(ValueError, match="clean, legacy_tensorflow, legacy_pytorch"):
-        inception("tensorflow")
+        inception("tensorflow", Host())
 
 
 class FakeInception(torch.nn.Module):
@@ -187,14 +190,14 @@ def test_inception_modes_resize_and_scale_as_clean_fid_does(tmp_path, monkeypatc
     torch.jit.script(FakeInception()).save(str(tmp_path / TORCHSCRIPT))
     images = ArrayImages("x", np.stack([np.full((3, 20, 20), v, np.uint8) for v in (0, 192)]))
     for mode in ("clean", "legacy_tensorflow"):
-        extractor = inception(mode)
+        extractor = inception(mode, Host())
         features = extract(extractor, images)
         assert features.shape == (2, 2048)
         np.testing.assert_allclose(features[:, 0], [-1.0, 0.5], atol=1e-5)
         np.testing.assert_allclose(
             extract(extractor, images, probabilities=True), [[0, 1], [0.75, 0.25]], atol=1e-5
         )
-    prepared = inception("clean").prepare(images.read(0))
+    prepared = inception("clean", Host()).prepare(images.read(0))
     assert prepared.shape == (3, 299, 299)
     mixed = ArrayImages("x", images.array[:1]), np.zeros((20, 30, 3), np.uint8)
-    assert inception("legacy_tensorflow").prepare(mixed[1]).shape == (3, 20, 30)
+    assert inception("legacy_tensorflow", Host()).prepare(mixed[1]).shape == (3, 20, 30)

@@ -117,7 +117,7 @@ def test_verdicts_come_from_the_interval(values, direction, verdict):
         for seed, pair in enumerate(values)
         for arm, v in zip("ab", pair, strict=True)
     ]
-    claim = Claim("a against b", "", "m", "a", "b", direction)
+    claim = Claim(text="a against b", published="", metric="m", a="a", b="b", direction=direction)
     assert judge(claim, pd.DataFrame(rows)).verdict == verdict
     rows[0]["protocol"] = "q"
     with pytest.raises(ValueError, match="different protocols"):

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from davae.plan.architectures import architecture, davae_config
-from davae.plan.plan import Assumptions, count, describe, forwards, stage_flops, tokens
 
 from davae.core.presets import PRESETS
 from davae.models.davae import DAVAE
+from davae.plan.count import architecture, count, davae_config, tokens
+from davae.plan.describe import Assumptions, describe, forwards, stage_flops
 
 
 def closed(e):

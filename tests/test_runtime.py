@@ -8,31 +8,25 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from torch import nn
 
-from davae.core.experiment import AdaptConfig, FlowConfig, SampleConfig, TrainConfig
+from davae.core.experiment import AdaptConfig, SampleConfig, TrainConfig
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import read_log
-from davae.method.sampler import sample_latents
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
 from davae.train.loop import Batches, Trainer
-from davae.train.transformer import LatentSet, dit_task
+from davae.train.transformer import LatentSet
+from tests.small_models import dit_task, sample_dit, without_zeros
 
 TRAIN = TrainConfig(steps=4, batch_size=6, lr=1e-3, lr_warmup_steps=1, ema_decay=0.9)
 
 
 def small_dit():
     torch.manual_seed(0)
-    dit = DiT(
-        **asdict(DiTConfig(in_channels=6, detail_channels=2, hidden_size=48, depth=2, num_heads=4))
-    )
-    for parameter in dit.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=0.05)
-    return dit
+    config = DiTConfig(in_channels=6, detail_channels=2, hidden_size=48, depth=2, num_heads=4)
+    return without_zeros(DiT(**asdict(config)))
 
 
 def train(runtime, folder):
@@ -42,9 +36,7 @@ def train(runtime, folder):
     data = LatentSet(
         torch.randn(30, 6, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(30) % 10
     )
-    task = dit_task(
-        "a", dit, data, {"heldout": data}, FlowConfig(), 0.1, 0, AdaptConfig(detail_warmup_steps=2)
-    )
+    task = dit_task(dit, data, {"heldout": data}, AdaptConfig(detail_warmup_steps=2))
     dit.velocity = runtime.compiled(dit.velocity)
     Trainer(task, TRAIN, runtime, folder).run()
     return read_log(folder), torch.cat([p.detach().flatten() for p in dit.parameters()])
@@ -97,11 +89,9 @@ def test_compiled_training_and_sampling(plain, tmp_path):
     torch.testing.assert_close(parameters, plain[1], rtol=1e-3, atol=1e-4)
     dit, noise, labels = small_dit().eval(), torch.randn(3, 6, 8, 8), torch.tensor([1, 2, 3])
     config = SampleConfig(num_inference_steps=3, solver="heun")
-    eager = sample_latents(dit, noise, labels, config)
+    eager = sample_dit(dit, noise, labels, config)
     dit.velocity = Runtime(compile=True, cuda_graphs=True).compiled(dit.velocity, sampling=True)
-    torch.testing.assert_close(
-        sample_latents(dit, noise, labels, config), eager, rtol=1e-3, atol=1e-4
-    )
+    torch.testing.assert_close(sample_dit(dit, noise, labels, config), eager, rtol=1e-3, atol=1e-4)
 
 
 def test_attention_kernels_agree():
@@ -196,9 +186,7 @@ class Reusing:
 def test_sampling_survives_a_network_that_reuses_its_output():
     """dx/dt = x: Heun multiplies by 1 + h + h^2 / 2 a step."""
     config = SampleConfig(num_inference_steps=4, solver="heun", guidance_scale=1.0)
-    end = sample_latents(
-        Reusing(), torch.ones(1, 1, dtype=torch.float64), torch.tensor([0]), config
-    )
+    end = sample_dit(Reusing(), torch.ones(1, 1, dtype=torch.float64), torch.tensor([0]), config)
     assert end.item() == pytest.approx((1 + 0.25 + 0.03125) ** 4)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from davae.core.records import read_measurements
 from davae.data.image_sets import ArrayImages
 from davae.data.pixels import downsample, to_unit
 from davae.data.scenes import (
@@ -25,7 +26,6 @@ from davae.features.extract import extract
 from davae.features.weights import MissingWeights
 from davae.metrics.clip_score import clip_score, retrieval, similarities
 from davae.stages.clip_tiny import clip_tiny_stage
-from davae.stages.scoring import read_values
 from davae.train.clip import contrastive_loss
 from tests.fingerprints import NANO_CLIP
 
@@ -125,7 +125,7 @@ def test_contrastive_loss_closed_form():
 def nano_clip(nano):
     """A clip_tiny of a few steps: its folder and the values measured."""
     folder = nano[0].path(clip_tiny_stage(NANO_CLIP))
-    return folder / "clip_tiny", read_values(folder)
+    return folder / "clip_tiny", read_measurements(folder)
 
 
 def test_clip_score_agrees_with_a_direct_computation(nano_clip):

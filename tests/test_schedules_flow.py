@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from davae.method.flow import interpolate, logit_normal, shift_time, structured_loss
-from davae.method.schedule import detail_weight, lr_factor
+from davae.method.schedule import detail_weight
+from davae.train.optim import lr_factor
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from davae.models.families.text import encode_prompts, load_pipeline, velocity
 from diffusers import (
     AutoencoderKL,
     FlowMatchEulerDiscreteScheduler,
@@ -34,7 +33,6 @@ from davae.core.experiment import (
     DataConfig,
     DetailConfig,
     EvalConfig,
-    Experiment,
     FlowConfig,
     SampleConfig,
     TrainConfig,
@@ -46,6 +44,7 @@ from davae.data.captions import draw_captions
 from davae.data.crops import draw_images
 from davae.data.scenes import scenes
 from davae.models.adapt import attach
+from davae.models.families.registry import FAMILIES
 from davae.run.execute import run_experiment, run_stages
 from davae.stages.autoencoder import MODEL
 from davae.stages.stage import Pipeline
@@ -219,7 +218,7 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
     assert "f8c8p2" in result.table
     for row in (
         "adapted with DA-VAE",
-        "pretrained pipeline at the base",
+        "pretrained base model, enlarged",
         "| DA-VAE |",
         "decoder without",
     ):
@@ -229,7 +228,7 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
     assert images.shape == (247, 3, 64, 64)
     assert images.std() > 1
     # what the run leaves is what `attach` takes, on a fresh pipeline
-    pipe = load_pipeline(family, pipes[family], "cpu", torch.float32)
+    pipe = FAMILIES[family].pipeline(pipes[family], "cpu", torch.float32)
     attach(pipe, pipeline.path(stages["adapted"]) / MODEL)
     assert pipe("one red circle", height=64, width=64, num_inference_steps=1).images[0].size == (
         64,
@@ -246,7 +245,7 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
 def test_our_velocity_is_the_pipelines_own_step(family, pipes):
     """One Euler step of the pipeline at sigma from 1 to 0 adds (0 - 1) v, which is ours of t = 0
     over 1."""
-    pipe = load_pipeline(family, pipes[family], "cpu", torch.float32)
+    pipe = FAMILIES[family].pipeline(pipes[family], "cpu", torch.float32)
     latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     given = latent if family == "sd3" else FluxPipeline._pack_latents(latent, 1, 4, 8, 8)
     out = pipe(
@@ -261,9 +260,12 @@ def test_our_velocity_is_the_pipelines_own_step(family, pipes):
     if family == "flux":
         out = FluxPipeline._unpack_latents(out, 32, 32, 4)
     with torch.no_grad():
-        u = velocity(pipe, latent, torch.zeros(1), encode_prompts(pipe, ["one red circle"]))
+        base_model = FAMILIES[family]
+        text = base_model.encode_prompts(pipe, ["one red circle"])
+        u = base_model.velocity(pipe, latent, torch.zeros(1), text)
     torch.testing.assert_close(out, latent + u, rtol=1e-4, atol=1e-5)
-    other = velocity(pipe, latent, torch.zeros(1), encode_prompts(pipe, ["two blue square"]))
+    text = base_model.encode_prompts(pipe, ["two blue square"])
+    other = base_model.velocity(pipe, latent, torch.zeros(1), text)
     assert (other - u).abs().max() > 1e-5  # the prompt is heard
 
 
@@ -329,7 +331,6 @@ def test_a_pipeline_that_is_not_there_or_another_is_an_error(pipes, tmp_path):
 def test_the_recipes_are_the_papers():
     """PAPER: section 3 (ImageNet) and 4 (SD3.5-M)."""
     image, text = PRESETS["imagenet512"], PRESETS["sd35m_1k"]
-    assert isinstance(image, Experiment)
     assert image.davae == DetailConfig(
         detail_channels=96,
         align_weight=0.5,

@@ -9,26 +9,25 @@ import pytest
 import torch
 from torch import nn
 
-from davae.core.experiment import AdaptConfig, BaseVAEConfig, DetailConfig, FlowConfig, TrainConfig
+from davae.core.experiment import AdaptConfig, DetailConfig, TrainConfig
 from davae.core.runtime import Runtime
 from davae.core.store import read_log
+from davae.features.lpips import load_lpips
 from davae.measure.flops import count_flops, dit_forward_flops
 from davae.method.vae_loss import (
-    PatchDiscriminator,
     gradient_ratio,
     hinge_loss,
     kl_mean,
     laplacian_pyramid,
-    load_lpips,
     pyramid_l1,
 )
-from davae.models.base_vae import build_base_vae
-from davae.models.davae import DAVAE, DAVAEConfig
-from davae.models.dit import DiT, DiTConfig, widen_dit
-from davae.stages.autoencoder import JoinedLatents
+from davae.models.discriminator import PatchDiscriminator
+from davae.models.dit import DiT, DiTConfig
+from davae.stages.artifacts import JoinedLatents
 from davae.train.davae import davae_task
 from davae.train.loop import CHECKPOINT, EMA, Task, Trainer
-from davae.train.transformer import LatentSet, dit_task
+from davae.train.transformer import LatentSet
+from tests.small_models import dit_task, small_davae, small_dit
 
 
 def test_kl_closed_form():
@@ -194,18 +193,6 @@ def test_flops_on_the_device_equal_meta_and_the_closed_form():
     assert training == 3 * here - first + recomputed
 
 
-BASE = BaseVAEConfig(block_out_channels=(8, 8, 16), norm_num_groups=4)
-
-
-def small_davae(detail=12):
-    torch.manual_seed(0)
-    vae = build_base_vae(BASE)
-    model = DAVAE(**asdict(DAVAEConfig.of_base(vae, detail)))
-    model.load_base(vae, init_detail=True)
-    images = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
-    return model, images, torch.randn(6, 4, 8, 8)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -249,29 +236,25 @@ def test_gradient_ratio_makes_alignment_a_share_of_the_nll_gradient():
 
 
 def test_adaptation_weighs_the_detail_by_eq_12():
-    torch.manual_seed(0)
-    dit, _ = widen_dit(DiT(**asdict(DiTConfig(hidden_size=48, depth=1, num_heads=4))), 12)
+    dit = small_dit(12)
     data = LatentSet(torch.randn(20, 16, 8, 8), torch.arange(20) % 10)
     adapt = AdaptConfig(detail_warmup_steps=4, cosine_weight=0.0)
-    task = dit_task("a", dit, data, {"heldout": data}, FlowConfig(), 0.1, 0, adapt)
+    task = dit_task(dit, data, {"heldout": data}, adapt)
     for n, w in ((0, 0.0), (2, 0.5), (4, 1.0)):
         terms = at_samples(task, n, [0, 1, 2])
         expected = (terms["base"] * 4 + w * terms["detail"] * 12) / (4 + w * 12)
         torch.testing.assert_close(terms["loss"], expected)
-    cosine_task = dit_task(
-        "a", dit, data, {}, FlowConfig(), 0.1, 0, replace(adapt, cosine_weight=1.0)
-    )
+    cosine_task = dit_task(dit, data, {}, replace(adapt, cosine_weight=1.0))
     with_cosine, plain = at_samples(cosine_task, 2, [0, 1]), at_samples(task, 2, [0, 1])
     torch.testing.assert_close(with_cosine["loss"], plain["loss"] + with_cosine["cosine"])
     assert task.evaluate() == task.evaluate()
 
 
 def test_a_dit_step_does_not_depend_on_the_split_of_the_batch():
-    torch.manual_seed(0)
-    dit = DiT(**asdict(DiTConfig(hidden_size=48, depth=1, num_heads=4)))
+    dit = small_dit()
     nn.init.normal_(dit.final_layer.linear.weight)
     data = LatentSet(torch.randn(50, 4, 8, 8), torch.arange(50) % 10)
-    task = dit_task("b", dit, data, {}, FlowConfig(), 0.1, 0)
+    task = dit_task(dit, data, name="b")
     whole = at_samples(task, 5, list(range(8)))["loss"]
     halves = [at_samples(task, 5, list(part))["loss"] for part in (range(4), range(4, 8))]
     torch.testing.assert_close(whole, (halves[0] + halves[1]) / 2)

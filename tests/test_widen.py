@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from davae.method.widen import join_packed, split_packed, widen
-from davae.models.dit import DiT, DiTConfig, widen_dit
+from davae.models.adapt import adapt
+from davae.models.dit import DiT, DiTConfig
 
 
 class Net(nn.Module):
@@ -154,7 +155,9 @@ def test_widened_dit_starts_as_the_base_dit(patch, qk_norm):
     ).eval()
     for p in base.parameters():
         p.normal_(std=0.3)
-    wide, report = widen_dit(base, 12)
+    wide = DiT(**dict(base.config))
+    wide.load_state_dict(base.state_dict())
+    report = adapt(wide, 12)
     assert wide.config.qk_norm == qk_norm
     assert wide.config.in_channels == 16
     x, t, y = torch.randn(3, 16, 8, 8), torch.rand(3), torch.tensor([0, 5, 10])
@@ -163,4 +166,4 @@ def test_widened_dit_starts_as_the_base_dit(patch, qk_norm):
     assert torch.equal(out[:, 4:], torch.zeros(3, 12, 8, 8))
     assert len(report.parameters) == len(list(wide.parameters()))
     with pytest.raises(ValueError, match="already"):
-        widen_dit(wide, 4)
+        adapt(wide, 4)

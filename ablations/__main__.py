@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ import tyro
 
 import ablations
 from davae.cli.guard import guard, say
+from davae.core.experiment import RUN_METRICS
 from davae.core.extend import load_extensions, load_file
 from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
@@ -36,6 +37,8 @@ class Options:
     `davae run` does, unless the ablation looks at the models of the run itself."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
+    eval_metrics: tuple[str, ...] = RUN_METRICS
+    """What every arm is judged by, entries of METRICS; the ablation shows those that it names."""
     runtime: Runtime = field(default_factory=Runtime)
     out: Path = Path("runs")
     """Where records, table and figure go: OUT/PRESET/ablations/NAME."""
@@ -84,6 +87,7 @@ def main() -> int:
         pipeline = Pipeline.at(options.store, options.runtime, say)
         seeds = list(options.seeds)
         base = (PRESETS if ablation.full_length else ARMS)[options.preset]
+        base = replace(base, eval=replace(base.eval, metrics=options.eval_metrics))
         folder = run_ablation(
             ablation, base, preset=options.preset, seeds=seeds, pipeline=pipeline, out=options.out
         )

@@ -1,0 +1,50 @@
+"""What enters the keys of an experiment's stages."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from davae.core.experiment import DataConfig, Experiment
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.stages.graph import graph
+
+
+def test_arms_share_what_they_have_in_common():
+    e = PRESETS["nano"]
+    a, b = graph(e), graph(replace(e, davae=replace(e.davae, align_weight=0.5)))
+    assert a["base_dit"].key == b["base_dit"].key
+    assert a["davae"].key != b["davae"].key
+    assert a["generation"].key != b["generation"].key
+    other = graph(replace(e, seed=1))
+    assert other["base_vae"].key == a["base_vae"].key
+    assert other["davae"].key != a["davae"].key
+    aliased = graph(replace(e, data=replace(e.data, antialias=True)))
+    assert aliased["crops"].key == a["crops"].key
+    assert aliased["base_vae"].key != a["base_vae"].key
+    assert "adapted" not in graph(replace(e, davae=replace(e.davae, detail_channels=0)))
+
+
+def test_runtime_is_in_no_key():
+    inputs = json.dumps([stage.inputs() for stage in graph(Experiment()).values()])
+    for field in Runtime.__dataclass_fields__:
+        assert f'"{field}"' not in inputs
+    with pytest.raises(ValueError, match="torch sees"):
+        Runtime(device="cuda:99").apply()
+    with pytest.raises(ValueError, match="cpu, cuda or cuda:N"):
+        Runtime(device="tpu").apply()
+
+
+def test_the_bytes_of_outside_files_are_in_the_key(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"1")
+
+    def key():
+        data = DataConfig(name="folder", path=str(tmp_path / "images"))
+        return graph(Experiment(data=data))["crops"].key
+
+    first = key()
+    assert key() == first
+    (tmp_path / "images" / "a.png").write_bytes(b"2")
+    assert key() != first

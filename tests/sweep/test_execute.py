@@ -1,0 +1,116 @@
+"""Ablations at nano: records, tables, figures, the report over them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from davae.core import records
+from davae.core.presets import PRESETS
+from davae.sweep.ablation import Arm
+from davae.sweep.execute import run_ablation
+from reports.page import page
+
+
+def test_an_ablation_runs_records_and_reports(nano, tmp_path):
+    from ablations.align_weight import ABLATION
+
+    pipeline, out, _ = nano
+    base = PRESETS["nano"]
+
+    def arms(e):
+        two = ABLATION.arms(e)[:2]
+        broken = replace(e, davae=replace(e.davae, detail_channels=2))  # fewer than the base's 4
+        return (*two, Arm("broken", "align_weight", 9.0, broken))
+
+    ablation = replace(ABLATION, arms=arms)
+    folder = run_ablation(ablation, base, preset="nano", seeds=[0], pipeline=pipeline, out=out)
+    frame = records.load_records(folder)
+    done = frame[frame["status"] == "ok"]
+    assert sorted(done["arm"].unique()) == ["lambda=0", "lambda=0.01"]
+    assert set(done["metric"]) == set(ABLATION.metrics)
+    assert frame.loc[frame["status"] == "failed", "error"].str.contains("cannot be grouped").all()
+    text = (folder / "table.md").read_text()
+    assert "undecided" in text  # one seed decides nothing
+    assert "Failed: broken" in text
+    for name in ("figure.svg", "figure.png", "table.csv", "findings.csv"):
+        assert (folder / name).stat().st_size > 0
+    count = len(done)
+    run_ablation(ablation, base, preset="nano", seeds=[0], pipeline=pipeline, out=out)
+    again = records.load_records(folder)
+    assert (again["status"] == "ok").sum() == count
+
+    machine = {"cpu": "c", "cores": 2, "memory_gib": 1.0, "gpus": [], "threads": 2}
+    about = {"machine": machine, "versions": {"torch": "x"}, "matmul_flops_per_second": 2e11}
+    scenario = {
+        "stage": "decode",
+        "resolution_px": 64,
+        "tokens": 64,
+        "batch": 8,
+        "weights": "random",
+        "flops": 1e9,
+    }
+    case = {
+        "name": "t",
+        "stats": {"median": 0.5, "rounds": 3, "data": [0.5]},
+        "extra_info": scenario,
+    }
+    bench = {
+        "commit_info": {"git_sha": "", "git_dirty": False},
+        "datetime": "2026-01-01",
+        "benchmarks": [case],
+    }
+    bench["machine_info"] = {"davae": about}
+    (out / "core.json").write_text(json.dumps(bench))
+    report = page(out, out / "report.md")
+    for part in (
+        "## Run: `nano`, seeds 0",
+        "## Ablation: `align_weight`",
+        "| t | decode |",
+        "| 16 |",
+        "samples.png",
+        "200 GFLOP/s",
+    ):
+        assert part in report, part
+    with pytest.raises(ValueError, match="no records below"):
+        page(tmp_path, tmp_path / "r.md")
+
+
+def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
+    from ablations.latent_structure import ABLATION, ALIGNED, PLAIN
+
+    pipeline, out, _ = nano
+    folder = run_ablation(
+        ABLATION, PRESETS["nano"], preset="nano", seeds=[0], pipeline=pipeline, out=out
+    )
+    frame = records.load_records(folder)
+    assert set(frame["status"]) == {"ok"}
+    assert sorted(frame["arm"].unique()) == sorted([ALIGNED, PLAIN])
+    assert set(frame["metric"]) == set(ABLATION.metrics)
+    found = frame.set_index(["arm", "metric"])["value"]
+    for arm in (ALIGNED, PLAIN):
+        assert found[arm, "cka_z"] == pytest.approx(1.0)
+        assert 1 <= found[arm, "effective_rank_z"] <= 4 + 1e-9
+        assert (
+            1 <= found[arm, "effective_rank_z_d_orthogonal"] <= 8 + 1e-9
+        )  # 12 channels less 4 groups
+        excess = found[arm, "high_frequency_z_d"] - found[arm, "high_frequency_z"]
+        assert found[arm, "high_frequency_excess"] == pytest.approx(excess)
+    for name in ("tsne.png", "spectrum.svg", "spectrum.png", "figure.png", "findings.csv"):
+        assert (folder / name).stat().st_size > 0
+    kept = set(frame["sidecar_structure"]) | set(frame["sidecar_spectrum"])
+    assert {path.name for path in (folder / "sidecars").iterdir()} == kept
+    assert len(kept) == 4
+    assert (
+        "metric | not aligned | aligned" in (folder / "table.md").read_text()
+    )  # many metrics: an arm a column
+
+
+def davae(*args: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", "from davae.cli.main import main; main()", *args],
+        capture_output=True,
+        text=True,
+    )

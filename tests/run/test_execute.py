@@ -9,12 +9,21 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
+from PIL import Image
 
 from davae.analysis.tables import RUN_ROWS, run_table
 from davae.core import records
 from davae.core.presets import PRESETS
-from davae.run.execute import run_experiment, run_name
+from davae.run import pictures
+from davae.run.execute import run_experiment, run_name, run_stages
+from davae.stages.artifacts import crops
+
+
+def picture(path):
+    return np.asarray(Image.open(path).convert("RGB")).astype(float)
 
 
 def test_a_run_makes_every_row_and_picture(nano):
@@ -25,13 +34,49 @@ def test_a_run_makes_every_row_and_picture(nano):
     by_row = table.set_index("row")
     assert by_row["PSNR dB"].notna().sum() == 6
     assert by_row["gKD"].notna().sum() == 3
-    for name in ("samples.png", "reconstruction.png", "curves.png", "table.csv"):
-        assert (result.folder / name).stat().st_size > 0
+    samples = picture(result.folder / "samples.png")
+    reconstruction = picture(result.folder / "reconstruction.png")
+    # 13 classes; real, control and adapted in 4 lines each; five reconstructions in one line each
+    assert samples.shape[0] / samples.shape[1] == pytest.approx(12 / 13, rel=0.12)
+    assert reconstruction.shape[0] / reconstruction.shape[1] == pytest.approx(5 / 13, rel=0.2)
+    assert picture(result.folder / "curves.png").std() > 5
     assert len(list((result.folder / "curves").glob("*.csv"))) == 6
     stages = frame[frame["metric"] == "seconds"]
     assert (stages["value"] > 0).all()
     assert frame["git_sha"].notna().all()
     assert (result.folder / "table.csv").read_text().count("\n") == len(table) + 1
+
+
+def test_the_pictures_show_the_images_that_they_name(nano, monkeypatch, tmp_path):
+    pipeline = nano[0]
+    stages = run_stages(PRESETS["nano"])
+    drawn = {}
+
+    def keep(path, rows, columns):
+        drawn[path.name] = rows
+        assert len(columns) == 13
+
+    monkeypatch.setattr(pictures, "image_rows", keep)
+    generated = {"control": "control_generation", "adapted": "generation"}
+    pictures.draw(tmp_path, pipeline, stages, generated)
+    at_crops = pipeline.path(stages["crops"])
+    fresh, labels = crops(at_crops, "fresh")
+    samples = drawn["samples.png"]
+    assert list(samples) == ["real", "control", "adapted"]
+    assert all(block.shape == (4, 13, 3, 64, 64) for block in samples.values())
+    for place, label in np.ndindex(4, 13):
+        assert np.array_equal(samples["real"][place, label], fresh[labels == label][place])
+    for title, role in (("control", "control_samples"), ("adapted", "samples")):
+        images = np.load(pipeline.path(stages[role]) / "images.npy")  # classes in turn
+        assert np.array_equal(samples[title].reshape(-1, 3, 64, 64), images[:52])
+    shown = drawn["reconstruction.png"]
+    assert list(shown) == ["original", "D = 0", "random", "zeroed", "DA-VAE"]
+    heldout, labels = crops(at_crops, "heldout")
+    for label in range(13):
+        assert np.array_equal(shown["original"][0, label], heldout[labels == label][0])
+    errors = {k: np.abs(v.astype(int) - shown["original"]).mean() for k, v in shown.items()}
+    assert errors["original"] == 0
+    assert len(set(errors.values())) == 5  # five different pictures
 
 
 def test_the_control_is_trained_as_many_flops_as_the_adaptation(nano):

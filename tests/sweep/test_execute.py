@@ -5,7 +5,10 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from davae.core import records
 from davae.core.presets import PRESETS
@@ -35,8 +38,9 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
     text = (folder / "table.md").read_text()
     assert "undecided" in text  # one seed decides nothing
     assert "Failed: broken" in text
-    for name in ("figure.svg", "figure.png", "table.csv", "findings.csv"):
-        assert (folder / name).stat().st_size > 0
+    assert len(pd.read_csv(folder / "table.csv")) == 2
+    assert list(pd.read_csv(folder / "findings.csv")["verdict"]) == ["undecided"]
+    assert "<!-- orthogonal share -->" in (folder / "figure.svg").read_text()
     count = len(done)
     run_ablation(ablation, base, preset="nano", seeds=[0], pipeline=pipeline, out=out)
     again = records.load_records(folder)
@@ -98,8 +102,11 @@ def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
         )  # 12 channels less 4 groups
         excess = found[arm, "high_frequency_z_d"] - found[arm, "high_frequency_z"]
         assert found[arm, "high_frequency_excess"] == pytest.approx(excess)
-    for name in ("tsne.png", "spectrum.svg", "spectrum.png", "figure.png", "findings.csv"):
-        assert (folder / name).stat().st_size > 0
+    assert len(pd.read_csv(folder / "findings.csv")) == len(ABLATION.claims)
+    for name in ("tsne.png", "spectrum.png", "figure.png"):
+        assert np.asarray(Image.open(folder / name).convert("L")).std() > 5
+    spectrum = (folder / "spectrum.svg").read_text()
+    assert all(f"<!-- {title} -->" in spectrum for title in ("base z", "detail z_d", PLAIN))
     kept = set(frame["sidecar_structure"]) | set(frame["sidecar_spectrum"])
     assert {path.name for path in (folder / "sidecars").iterdir()} == kept
     assert len(kept) == 4

@@ -58,3 +58,31 @@ def test_gradient_ratio_makes_alignment_a_share_of_the_nll_gradient():
 
     nll, both = gradient(0.0), gradient(0.5)
     assert ((both - nll).norm() / nll.norm()).item() == pytest.approx(0.5, rel=1e-2)
+
+
+def first_terms(config, n=0):
+    model, images, latents = small_davae()
+    task = davae_task(model, images, latents, (images, latents), config, seed=0)
+    return task, task.step(n, task.batch(n, [0, 1]))
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms():
+    config = DetailConfig(l1_weight=3.0, pyramid_weight=0.5, align_weight=0.25, kl_weight=0.125)
+    terms = first_terms(config)[1]
+    expected = (
+        3 * terms["l1"] + 0.5 * terms["pyramid"] + 0.25 * terms["align"] + 0.125 * terms["kl"]
+    )
+    torch.testing.assert_close(terms["loss"], expected)
+
+
+def test_the_gan_starts_at_its_step():
+    config = DetailConfig(gan_weight=0.1, gan_start_step=2, align_weight=0.0)
+    assert "gan" not in first_terms(config, 1)[1]
+    assert {"gan", "discriminator"} <= set(first_terms(config, 2)[1])
+
+
+def test_settings_of_a_term_without_weight_are_refused():
+    with pytest.raises(ValueError, match="gan_weight is 0"):
+        DetailConfig(gan_start_step=5)
+    with pytest.raises(ValueError, match="align_mode 'fixed' does not use"):
+        DetailConfig(align_clamp=10.0)

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
-from davae.core.experiment import AdaptConfig
-from davae.train.transformer import LatentSet
+from davae.core.experiment import AdaptConfig, FlowConfig
+from davae.train.transformer import Denoiser, LatentSet, flow_loss, transformer_task
 from tests.small_models import dit_task, small_dit
 
 
@@ -38,3 +39,36 @@ def test_a_dit_step_does_not_depend_on_the_split_of_the_batch():
     whole = at_samples(task, 5, list(range(8)))["loss"]
     halves = [at_samples(task, 5, list(part))["loss"] for part in (range(4), range(4, 8))]
     torch.testing.assert_close(whole, (halves[0] + halves[1]) / 2)
+
+
+class Prompts(nn.Module):
+    """A denoiser whose condition is the number of a prompt: it predicts w times that number."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x, t, condition):
+        return self.w * condition.view(-1, 1, 1, 1) * torch.ones_like(x)
+
+
+def test_text_to_image_weighs_the_detail_by_eq_12_too_and_drops_prompts():
+    module = Prompts()
+    denoiser = Denoiser(module, module, 4, 12, null=-1, check_batch=1)
+    data = LatentSet(torch.randn(20, 16, 2, 2), torch.arange(20))
+    adapt = AdaptConfig(detail_warmup_steps=4)
+    task = transformer_task(
+        "a", denoiser, data, {"heldout": data}, flow=FlowConfig(), dropout=0.5, seed=0, adapt=adapt
+    )
+    for n, w in ((0, 0.0), (2, 0.5), (4, 1.0)):
+        terms = at_samples(task, n, list(range(6)))
+        expected = (terms["base"] * 4 + w * terms["detail"] * 12) / (4 + w * 12)
+        torch.testing.assert_close(terms["loss"], expected)
+    conditions = task.batch(0, list(range(400)))[3]
+    assert 0.4 < (conditions == -1).float().mean() < 0.6
+    assert set(conditions.tolist()) <= {-1, *range(20)}
+    one_by_one, at_once = (
+        task.evaluate(),
+        flow_loss(Denoiser(module, module, 4, 12, -1, check_batch=20), data, FlowConfig(), 0),
+    )
+    assert one_by_one["heldout_detail"] == pytest.approx(at_once["detail"], rel=1e-5)

@@ -1,0 +1,55 @@
+"""Figures: what is drawn where."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from davae.analysis import plots
+
+
+@pytest.fixture
+def axes(monkeypatch):
+    """The axes of the figure that is saved next."""
+    found = []
+    monkeypatch.setattr(plots, "save", lambda figure, *paths: found.extend(figure.axes))
+    yield found
+    plt.close("all")
+
+
+def draw(levels, values):
+    frame = pd.DataFrame({"level": levels, "seed": 0, "metric": "m", "value": values})
+    order = list(dict.fromkeys(levels))
+    plots.level_figure(frame, {"m": "M"}, factor="f", levels=order, title="t", paths=())
+
+
+def test_numeric_levels_are_sorted_and_joined(axes):
+    draw([1.0, 0.0, 0.0], [5.0, 1.0, 3.0])
+    assert [t.get_text() for t in axes[0].get_xticklabels()] == ["0", "1"]
+    line = next(line for line in axes[0].get_lines() if line.get_linestyle() == "-")
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([0, 1], [2.0, 5.0])
+
+
+def test_categories_keep_their_order_and_are_not_joined(axes):
+    draw(["zero", "random", "another"], [1.0, 2.0, 3.0])
+    assert [t.get_text() for t in axes[0].get_xticklabels()] == ["zero", "random", "another"]
+    assert all(line.get_linestyle() == "None" for line in axes[0].get_lines())
+
+
+def test_rows_of_images_are_where_they_should_be(tmp_path):
+    """Two named blocks of flat colours, three classes: the pixels at each place say which image."""
+    colours = np.arange(2 * 3).reshape(2, 1, 3) * 40
+    rows = {
+        name: np.broadcast_to(block[:, :, None, None, None], (1, 3, 3, 16, 16)).astype(np.uint8)
+        for name, block in zip(("above", "below"), colours, strict=True)
+    }
+    plots.image_rows(tmp_path / "x.png", rows, ["a", "b", "c"])
+    picture = np.asarray(Image.open(tmp_path / "x.png").convert("L")).astype(int)
+    values, counts = np.unique(picture, return_counts=True)
+    large = {int(v) for v, c in zip(values, counts, strict=True) if c > picture.size / 20}
+    assert {0, 40, 80, 120, 160, 200} <= large
+    where = {v: np.argwhere(picture == v).mean(0) for v in (40, 80, 120, 160, 200)}
+    assert where[40][1] < where[80][1]  # columns from left to right
+    assert where[120][0] > where[40][0]  # the second block below the first
+    assert where[160][1] == pytest.approx(where[40][1], abs=3)

@@ -29,8 +29,8 @@ def load_extensions(argv: list[str]) -> list[str]:
         if name != "--extend":
             rest.append(word)
             continue
-        given = file if equals else next(words, "")
-        if not given:
+        path = file if equals else next(words, "")
+        if not path:
             raise ValueError("--extend needs a file: --extend my_metrics.py")
-        load_file(Path(given))
+        load_file(Path(path))
     return rest

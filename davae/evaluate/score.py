@@ -133,14 +133,14 @@ def of_pairs(request: EvalRequest, device: str) -> list[Measurement]:
 
 def read_captions(path: Path, images: Images) -> list[str]:
     """The caption of every image, by its path within the folder, or by its number in an array."""
-    known = caption_table(path)
+    captions = caption_table(path)
     names = images.names()
-    absent = [name for name in names if name not in known]
+    absent = [name for name in names if name not in captions]
     if absent:
         raise ValueError(
             f"{path} has no caption for {len(absent)} of {len(names)} images, the first {absent[0]}"
         )
-    return [known[name] for name in names]
+    return [captions[name] for name in names]
 
 
 def of_captions(request: EvalRequest, images: Images, pipeline: Pipeline) -> list[Measurement]:

@@ -138,17 +138,17 @@ def image_tower(clip: Clip) -> Extractor:
 
     size = clip.model.visual.image_size
     size = size if isinstance(size, int) else size[0]
-    how = clip.model.visual.preprocess_cfg
-    known = (
-        f"open_clip {how['interpolation']}, {how['resize_mode']}, mean {how['mean']}, std "
-        f"{how['std']}, {size} px; "
+    steps = clip.model.visual.preprocess_cfg
+    resize = (
+        f"open_clip {steps['interpolation']}, {steps['resize_mode']}, mean {steps['mean']}, "
+        f"std {steps['std']}, {size} px; "
     )
     width = int(clip.model.visual.output_dim)
     return Extractor(
         f"clip {clip.name}",
         clip.weights,
         width,
-        known + "unit length",
+        resize + "unit length",
         prepare,
         network,
         suffix=clip.suffix,

@@ -11,9 +11,9 @@ def group_sizes(detail_channels: int, base_channels: int) -> list[int]:
     Raises ValueError if D < C: a group would be empty.
     """
     if detail_channels < base_channels:
-        given = f"{detail_channels} channels cannot be grouped onto {base_channels}"
+        conflict = f"{detail_channels} channels cannot be grouped onto {base_channels}"
         raise ValueError(
-            f"{given}; there must be at least as many (alignment: or set align_weight 0)"
+            f"{conflict}; there must be at least as many (alignment: or set align_weight 0)"
         )
     small, longer = divmod(detail_channels, base_channels)
     return [small + (i < longer) for i in range(base_channels)]

@@ -178,8 +178,8 @@ def widen(
         )
     outputs = positions * head_groups
     if old_head.out_features % outputs:
-        given = f"the head {head!r} has {old_head.out_features} outputs"
-        raise ValueError(f"{given}, which {outputs} patch positions do not divide")
+        conflict = f"the head {head!r} has {old_head.out_features} outputs"
+        raise ValueError(f"{conflict}, which {outputs} patch positions do not divide")
     before = {name for name, _ in model.named_parameters()}
     new_embed: WidenedConv2d | WidenedLinear
     if isinstance(old_embed, nn.Conv2d):

@@ -69,18 +69,18 @@ def frechet(x: np.ndarray, y: np.ndarray, ddof: int = 1) -> Measurement:
 
 def frechet_note(n: int, dimensions: int, moments: tuple[Moments, ...] = ()) -> str:
     """What to say of a Frechet distance of n samples: empty if nothing."""
-    said = []
+    notes = []
     if n <= dimensions:
-        said.append(
+        notes.append(
             f"N = {n} <= d = {dimensions}: the covariance is singular and the value mostly bias"
         )
     elif n < 10 * dimensions:
-        said.append(f"N = {n} < 10 d = {10 * dimensions}: the bias is a large part of the value")
+        notes.append(f"N = {n} < 10 d = {10 * dimensions}: the bias is a large part of the value")
     if n > dimensions and any(
         np.linalg.matrix_rank(m.covariance, hermitian=True) < dimensions for m in moments
     ):
-        said.append("a covariance is singular")
-    return "; ".join(said)
+        notes.append("a covariance is singular")
+    return "; ".join(notes)
 
 
 def frechet_infinity(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Measurement:

@@ -35,7 +35,7 @@ def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 def _same_shape(images: np.ndarray, references: np.ndarray) -> None:
     if images.dtype != np.uint8 or references.dtype != np.uint8 or images.shape != references.shape:
-        given = f"{images.dtype} {images.shape} and {references.dtype} {references.shape}"
+        conflict = f"{images.dtype} {images.shape} and {references.dtype} {references.shape}"
         raise ValueError(
-            f"reconstruction metrics compare two uint8 arrays of one shape, not {given}"
+            f"reconstruction metrics compare two uint8 arrays of one shape, not {conflict}"
         )

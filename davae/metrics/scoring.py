@@ -69,12 +69,12 @@ def score_classes(
     if not metrics:
         return []
     probabilities = extract(extractor, images, device, probabilities=True)
-    about = f"{extractor.classifier or extractor.name} {extractor.weights}, {extractor.resize}; "
-    about += f"{images.kind}; N {len(images)}; 10 splits"
+    protocol = f"{extractor.classifier or extractor.name} {extractor.weights}, {extractor.resize}; "
+    protocol += f"{images.kind}; N {len(images)}; 10 splits"
     return [
         m
         for metric in metrics
-        for m in _named(metric, metric.compute(probabilities), extractor, about, prefix)
+        for m in _named(metric, metric.compute(probabilities), extractor, protocol, prefix)
     ]
 
 

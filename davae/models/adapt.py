@@ -92,9 +92,9 @@ def adapt(
     if out not in (config.in_channels, 2 * config.in_channels) or (
         groups == 2 and layout.packed > 1
     ):
-        given = f"this {name} takes {config.in_channels} channels and gives {out}"
+        conflict = f"this {name} takes {config.in_channels} channels and gives {out}"
         raise ValueError(
-            f"{given}; as many as it takes can be widened, or twice as many (a learned variance)"
+            f"{conflict}; as many as it takes can be widened, or twice as many (a learned variance)"
         )
     report = widen(
         transformer, detail_channels, embed=layout.embed, head=layout.head,
@@ -177,13 +177,13 @@ def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None
         )
     added = any(".lora_" in name for name, _ in transformer.named_parameters())
     if added != (lora is not None):
-        given = (
+        conflict = (
             "has adapters and no `lora` was given"
             if added
             else "has no adapters and a `lora` was given"
         )
         raise ValueError(
-            f"this {type(transformer).__name__} {given}; pass the Lora that add_lora was "
+            f"this {type(transformer).__name__} {conflict}; pass the Lora that add_lora was "
             "called with"
         )
     if Path(path).exists():
@@ -193,14 +193,14 @@ def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None
         from peft import get_peft_model_state_dict
 
         tensors |= get_peft_model_state_dict(transformer, adapter_name=ADAPTER)
-    about = {
+    description = {
         "class": type(transformer).__name__,
         "in_channels": transformer.config.in_channels,
         "detail_channels": transformer.config.detail_channels,
         "lora": asdict(lora) if lora else None,
     }
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(flat, str(path), metadata={METADATA: json.dumps(about)})
+    save_file(flat, str(path), metadata={METADATA: json.dumps(description)})
 
 
 def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = None) -> None:
@@ -214,19 +214,19 @@ def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = 
         metadata = file.metadata() or {}
         if METADATA not in metadata:
             raise ValueError(f"{path} was not written by davae.models.adapt.save_adaptation")
-        about = json.loads(metadata[METADATA])
+        description = json.loads(metadata[METADATA])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     layout, name = layout or layout_of(transformer), type(transformer).__name__
     if transformer.config.get("detail_channels", 0):
         raise ValueError(f"this {name} is widened already; load the file into the pretrained one")
-    base = about["in_channels"] - layout.packed * about["detail_channels"]
-    if (name, transformer.config.in_channels) != (about["class"], base):
-        given = f"this transformer is a {name} of {transformer.config.in_channels} channels"
-        raise ValueError(f"{given}; {path} adapts a {about['class']} of {base}")
-    adapt(transformer, about["detail_channels"], layout=layout)
+    base = description["in_channels"] - layout.packed * description["detail_channels"]
+    if (name, transformer.config.in_channels) != (description["class"], base):
+        conflict = f"this transformer is a {name} of {transformer.config.in_channels} channels"
+        raise ValueError(f"{conflict}; {path} adapts a {description['class']} of {base}")
+    adapt(transformer, description["detail_channels"], layout=layout)
     lora = (
-        Lora(**{**about["lora"], "targets": tuple(about["lora"]["targets"])})
-        if about["lora"]
+        Lora(**{**description["lora"], "targets": tuple(description["lora"]["targets"])})
+        if description["lora"]
         else None
     )
     own: dict[str, torch.Tensor] = dict(widened_layers(transformer))

@@ -375,7 +375,7 @@ def check_davae(config: DAVAEConfig) -> None:
             f"{config.scale}"
         )
     if not 0 <= config.detail_channels < config.latent_channels:
-        given = (
+        conflict = (
             f"detail_channels {config.detail_channels} of latent_channels {config.latent_channels}"
         )
-        raise ValueError(f"{given}: at least one base channel must remain")
+        raise ValueError(f"{conflict}: at least one base channel must remain")

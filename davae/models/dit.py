@@ -329,8 +329,8 @@ def check_dit(config: DiTConfig) -> None:
             f"patch_size {config.patch_size} does not divide input_size {config.input_size}"
         )
     if config.hidden_size % (4 * config.num_heads):
-        given = f"hidden_size {config.hidden_size} and num_heads {config.num_heads}"
-        raise ValueError(f"{given}: the width of a head must be a multiple of 4 (2-D RoPE)")
+        conflict = f"hidden_size {config.hidden_size} and num_heads {config.num_heads}"
+        raise ValueError(f"{conflict}: the width of a head must be a multiple of 4 (2-D RoPE)")
     if not 0 <= config.detail_channels < config.in_channels:
-        given = f"detail_channels {config.detail_channels} of in_channels {config.in_channels}"
-        raise ValueError(f"{given}: at least one base channel must remain")
+        conflict = f"detail_channels {config.detail_channels} of in_channels {config.in_channels}"
+        raise ValueError(f"{conflict}: at least one base channel must remain")

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Judging:
+    """What every arm is judged by; the ablation shows the metrics that it names."""
+
+    metrics: tuple[str, ...] = RUN_METRICS
+    """Entries of METRICS."""
+    also: tuple[str, ...] = ()
+    """Further extractors, as effnet_lite0:input_px=224,blocks=15, each a protocol of its own."""
+
+
+@dataclass(frozen=True)
 class Options:
     """Run an ablation: every arm at every seed, over cached stages, then its table and figure.
 
@@ -37,8 +47,7 @@ class Options:
     `davae run` does, unless the ablation looks at the models of the run itself."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
-    eval_metrics: tuple[str, ...] = RUN_METRICS
-    """What every arm is judged by, entries of METRICS; the ablation shows those that it names."""
+    eval: Judging = field(default_factory=Judging)
     runtime: Runtime = field(default_factory=Runtime)
     out: Path = Path("runs")
     """Where records, table and figure go: OUT/PRESET/ablations/NAME."""
@@ -48,14 +57,14 @@ class Options:
 
 def load(name: str) -> Ablation:
     """The `ABLATION` of a module here, or of a file; raises ValueError if there is none."""
-    known = sorted(
+    names = sorted(
         m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_")
     )
-    if name in known:
+    if name in names:
         return importlib.import_module(f"ablations.{name}").ABLATION
     path = Path(name)
     if path.suffix != ".py" or not path.is_file():
-        listed = ", ".join(known)
+        listed = ", ".join(names)
         raise ValueError(f"there is no ablation {name!r}: name one of {listed}, or a .py file")
     module = load_file(path)
     if not hasattr(module, "ABLATION"):
@@ -87,7 +96,9 @@ def main() -> int:
         pipeline = Pipeline.at(options.store, options.runtime, say)
         seeds = list(options.seeds)
         base = (PRESETS if ablation.full_length else ARMS)[options.preset]
-        base = replace(base, eval=replace(base.eval, metrics=options.eval_metrics))
+        base = replace(
+            base, eval=replace(base.eval, metrics=options.eval.metrics, also=options.eval.also)
+        )
         folder = run_ablation(
             ablation, base, preset=options.preset, seeds=seeds, pipeline=pipeline, out=options.out
         )

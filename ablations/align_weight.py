@@ -13,14 +13,14 @@ LEVELS = (0.0, 0.01, 0.1)
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """One arm a fixed weight; without alignment is the reference."""
-    found = []
+    weights = []
     for level in LEVELS:
         davae = replace(base.davae, align_weight=level, align_mode="fixed")
         experiment = replace(base, davae=davae)
-        found.append(
+        weights.append(
             Arm(f"lambda={level:g}", "align_weight", level, experiment, reference=level == 0.0)
         )
-    return tuple(found)
+    return tuple(weights)
 
 
 ABLATION = Ablation(

@@ -168,7 +168,7 @@ def transformer_shares() -> Iterator[Share]:
         yield share("LightningDiT-B/1 training step", step, matmul_rate, dit, 4)
         dit = random_dit(TINY_DIT)
         yield share(
-            "tiny DiT training step", dit_trainer(dit, 24, Path(folder))._step, matmul_rate, dit, 9
+            "tiny DiT training step", dit_trainer(dit, 24, Path(folder)).step, matmul_rate, dit, 9
         )
         trainer = dit_trainer(dit, 24, Path(folder))
         flops = count_flops(trainer.step)[0]

@@ -14,6 +14,8 @@ from davae.analysis.tables import (
     RUN_COLUMNS,
     RUN_ROWS,
     WIDE,
+    column_titles,
+    extractor_of,
     run_table,
     stage_table,
     to_markdown,
@@ -70,9 +72,9 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
     parts.append(provenance(frame))
     parts += ["Stages:\n", to_markdown(stage_table(frame))]
     for path in paths:
-        about = path.parent / "environment.json"
-        if about.exists():
-            parts.append(f"{path.parent.name}: {machine_text(json.loads(about.read_text()))}")
+        environment = path.parent / "environment.json"
+        if environment.exists():
+            parts.append(f"{path.parent.name}: {machine_text(json.loads(environment.read_text()))}")
     for path in paths:
         for name in ("samples.png", "reconstruction.png", "curves.png"):
             if (path.parent / name).exists():
@@ -84,11 +86,13 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
 
 def seed_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean and 95% half width of the rows that depend on the seed."""
+    columns, extractors = column_titles(frame, RUN_COLUMNS), extractor_of(frame["protocol"])
     rows = []
     for arm in ("no_detail", "davae_random", "davae_zeroed", "davae", "control", "adapted"):
         row: dict[str, object] = {"row": RUN_ROWS[arm]}
-        for metric, title in RUN_COLUMNS.items():
-            values = frame.loc[(frame["arm"] == arm) & (frame["metric"] == metric), "value"]
+        for (metric, extractor), title in columns.items():
+            of_column = (frame["metric"] == metric) & (extractors == extractor)
+            values = frame.loc[(frame["arm"] == arm) & of_column, "value"]
             if len(values):
                 interval = t_interval(values.to_numpy())
                 row[title] = f"{interval.mean:.4g} ± {interval.high - interval.mean:.2g}"
@@ -103,10 +107,12 @@ def provenance(frame: pd.DataFrame) -> str:
     dirty = " (with uncommitted changes)" if frame["git_dirty"].any() else ""
     distances = frame[frame["metric"].str.contains("kd_effnet")]
     protocols = ", ".join(f"`{p}`" for p in sorted(distances["protocol"].unique()))
-    text = f"Revision {shas}{dirty}. Protocols of the distances: {protocols}. "
+    text = f"Revision {shas}{dirty}. "
+    if not protocols:
+        return f"{text}\n"
     return (
-        text + "`kd_effnet` and `fd_effnet` are distances on EfficientNet-Lite0 features; they are "
-        "not KID or FID.\n"
+        f"{text}Protocols of the distances: {protocols}. `kd_effnet` and `fd_effnet` are distances "
+        "on EfficientNet-Lite0 features; they are not KID or FID.\n"
     )
 
 
@@ -154,21 +160,21 @@ def benchmark_section(path: Path) -> list[str]:
         "images_per_s": "img/s",
         "gflops_per_s": "GFLOP/s",
     }
-    about = json.loads(path.read_text())["machine_info"]["davae"]
+    job = json.loads(path.read_text())["machine_info"]["davae"]
     ceiling = (
-        f"float32 matrix product {about['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in "
+        f"float32 matrix product {job['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in "
         "the same job. "
     )
     parts = [
         f"## Benchmarks: `{path.name}`\n",
         to_markdown(frame[list(columns)].rename(columns=columns)),
     ]
-    return [*parts, ceiling + machine_text(about)]
+    return [*parts, ceiling + machine_text(job)]
 
 
-def machine_text(about: dict[str, Any]) -> str:
+def machine_text(environment: dict[str, Any]) -> str:
     """Machine and versions in a sentence each."""
-    machine, versions = about["machine"], about["versions"]
+    machine, versions = environment["machine"], environment["versions"]
     return (
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, GPUs: "
         f"{', '.join(machine['gpus']) or 'none'}; {machine['threads']} threads. "

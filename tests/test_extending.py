@@ -76,7 +76,7 @@ def test_davae_run_has_them_in_its_table(place):
 
 
 def test_an_ablation_has_them_in_table_and_figure(place):
-    options = ("--preset", "nano", "--eval-metrics", "kd", "fd", "spread")
+    options = ("--preset", "nano", "--eval.also", "grey", "--eval.metrics", "kd", "fd", "spread")
     extended(place, "-m", "ablations", "my_ablation.py", *options)
     folder = place / "runs" / "nano" / "ablations" / "ways"
     rows = [line.split("|")[1].strip() for line in (folder / "table.md").read_text().splitlines()
@@ -84,8 +84,8 @@ def test_an_ablation_has_them_in_table_and_figure(place):
     assert rows == ["arm", "---", "noise first", "adapted after"]  # as declared
     frame = load_records(folder)
     assert list(frame["level"].unique()) == ["noise first", "adapted after"]
-    assert set(frame["metric"]) == {"gkd_effnet", "gspread_effnet"}
+    assert set(frame["metric"]) == {"gkd_effnet", "gspread_effnet", "gkd_grey", "gspread_grey"}
     assert set(frame["ablation"]) == {"ways"}
     texts = re.findall(r"<!-- (.*?) -->", (folder / "figure.svg").read_text())
     assert texts.index("noise first") < texts.index("adapted after")
-    assert {"gKD", "spread", "way"} <= set(texts)
+    assert {"gKD", "spread", "grey gKD", "way"} <= set(texts)

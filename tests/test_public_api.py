@@ -10,12 +10,12 @@ import davae
 
 
 def test_public_names_are_there_and_others_are_not():
-    from davae import PRESETS, Experiment
+    from davae import PRESETS
     from davae.method.widen import widen
     from davae.models.adapt import adapt
 
     assert (davae.widen, davae.adapt) == (widen, adapt)
-    assert isinstance(PRESETS["tiny"], Experiment)
+    assert PRESETS["tiny"].names() == {"base": "f4c4p1", "davae": "f8c16p1"}
     assert set(davae.__all__) <= set(dir(davae))
     with pytest.raises(AttributeError, match="has no attribute 'unknown'"):
         _ = davae.unknown

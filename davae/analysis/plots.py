@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
+from davae.analysis.tables import extractor_of
+
 INK = "#22303c"
 COLOURS = ("#0b6e99", "#c8553d", "#588157", "#8d6a9f", "#b08900", "#52616b")
 
@@ -109,33 +111,35 @@ def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
 
 def level_figure(
     frame: pd.DataFrame,
-    metrics: dict[str, str],
+    panels: dict[tuple[str, str], str],
     *,
     factor: str,
     levels: list[float | str],
     title: str,
     paths: tuple[Path, ...],
 ) -> None:
-    """A panel a metric: every seed's value at each level of a factor, and the mean.
+    """A panel a (metric, extractor): every seed's value at each level of a factor, and the mean.
 
-    frame has the columns level, seed, metric and value. Numeric levels are sorted and their means
+    frame has the columns level, seed, metric, protocol and value; `panels` are titles, as
+    `davae.analysis.tables.column_titles` gives them. Numeric levels are sorted and their means
     joined by a line; categorical ones stand in the order of `levels`, their means as bars across.
     """
     numeric = all(isinstance(level, (int, float)) for level in levels)
     levels = sorted(levels) if numeric else levels
-    rows_of_three = math.ceil(len(metrics) / 3)
+    rows_of_three = math.ceil(len(panels) / 3)
     figure, axes = plt.subplots(rows_of_three, 3, figsize=(9, 2.7 * rows_of_three), squeeze=False)
-    for axis in axes.flat[len(metrics) :]:
+    for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    for axis, (metric, label) in zip(axes.flat[: len(metrics)], metrics.items(), strict=True):
-        rows = frame[frame["metric"] == metric]
+    extractors = extractor_of(frame["protocol"])
+    for axis, ((metric, extractor), label) in zip(axes.flat, panels.items(), strict=False):
+        rows = frame[(frame["metric"] == metric) & (extractors == extractor)]
         values = {
             place: rows.loc[rows["level"] == level, "value"] for place, level in enumerate(levels)
         }
-        values = {place: found for place, found in values.items() if len(found)}
-        for place, found in values.items():
-            axis.plot([place] * len(found), found, "o", ms=4, color=COLOURS[0], alpha=0.6)
-        means = [found.mean() for found in values.values()]
+        values = {place: seeds for place, seeds in values.items() if len(seeds)}
+        for place, seeds in values.items():
+            axis.plot([place] * len(seeds), seeds, "o", ms=4, color=COLOURS[0], alpha=0.6)
+        means = [seeds.mean() for seeds in values.values()]
         if numeric:
             axis.plot(list(values), means, "-", color=INK, lw=1)
         else:

@@ -54,6 +54,28 @@ WIDE = 12
 """Metrics that a table with an arm a row holds at most."""
 
 
+def extractor_of(protocols: pd.Series) -> pd.Series:
+    """The extractor that a distance's protocol names, with its width; empty for other protocols."""
+    return protocols.str.extract(r"^(.+)-n\d+/[0-9a-f]+", expand=False).fillna("")
+
+
+def column_titles(frame: pd.DataFrame, titles: dict[str, str]) -> dict[tuple[str, str], str]:
+    """Title of the column of each (metric, extractor) of the records, metrics in the order of
+    `titles`.
+
+    A metric's first extractor goes without its name. Raises ValueError where the rows of one column
+    have several protocols."""
+    extractors = extractor_of(frame["protocol"])
+    columns: dict[tuple[str, str], str] = {}
+    for metric, title in titles.items():
+        rows = frame["metric"] == metric
+        for i, extractor in enumerate(extractors[rows].unique()):
+            if extractor:
+                check_same(frame.loc[rows & (extractors == extractor), "protocol"])
+            columns[metric, extractor] = f"{title} on {extractor}" if i else title
+    return columns
+
+
 def run_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows and columns of a run's table; the mean over seeds where there are several.
 
@@ -62,23 +84,16 @@ def run_table(frame: pd.DataFrame) -> pd.DataFrame:
     quality = frame[
         ~frame["arm"].str.startswith(STAGE_PREFIX) & ~frame["metric"].isin(BESIDE)
     ].copy()
-    quality["judge"] = quality["protocol"].str.extract(r"^(\S+)-n\d+/", expand=False).fillna("")
-    columns: dict[tuple[str, str], str] = {}
-    for metric in [*RUN_COLUMNS, *(m for m in quality["metric"].unique() if m not in RUN_COLUMNS)]:
-        rows = quality[quality["metric"] == metric]
-        for i, judge in enumerate(rows["judge"].unique()):
-            if judge:
-                check_same(rows.loc[rows["judge"] == judge, "protocol"])
-            title = RUN_COLUMNS.get(metric, metric)
-            columns[metric, judge] = f"{title} on {judge}" if i else title
-    quality["column"] = [
-        columns[pair] for pair in zip(quality["metric"], quality["judge"], strict=True)
-    ]
+    others = [metric for metric in quality["metric"].unique() if metric not in RUN_COLUMNS]
+    titles = {**RUN_COLUMNS, **{metric: metric for metric in others}}
+    columns = column_titles(quality, titles)
+    pairs = zip(quality["metric"], extractor_of(quality["protocol"]), strict=True)
+    quality["column"] = [columns[pair] for pair in pairs]
     wide = quality.pivot_table(index="arm", columns="column", values="value")[
         list(columns.values())
     ]
-    known = [arm for arm in RUN_ROWS if arm in wide.index]
-    wide = wide.reindex([*known, *(arm for arm in quality["arm"].unique() if arm not in RUN_ROWS)])
+    titled = [arm for arm in RUN_ROWS if arm in wide.index]
+    wide = wide.reindex([*titled, *(arm for arm in quality["arm"].unique() if arm not in RUN_ROWS)])
     return wide.rename(index=RUN_ROWS).rename_axis("row").reset_index().rename_axis(None, axis=1)
 
 

@@ -39,8 +39,8 @@ def parse(preset: str, default: Experiment, argv: list[str]) -> PlanOptions:
 
 def run(argv: list[str]) -> int:
     """Entry point."""
-    about = "Counts a preset's networks without their weights and predicts what it costs."
-    preset, default, rest = preset_of("plan", argv, about)
+    summary = "Counts a preset's networks without their weights and predicts what it costs."
+    preset, default, rest = preset_of("plan", argv, summary)
     options = parse(preset, default, rest)
 
     def action() -> None:

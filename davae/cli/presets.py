@@ -8,15 +8,15 @@ from davae.core.experiment import Experiment
 from davae.core.presets import PRESETS
 
 
-def preset_of(command: str, argv: list[str], about: str) -> tuple[str, Experiment, list[str]]:
+def preset_of(command: str, argv: list[str], summary: str) -> tuple[str, Experiment, list[str]]:
     """(name, experiment, further arguments); prints help or an error and exits where there is no
     preset.
 
-    `about` is printed above the options, which are listed at the preset `smoke`.
+    `summary` is printed above the options, which are listed at the preset `smoke`.
     """
     usage = f"usage: davae {command} PRESET [options], PRESET one of {', '.join(PRESETS)}"
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"{usage}\n\n{about}\n\nThe options, with their defaults at the preset 'smoke':\n")
+        print(f"{usage}\n\n{summary}\n\nThe options, with their defaults at the preset 'smoke':\n")
         argv = ["smoke", "--help"]
     if argv[0] not in PRESETS:
         print(f"error: there is no preset {argv[0]!r}; {usage}", file=sys.stderr)

@@ -7,9 +7,20 @@ everything that only changes speed or place is in `davae.core.runtime.Runtime` a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from davae.core.hashing import option
+
+
+def unread(reason: str, **settings: tuple[Any, Any]) -> None:
+    """Raise `ValueError` for every (value, default) that differs: a setting that nothing reads,
+    for the reason given."""
+    changed = [f"{name} is {value!r}" for name, (value, default) in settings.items()
+               if value != default]  # fmt: skip
+    if changed:
+        raise ValueError(
+            f"{'; '.join(changed)}: {reason}, so that it would do nothing; leave it at its default"
+        )
 
 
 def positive(**values: float) -> None:
@@ -66,6 +77,12 @@ class DataConfig:
             raise ValueError(
                 f"heldout_fraction is {self.heldout_fraction}; it lies between 0 and 1"
             )
+        if self.name == "scenes":
+            unread("scenes are drawn, not cropped", path=(self.path, ""),
+                   captions=(self.captions, ""), min_crop_px=(self.min_crop_px, 48),
+                   max_crop_px=(self.max_crop_px, 96),
+                   short_side_px=(self.short_side_px, 512),
+                   heldout_fraction=(self.heldout_fraction, 0.25))  # fmt: skip
         if self.name == "folder" and not self.path:
             raise ValueError(
                 "data.name is 'folder' and data.path is empty: name a directory of images"
@@ -113,7 +130,15 @@ class BaseVAEConfig:
     mid_attention: bool = False
     kl_weight: float = 1e-4
     """Weight of mean(mu^2 + sigma^2 - 1 - log sigma^2) beside the mean L1 in [-1, 1]."""
+    l2_weight: float = option(0.0, neutral=0.0)
+    """Weight of the mean squared error, beside the mean L1, which alone gives up hues."""
     train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if self.pretrained:
+            reason = "base_vae.pretrained names a trained one"
+            unread(reason, train=(self.train, TrainConfig()), kl_weight=(self.kl_weight, 1e-4),
+                   l2_weight=(self.l2_weight, 0.0))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,6 +172,10 @@ class BaseDiTConfig:
     """Probability that training replaces the label, or the prompt, by the null one."""
     train: TrainConfig = TrainConfig()
 
+    def __post_init__(self) -> None:
+        if self.pretrained:
+            unread("base_dit.pretrained names a trained one", train=(self.train, TrainConfig()))
+
 
 @dataclass(frozen=True)
 class DetailConfig:
@@ -164,6 +193,11 @@ class DetailConfig:
     """Upper bound of the gradient ratio."""
     kl_weight: float = 1e-6
     l1_weight: float = option(1.0, neutral=1.0)
+    l2_weight: float = option(0.0, neutral=0.0)
+    """Weight of the mean squared error."""
+    haar_weight: float = option(0.0, neutral=0.0)
+    """Weight of the L1 of the three detail coefficients of the 2x2 Haar transform: what the base
+    image does not show."""
     pyramid_weight: float = 0.0
     """Weight of the Laplacian-pyramid L1, beside the plain L1."""
     lpips_weight: float = 0.0
@@ -214,6 +248,11 @@ class AdaptConfig:
     none."""
     train: TrainConfig = TrainConfig()
 
+    def __post_init__(self) -> None:
+        if self.schedule == "constant":
+            warmup = {"detail_warmup_steps": (self.detail_warmup_steps, 500)}
+            unread("schedule 'constant' has no warm-up", **warmup)
+
 
 @dataclass(frozen=True)
 class SampleConfig:
@@ -229,6 +268,11 @@ class SampleConfig:
     """t' = s t / (1 + (s - 1) t)."""
     batch_size: int = 39
 
+    def __post_init__(self) -> None:
+        if self.guidance_scale == 1.0:
+            interval = (self.guidance_interval, (0.0, 1.0))
+            unread("guidance_scale 1 is no guidance", guidance_interval=interval)
+
 
 RUN_METRICS = ("psnr", "ssim", "pd", "kd", "fd")
 """What a run measures unless told otherwise."""
@@ -238,8 +282,9 @@ RUN_METRICS = ("psnr", "ssim", "pd", "kd", "fd")
 class EvalConfig:
     """Metrics and what they are computed on."""
 
-    extractor: Literal["effnet_lite0"] = "effnet_lite0"
-    """The first judge, which needs no downloads; `also` names others."""
+    extractor: str = "effnet_lite0"
+    """The first judge, an entry of EXTRACTORS with the options input_px and blocks; `also` names
+    others."""
     input_px: int = 64
     """Images are resized to this side (clean-fid's PIL bicubic, no quantisation) for the distances.
     """

@@ -28,7 +28,9 @@ SCHEMA = 2
 """1: ablations had the suite `ablation/NAME`, and rows of runs no interval."""
 MEASUREMENTS = "metrics.json"
 """What a measuring stage leaves in its folder."""
-VOLATILE = ("run_id", "time_utc", "git_sha", "git_dirty", "seconds", "error")
+VOLATILE = (
+    "run_id", "time_utc", "git_sha", "git_dirty", "seconds", "error", "median_s", "rounds", "raw_s",
+)  # fmt: skip
 """Columns that may differ between two runs of the same thing."""
 TIMED_METRICS = ("seconds", "flops_per_second", "matmul_flops_per_second", "share_of_matmul_rate")
 """Metrics that are durations or rates."""
@@ -164,22 +166,24 @@ def _benchmark_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
-    """A row of any schema in the present one: the ablation's name in a column of its own."""
-    if record["suite"].startswith("ablation/"):
-        suite, _, name = record["suite"].partition("/")
+    """A row of any schema in the present one: the suite without a prefix, the ablation's name in a
+    column of its own."""
+    suite, _, name = record["suite"].partition("/")
+    if suite == "ablation" and name:
         return {**record, "suite": suite, "ablation": name}
-    return record
+    return {**record, "suite": suite}
 
 
-def _record_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a .jsonl file; none where its lines have no schema, as those of a training log."""
+def _record_rows(path: Path, named: bool) -> Iterator[dict[str, Any]]:
+    """Rows of a .jsonl file; none where its lines have no schema, as those of a training log,
+    unless the file itself is named."""
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {number} is not a record: {error}") from error
         if not isinstance(record, dict) or "schema" not in record:
-            if number == 1:
+            if number == 1 and not named:
                 return
             raise ValueError(f"{path}, line {number} is not a record: it has no schema")
         if record["schema"] > SCHEMA:
@@ -192,8 +196,9 @@ def _record_rows(path: Path) -> Iterator[dict[str, Any]]:
 def load_records(*paths: Path | str) -> pd.DataFrame:
     """One DataFrame of all records and pytest-benchmark files at or below the paths.
 
-    Other .json and .jsonl files, as configs and training logs, are passed over. Raises ValueError
-    for a path that is not there, a schema newer than this code, or a line that is not a record."""
+    Other .json and .jsonl files of a folder, as configs and training logs, are passed over. Raises
+    ValueError for a path that is not there, a named file that holds no records, a schema newer than
+    this code, or a line that is not a record."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -206,9 +211,11 @@ def load_records(*paths: Path | str) -> pd.DataFrame:
             [top] if top.is_file() else sorted([*top.rglob("*.jsonl"), *top.rglob("*.json")])
         ):
             if path.suffix == ".jsonl":
-                rows.extend(_record_rows(path))
+                rows.extend(_record_rows(path, named=path == top))
             elif is_benchmark(path):
                 rows.extend(_benchmark_rows(path))
+            elif path == top:
+                raise ValueError(f"{path} is no file of records and none of pytest-benchmark")
     return pd.DataFrame(rows)
 
 

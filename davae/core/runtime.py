@@ -79,9 +79,16 @@ class Runtime:
         kind, _, number = self.device.partition(":")
         if kind not in DEFAULTS or not (number.isdigit() or not number):
             raise ValueError(f"runtime.device is {self.device!r}; it is cpu, cuda or cuda:N")
+        asked_graphs = self.cuda_graphs
         for name, value in DEFAULTS[kind].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        if not self.compile:
+            if asked_graphs:
+                raise ValueError(
+                    "runtime.cuda_graphs replays what runtime.compile makes; set compile too"
+                )
+            object.__setattr__(self, "cuda_graphs", False)
 
     @property
     def kind(self) -> str:

@@ -49,13 +49,13 @@ def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> li
     Raises ValueError for data without captions and for images that the table lacks.
     """
     if config.name == "scenes":
-        drawn = (plan_scene(seed, split, index) for index in range(count))
-        return [scene.caption(form) for scene, form in drawn]
+        plans = (plan_scene(seed, split, index) for index in range(count))
+        return [scene.caption(form) for scene, form in plans]
     if not config.captions:
         raise ValueError(
             f"text to image needs captions: data.name is {config.name!r} and data.captions is empty"
         )
-    known, source, top = (
+    caption_of, source, top = (
         caption_table(Path(config.captions)),
         load_source(config),
         Path(config.path),
@@ -66,9 +66,9 @@ def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> li
         names.append(
             Path(source.regions(split)[crop.label][crop.region].name).relative_to(top).as_posix()
         )
-    absent = sorted({name for name in names if name not in known})
+    absent = sorted({name for name in names if name not in caption_of})
     if absent:
         raise ValueError(
             f"{config.captions} has no caption for {len(absent)} images, the first {absent[0]}"
         )
-    return [known[name] for name in names]
+    return [caption_of[name] for name in names]

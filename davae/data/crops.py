@@ -14,7 +14,7 @@ from davae.core import keyed
 from davae.core.experiment import DataConfig
 from davae.data.folder import folder
 from davae.data.photos import photos
-from davae.data.scenes import SHAPES, scenes
+from davae.data.scenes import CLASSES, scenes
 from davae.data.source import Source, Split
 
 
@@ -48,11 +48,7 @@ def draw_images(
         images, _, shown = scenes(config.resolution_px, seed, split, list(range(count)))
         if out is not None:
             out[:] = images
-        return (
-            images,
-            np.array([SHAPES.index(scene.shape) for scene in shown], np.int64),
-            list(SHAPES),
-        )
+        return images, np.array([scene.label for scene in shown], np.int64), list(CLASSES)
     source = load_source(regions or config)
     images, labels = draw_crops(config, source, seed, split, count, out)
     return images, labels, list(source.classes)

@@ -13,8 +13,13 @@ from davae.evaluate.request import EvalRequest
 from davae.evaluate.score import Scores, of_features
 from davae.features.clip import TINY
 from davae.features.registry import EXTRACTORS, parse, with_option
+from davae.features.weights import MissingWeights
 from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.stage import Pipeline
+
+
+class Unavailable(ValueError):
+    """A protocol whose network is not there."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ def variations(request: EvalRequest, floats: bool) -> list[Variation]:
 
     floats: whether some of the images are float, so that their quantisation matters.
     """
-    found = [Variation("as asked", request)]
+    changes = [Variation("as asked", request)]
     name, _ = parse(request.extractor)
     if name == "effnet_lite0":
         resizes = [("torch", "torch bilinear, not antialiased")]
@@ -39,25 +44,27 @@ def variations(request: EvalRequest, floats: bool) -> list[Variation]:
             resizes.append(("pil-uint8", "PIL bicubic, rounded to uint8"))
         for resize, title in resizes:
             other = replace(request, extractor=with_option(request.extractor, "resize", resize))
-            found.append(Variation(f"resize: {title}", other))
+            changes.append(Variation(f"resize: {title}", other))
     if floats:
         kinds: tuple[Quantisation, ...] = ("rounded", "truncated", "float")
         for kind in kinds:
             if kind != request.quantisation:
-                found.append(
+                changes.append(
                     Variation(f"quantisation: {kind}", replace(request, quantisation=kind))
                 )
-    found.append(Variation("covariance over N, not N - 1", request, ddof=0))
+    changes.append(Variation("covariance over N, not N - 1", request, ddof=0))
     half = len(open_request(request.images, request)) // 2
-    found.append(Variation("half the samples", replace(request, samples=half)))
+    changes.append(Variation("half the samples", replace(request, samples=half)))
     others = [other for other in EXTRACTORS if other != name]
-    return found + [
+    if request.clip_model != TINY and name != "clip":
+        others = [f"clip:model={request.clip_model}" if o == "clip" else o for o in others]
+    return changes + [
         Variation(f"extractor: {other}", replace(request, extractor=other)) for other in others
     ]
 
 
 def check_trained(request: EvalRequest, pipeline: Pipeline) -> None:
-    """Raise ValueError where the request would train clip_tiny as a side effect."""
+    """Raise `Unavailable` where the request would train clip_tiny as a side effect."""
     name, options = parse(request.extractor)
     stage = clip_tiny_stage()
     if (
@@ -65,7 +72,7 @@ def check_trained(request: EvalRequest, pipeline: Pipeline) -> None:
         and options.get("model", TINY) == TINY
         and not pipeline.store.has(stage.name, stage.key)
     ):
-        raise ValueError("clip_tiny is not trained yet; davae eval --metrics clip does it")
+        raise Unavailable("clip_tiny is not trained yet; davae eval --metrics clip does it")
 
 
 def all_protocols(request: EvalRequest, pipeline: Pipeline) -> tuple[Scores, pd.DataFrame]:
@@ -91,7 +98,7 @@ def all_protocols(request: EvalRequest, pipeline: Pipeline) -> tuple[Scores, pd.
             scores = of_features(
                 changed, open_request(changed.images, changed), pipeline, variation.ddof
             )
-        except ValueError as error:
+        except (MissingWeights, Unavailable) as error:
             line["note"] = f"not available: {error}"
             continue
         total.measured += scores.measured

@@ -21,7 +21,6 @@ from davae.stages.stage import Pipeline
 class Reference:
     """What images are compared with: features, or only their published moments."""
 
-    name: str
     digest: str
     kind: str
     """`uint8` or what else its images were."""
@@ -94,7 +93,7 @@ def load_reference(
             f"--samples {min(count, len(images))} takes as many of each"
         )
     features = features_of(images, extractor, pipeline)
-    return Reference(images.name, images.digest, images.kind, Moments.of(features), features)
+    return Reference(images.digest, images.kind, Moments.of(features), features)
 
 
 def published(request: EvalRequest, moments: Moments, extractor: Extractor) -> Reference:
@@ -111,4 +110,4 @@ def published(request: EvalRequest, moments: Moments, extractor: Extractor) -> R
             f"--extractor {of}, or give the reference as images"
         )
     sha = sha256([moments.mean.tobytes(), moments.covariance.tobytes()])
-    return Reference(request.reference.name, sha, "published statistics", moments, None)
+    return Reference(sha, "published statistics", moments, None)

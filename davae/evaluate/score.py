@@ -10,7 +10,14 @@ from davae.core.records import Measurement, Protocol
 from davae.data.captions import caption_table
 from davae.data.image_sets import Images, open_images
 from davae.evaluate.pairs import check_paired, pairs
-from davae.evaluate.reference import Reference, features_of, load_reference, open_request, take
+from davae.evaluate.reference import (
+    Reference,
+    features_of,
+    load_reference,
+    open_request,
+    read_moments,
+    take,
+)
 from davae.evaluate.request import EvalRequest
 from davae.features.clip import TINY, image_tower, open_clip_model, text_features
 from davae.features.extract import Extractor, Host, extract
@@ -48,9 +55,20 @@ def check(request: EvalRequest) -> None:
     if compared and request.reference is None:
         names = ", ".join(metric.name for metric in compared)
         raise ValueError(f"{names} compare with a reference: name one with --reference")
+    needy = [metric.name for metric in compared if not metric.of_moments]
+    if needy and request.reference is not None and read_moments(request.reference) is not None:
+        raise ValueError(
+            f"{', '.join(needy)} compare with images, and {request.reference} holds statistics; "
+            "use --metrics fd, or give the reference as images"
+        )
     if captioned and request.captions is None:
         raise ValueError(
             "clip needs the captions: name a .csv, .tsv or .jsonl file with --captions"
+        )
+    if request.clip_model != TINY and not captioned:
+        raise ValueError(
+            f"--clip-model {request.clip_model} is of the metric clip, which is not asked for; as "
+            f"the extractor of distances: --extractor clip:model={request.clip_model}"
         )
     if request.captions is not None and not captioned:
         raise ValueError(

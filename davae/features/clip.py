@@ -69,12 +69,17 @@ def _settings(spec: str) -> dict[str, Any]:
     import open_clip
 
     model, _, tag = spec.partition("/")
-    known = open_clip.get_pretrained_cfg(model, tag)
-    settings = {"pretrained": str(_find(spec)), "force_quick_gelu": known.get("quick_gelu", False)}
+    pretrained = open_clip.get_pretrained_cfg(model, tag)
+    settings = {
+        "pretrained": str(_find(spec)),
+        "force_quick_gelu": pretrained.get("quick_gelu", False),
+    }
     names = {"mean": "image_mean", "std": "image_std", "interpolation": "image_interpolation",
              "resize_mode": "image_resize_mode"}  # fmt: skip
     return settings | {
-        ours: known[theirs] for theirs, ours in names.items() if known.get(theirs) is not None
+        ours: pretrained[theirs]
+        for theirs, ours in names.items()
+        if pretrained.get(theirs) is not None
     }
 
 
@@ -106,9 +111,11 @@ def _find(spec: str) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    known = open_clip.get_pretrained_cfg(model, tag)
-    hub = known.get("hf_hub", "").rstrip("/")
-    source = f"https://huggingface.co/{hub} (open_clip_model.safetensors)" if hub else known["url"]
+    pretrained = open_clip.get_pretrained_cfg(model, tag)
+    hub = pretrained.get("hf_hub", "").rstrip("/")
+    source = (
+        f"https://huggingface.co/{hub} (open_clip_model.safetensors)" if hub else pretrained["url"]
+    )
     raise MissingWeights(candidates[0], source, INSTEAD)
 
 

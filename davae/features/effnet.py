@@ -56,11 +56,11 @@ class EffNetLite0(nn.Module):
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """The output of every block that is run, [B, c, h, w] each."""
         x = self.act(self.norm(self.stem((images - 127.0) / 128.0)))
-        found = []
+        outputs = []
         for block in self.blocks:
             x = block(x)
-            found.append(x)
-        return found
+            outputs.append(x)
+        return outputs
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.maps(images)[-1].mean((2, 3))
@@ -86,7 +86,7 @@ def effnet(host: Host, input_px: int = 224, blocks: int = 15, resize: str = "pil
         raise ValueError(f"resize is {resize!r}; it is one of {', '.join(RESIZERS)}")
     if input_px % 32 or input_px < 32:
         raise ValueError(f"input_px is {input_px}; EfficientNet-Lite0 takes multiples of 32")
-    known, (library, quantise, kernel) = RESIZERS[resize]
+    description, (library, quantise, kernel) = RESIZERS[resize]
     resizer = make_resizer(library, quantise, kernel, (input_px, input_px))
 
     def prepare(image: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def effnet(host: Host, input_px: int = 224, blocks: int = 15, resize: str = "pil
         effnet_name(blocks),
         weights_hash(),
         WIDTHS[blocks - 1],
-        f"{known} {input_px} px",
+        f"{description} {input_px} px",
         prepare,
         network(blocks, host.device),
         network(16, host.device).probabilities,

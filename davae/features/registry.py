@@ -59,17 +59,17 @@ def open_extractor(spec: str, host: Host | None = None) -> Extractor:
     """The extractor of a spec; raises ValueError for options that it lacks or that are of another
     type."""
     name, options = parse(spec)
-    known = {
+    defaults = {
         p.name: p.default for p in list(inspect.signature(EXTRACTORS[name]).parameters.values())[1:]
     }
-    unknown = [option for option in options if option not in known]
+    unknown = [option for option in options if option not in defaults]
     if unknown:
-        allowed = ", ".join(f"{option}={default}" for option, default in known.items()) or "none"
+        allowed = ", ".join(f"{option}={default}" for option, default in defaults.items()) or "none"
         raise ValueError(
             f"{name} has no option {', '.join(unknown)}; options, with their defaults: {allowed}"
         )
     typed = {
-        option: _typed(spec, option, value, type(known[option]))
+        option: _typed(spec, option, value, type(defaults[option]))
         for option, value in options.items()
     }
     return EXTRACTORS[name](host or Host(), **typed)

@@ -55,6 +55,11 @@ def guided(
     return velocity
 
 
+def guided_forwards(scale: float) -> int:
+    """Forwards a step: 2 under guidance."""
+    return 1 if scale == 1.0 else 2
+
+
 @torch.no_grad()
 def integrate(
     velocity: Velocity, noise: torch.Tensor, steps: int, shift: float = 1.0, solver: str = "euler"

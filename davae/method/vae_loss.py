@@ -35,6 +35,13 @@ def pyramid_l1(prediction: torch.Tensor, target: torch.Tensor, levels: int = 3) 
     return torch.stack([band.abs().mean() for band in bands]).mean()
 
 
+def haar_detail(images: torch.Tensor) -> torch.Tensor:
+    """The three detail coefficients of the orthonormal 2x2 Haar transform, [B, 3 C, H/2, W/2]:
+    between columns, between rows, diagonal."""
+    a, b, c, d = (images[..., i::2, j::2] for i in range(2) for j in range(2))
+    return torch.cat([a - b + c - d, a + b - c - d, a - b - c + d], 1) / 2
+
+
 def gradient_ratio(
     nll: torch.Tensor,
     term: torch.Tensor,
@@ -60,10 +67,12 @@ def hinge_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class ReconstructionLoss:
-    """L1, Laplacian-pyramid L1 and a perceptual distance of L_rec; terms of weight 0 are not
-    computed."""
+    """L1, squared error, L1 of Haar detail and of a Laplacian pyramid, and a perceptual distance of
+    L_rec; terms of weight 0 are not computed."""
 
     l1: float = 1.0
+    l2: float = 0.0
+    haar: float = 0.0
     pyramid: float = 0.0
     lpips: float = 0.0
     perceptual: Pair | None = None
@@ -71,13 +80,18 @@ class ReconstructionLoss:
 
     def terms(self, reconstruction: torch.Tensor, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """The unweighted terms by name, `l1` always among them."""
-        found = {"l1": (reconstruction - images).abs().mean()}
+        error = reconstruction - images
+        terms = {"l1": error.abs().mean()}
+        if self.l2:
+            terms["l2"] = error.square().mean()
+        if self.haar:
+            terms["haar"] = haar_detail(error).abs().mean()
         if self.pyramid:
-            found["pyramid"] = pyramid_l1(reconstruction, images)
+            terms["pyramid"] = pyramid_l1(reconstruction, images)
         if self.lpips:
             assert self.perceptual is not None
-            found["lpips"] = self.perceptual(reconstruction, images).mean()
-        return found
+            terms["lpips"] = self.perceptual(reconstruction, images).mean()
+        return terms
 
     def total(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
         """The weighted sum of `terms`: the nll of the gradient ratios."""

@@ -284,17 +284,18 @@ def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
 
 def _report(model: nn.Module, embed: str, head: str, init: Init, before: set[str]) -> WidenReport:
     changes = []
+    status: Status
     for name, parameter in model.named_parameters():
         layer = next((layer for layer in (embed, head) if name.startswith(f"{layer}.")), None)
         source, status = name, "untouched"
         if layer is not None:
             part, leaf = name.removeprefix(f"{layer}.").split(".")
             source = f"{layer}.{leaf}"
-            drawn = init == "reset" or (part == "detail" and init != "repeat")
-            if drawn or source not in before:
+            is_new = init == "reset" or (part == "detail" and init != "repeat")
+            if is_new or source not in before:
                 source, status = "", "new"
             else:
                 rescaled = init == "repeat" and layer == embed and leaf == "weight"
                 status = "widened" if part == "detail" or rescaled else "copied"
-        changes.append(ParameterChange(name, tuple(parameter.shape), status, source))  # type: ignore[arg-type]
+        changes.append(ParameterChange(name, tuple(parameter.shape), status, source))
     return WidenReport(init, tuple(changes))

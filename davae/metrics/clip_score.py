@@ -50,7 +50,8 @@ def clip_score(
     if len(texts) < 2:
         raise ValueError("the shuffled control needs at least 2 images")
     start = int(np.random.default_rng(seed).integers(1, len(texts)))
-    shifts = [(start + i) % len(texts) or 1 for i in range(min(len(texts), 100))]
+    others = len(texts) - 1
+    shifts = [1 + (start - 1 + i) % others for i in range(min(others, 100))]
     shift = min(
         shifts, key=lambda s: sum(a == b for a, b in zip(texts, texts[s:] + texts[:s], strict=True))
     )

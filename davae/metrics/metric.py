@@ -78,8 +78,8 @@ class Metric:
     """features: FeaturePair -> Result; pairs: ImagePairs -> a value an image, [n]; captions:
     CaptionedImages -> Result; classes: probabilities [N, K] -> Result; latents: LatentSample ->
     Result."""
-    about: str = ""
-    """What to know to read it: one line of `davae eval --help`."""
+    summary: str = ""
+    """What it is, in a line."""
     protocol: str = ""
     """pairs: what its value depends on beside the images."""
     network: Callable[[], str] | None = None

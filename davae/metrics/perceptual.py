@@ -29,7 +29,7 @@ def pd_effnet(images: np.ndarray, references: np.ndarray, device: str = "cpu") -
     The form of LPIPS without learned weights: features of each stage scaled to unit length over
     channels, their squared difference summed over channels, averaged over positions and stages.
     """
-    net, found = network(STAGES[-1] + 1, device), []
+    net, distances = network(STAGES[-1] + 1, device), []
     for start in tqdm(
         range(0, len(images), BATCH), desc="pd_effnet", unit="batch", delay=2, leave=False
     ):
@@ -42,8 +42,8 @@ def pd_effnet(images: np.ndarray, references: np.ndarray, device: str = "cpu") -
             (F.normalize(a[i], dim=1) - F.normalize(b[i], dim=1)).square().sum(1).mean((1, 2))
             for i in STAGES
         ]
-        found.append(torch.stack(stages).mean(0).cpu().numpy())
-    return np.concatenate(found)
+        distances.append(torch.stack(stages).mean(0).cpu().numpy())
+    return np.concatenate(distances)
 
 
 @lru_cache(maxsize=1)
@@ -58,10 +58,10 @@ def lpips(images: np.ndarray, references: np.ndarray, device: str = "cpu") -> np
 
     With AlexNet, so that the VGG network of the training loss is not the judge.
     """
-    net, found = _lpips(device), []
+    net, distances = _lpips(device), []
     for start in tqdm(
         range(0, len(images), BATCH), desc="LPIPS", unit="batch", delay=2, leave=False
     ):
         pair = (_unit(x[start : start + BATCH]).to(device) for x in (images, references))
-        found.append(net(*pair).flatten().cpu().numpy())
-    return np.concatenate(found)
+        distances.append(net(*pair).flatten().cpu().numpy())
+    return np.concatenate(distances)

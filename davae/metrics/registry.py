@@ -63,12 +63,16 @@ def clip(sample: CaptionedImages) -> list[Measurement]:
 
 
 def _latent(
-    name: str, compute: latents.LatentMetric, higher_is_better: bool | None, about: str
+    name: str,
+    compute: latents.LatentMetric,
+    higher_is_better: bool | None,
+    summary: str,
+    column: str = "",
 ) -> Metric:
     def measure(sample: LatentSample) -> Measurement:
-        return Measurement(name, compute(sample), len(sample.held))
+        return Measurement(column or name, compute(sample), len(sample.held))
 
-    return Metric(name, "latents", 2, higher_is_better, measure, about)
+    return Metric(name, "latents", 2, higher_is_better, measure, summary, column=column)
 
 
 METRICS: dict[str, Metric] = {
@@ -150,10 +154,11 @@ METRICS: dict[str, Metric] = {
             "knn_purity", latents.knn_purity, True, "accuracy of 10 nearest training neighbours"
         ),
         _latent(
-            "probe_accuracy",
+            "latent_probe",
             latents.probe_accuracy,
             True,
-            "accuracy of a linear probe across the split",
+            "accuracy of a linear probe of latents across the split",
+            column="probe_accuracy",
         ),
         _latent(
             "cka", latents.cka_with_base, None, "linear centred kernel alignment with z, in [0, 1]"

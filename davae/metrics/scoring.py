@@ -43,20 +43,10 @@ def score_features(
     prefix: str = "",
 ) -> list[Measurement]:
     """The metrics among `names` that need features; `prefix` is r of a reconstruction or g of
-    samples in a run.
-
-    Raises ValueError for metrics that published moments of the reference do not suffice for.
-    """
-    metrics = chosen(names, "features")
-    needy = [metric.name for metric in metrics if not metric.of_moments]
-    if pair.reference is None and needy:
-        raise ValueError(
-            f"{', '.join(needy)} compare with images, and the reference is read as statistics; "
-            "use --metrics fd, or give the reference as images"
-        )
+    samples in a run."""
     return [
         m
-        for metric in metrics
+        for metric in chosen(names, "features")
         for m in _named(metric, metric.compute(pair), extractor, protocol.label(), prefix)
     ]
 

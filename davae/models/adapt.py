@@ -45,15 +45,15 @@ def layouts() -> dict[str, Layout]:
 
 def layout_of(transformer: ModelMixin) -> Layout:
     """The layout of a supported class; raises ValueError for others."""
-    name, known = type(transformer).__name__, layouts()
-    if name not in known:
+    name, supported = type(transformer).__name__, layouts()
+    if name not in supported:
         raise ValueError(
-            f"{name} is not supported ({', '.join(known)} are); for a transformer with a "
+            f"{name} is not supported ({', '.join(supported)} are); for a transformer with a "
             "patch-embedding Conv2d or "
             "Linear and a Linear head, name them: adapt(model, D, layout=Layout(embed=..., "
             "head=...))"
         )
-    return known[name]
+    return supported[name]
 
 
 def adapt(
@@ -131,13 +131,18 @@ def add_lora(transformer: Any, lora: Lora) -> None:
         from peft import LoraConfig
     except ImportError as error:
         raise ValueError("LoRA needs peft: pip install 'davae[sd3]'") from error
+    if not hasattr(transformer, "add_adapter"):
+        raise ValueError(
+            f"diffusers gives {type(transformer).__name__} no adapters; train it without LoRA"
+        )
     names = [
         name for name, module in transformer.named_modules() if isinstance(module, torch.nn.Linear)
     ]
     unmatched = [t for t in lora.targets if not any(f".{name}".endswith(f".{t}") for name in names)]
     if unmatched:
         raise ValueError(
-            f"no linear layer of {type(transformer).__name__} ends in {', '.join(unmatched)}"
+            f"no linear layer of {type(transformer).__name__} ends in {', '.join(unmatched)}; name "
+            "its own by Lora(targets=...)"
         )
     chosen = LoraConfig(
         r=lora.rank,

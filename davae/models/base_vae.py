@@ -43,14 +43,14 @@ def encode_mode(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
     return vae.encode(images).latent_dist.mode()
 
 
-def normalise(latent: torch.Tensor, config: object) -> torch.Tensor:
+def normalise(latent: torch.Tensor, config: Any) -> torch.Tensor:
     """(z - shift_factor) scaling_factor with the VAE config's values: what a DiT is trained on.
 
     A shift_factor of None, as in older VAEs, is 0.
     """
-    return (latent - (config.shift_factor or 0.0)) * config.scaling_factor  # type: ignore[attr-defined]
+    return (latent - (config.shift_factor or 0.0)) * config.scaling_factor
 
 
-def denormalise(latent: torch.Tensor, config: object) -> torch.Tensor:
+def denormalise(latent: torch.Tensor, config: Any) -> torch.Tensor:
     """The inverse of `normalise`."""
-    return latent / config.scaling_factor + (config.shift_factor or 0.0)  # type: ignore[attr-defined]
+    return latent / config.scaling_factor + (config.shift_factor or 0.0)

@@ -21,6 +21,7 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
+from davae.core.experiment import DetailConfig
 from davae.data.pixels import downsample
 from davae.method.alignment import group_sizes
 from davae.method.latent import join, split
@@ -73,6 +74,20 @@ class DAVAEConfig:
     def base_widths(self) -> tuple[int, ...]:
         """Widths of the levels of the base VAE, whose factor is f."""
         return tuple(self.block_out_channels[: -int(math.log2(self.scale))])
+
+    @classmethod
+    def of_experiment(
+        cls, vae: AutoencoderKL, davae: DetailConfig, scale: int, antialias: bool
+    ) -> DAVAEConfig:
+        """The config of an experiment's DA-VAE over its base VAE."""
+        return cls.of_base(
+            vae,
+            davae.detail_channels,
+            scale=scale,
+            antialias=antialias,
+            clamp_base=davae.clamp_base,
+            detail_dropout=davae.detail_dropout,
+        )
 
     @classmethod
     def of_base(cls, vae: AutoencoderKL, detail_channels: int, **changes: Any) -> DAVAEConfig:

@@ -12,7 +12,7 @@ from torch import nn
 
 from davae.core.experiment import Experiment
 from davae.data.photos import PHOTOS
-from davae.data.scenes import SHAPES
+from davae.data.scenes import CLASSES as SCENE_CLASSES
 from davae.measure.flops import count_flops
 from davae.models.adapt import Lora, adapt, add_lora, freeze_pretrained
 from davae.models.base_vae import autoencoder
@@ -21,7 +21,7 @@ from davae.models.dit import DiT
 from davae.models.families.family import Architecture
 from davae.models.families.registry import family_of
 
-CLASSES = {"photos": len(PHOTOS), "scenes": len(SHAPES), "folder": 1_000}
+CLASSES = {"photos": len(PHOTOS), "scenes": len(SCENE_CLASSES), "folder": 1_000}
 """Classes by data set; a folder is taken for ImageNet."""
 
 
@@ -74,14 +74,7 @@ def davae_config(e: Experiment) -> DAVAEConfig:
     trained here."""
     with torch.device("meta"):
         vae = base_vae(e)
-    return DAVAEConfig.of_base(
-        vae,
-        e.davae.detail_channels,
-        scale=e.data.scale,
-        antialias=e.data.antialias,
-        clamp_base=e.davae.clamp_base,
-        detail_dropout=e.davae.detail_dropout,
-    )
+    return DAVAEConfig.of_experiment(vae, e.davae, e.data.scale, e.data.antialias)
 
 
 def parameters(*modules: nn.Module) -> int:

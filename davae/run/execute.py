@@ -56,9 +56,11 @@ def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]
     stages |= {"no_detail_decoder": twin["davae"], "no_detail": twin["reconstruction"]}
     for name in compared_methods(e, methods):
         other = graph(replace(e, method=name))
-        prefix = role_prefix(e, name)
+        prefix, built = role_prefix(e, name), {stage.key for stage in stages.values()}
         stages |= {f"{prefix}_{role}": other[role] for role in ("samples", "generation")}
-        stages |= {role: stage for role, stage in other.items() if role not in stages}
+        for role, stage in other.items():
+            if role not in ("samples", "generation") and stage.key not in built:
+                stages[role if role not in stages else f"{prefix}_{role}"] = stage
     return stages
 
 

@@ -7,8 +7,46 @@ from pathlib import Path
 
 from davae.core.experiment import Experiment
 from davae.features.lpips import lpips_weights
+from davae.features.registry import open_extractor
 from davae.features.weights import MissingWeights
+from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
+
+
+def judging_problems(e: Experiment) -> list[str]:
+    """What keeps the experiment's extractors and metrics from judging it, each in a sentence."""
+    latent = [metric.name for metric in chosen(e.eval.metrics, "latents")]
+    problems = [
+        f"eval.metrics: {name} is of latents, which a run does not measure; the ablation "
+        "latent_structure does"
+        for name in latent
+    ]
+    for metric in chosen(e.eval.metrics, "pairs"):
+        try:
+            if metric.network is not None:
+                metric.network()
+        except MissingWeights as error:
+            problems.append(str(error))
+    features = chosen(e.eval.metrics, "features")
+    least = max([metric.least for metric in features], default=0)
+    if e.data.eval_crops < least:
+        problems.append(f"data.eval_crops is {e.data.eval_crops}; eval.metrics need {least}")
+    for spec in e.eval.judges:
+        try:
+            extractor = open_extractor(spec)
+        except ValueError as error:
+            problems.append(f"the extractor {spec}: {error}")
+            continue
+        if chosen(e.eval.metrics, "classes") and extractor.classify is None:
+            problems.append(f"{spec} gives no class probabilities; leave out is")
+        needed = 10 * extractor.dimensions
+        if "fd" in e.eval.metrics and e.data.eval_crops < needed:
+            problems.append(
+                f"the Frechet distance on the {extractor.dimensions} features of {spec} needs "
+                f"data.eval_crops of {needed} or more, not {e.data.eval_crops}; take more, or "
+                "leave out fd"
+            )
+    return problems
 
 
 def check_inputs(e: Experiment) -> None:
@@ -37,6 +75,7 @@ def check_inputs(e: Experiment) -> None:
             if path and not Path(path).exists():
                 origin = "the folder that `davae convert CHECKPOINT --out FOLDER` writes"
                 problems.append(f"{field}.pretrained is {path!r}, which is not there: {origin}")
+    problems += judging_problems(e)
     if e.davae.lpips_weight:
         try:
             lpips_weights("vgg")

@@ -78,13 +78,7 @@ def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
 def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, seed: int) -> None:
     """Train the detail branch and decoder; measure the detail's statistics into the model."""
     vae = load_vae(work)
-    changes = {
-        "scale": scale,
-        "antialias": antialias,
-        "detail_dropout": davae.detail_dropout,
-        "clamp_base": davae.clamp_base,
-    }
-    config = DAVAEConfig.of_base(vae, davae.detail_channels, **changes)
+    config = DAVAEConfig.of_experiment(vae, davae, scale, antialias)
     seeded(seed, "davae")
     model = DAVAE(**asdict(config))
     model.load_base(vae, davae.init_from_base)
@@ -135,19 +129,19 @@ def make_detail_latents(work: Work, train_crops: int = 0) -> None:
     mean, std = (b.cpu()[:, None, None] for b in (model.detail_mean, model.detail_std))
     for split in SPLITS:
         images = crops(work.inputs["crops"], split)[0]
-        known = torch.empty(0, *model.detail_shape(images.shape[2:]))
+        stored_modes = torch.empty(0, *model.detail_shape(images.shape[2:]))
         if split == "train":
             images = images[: train_crops or None]
             if (
                 work.inputs["davae"] / DETAIL_MODES
             ).exists():  # artifacts of before 2026-11-23 lack it
-                known = torch.from_numpy(np.load(work.inputs["davae"] / DETAIL_MODES))[
+                stored_modes = torch.from_numpy(np.load(work.inputs["davae"] / DETAIL_MODES))[
                     : len(images)
                 ]
         file = open_memmap(
-            work.folder / f"{split}.npy", "w+", np.float32, (len(images), *known.shape[1:])
+            work.folder / f"{split}.npy", "w+", np.float32, (len(images), *stored_modes.shape[1:])
         )
-        file[: len(known)] = ((known - mean) / std).numpy()
-        for start in range(len(known), len(images), PART):
+        file[: len(stored_modes)] = ((stored_modes - mean) / std).numpy()
+        for start in range(len(stored_modes), len(images), PART):
             modes = raw_detail(model, images[start : start + PART], work.runtime)
             file[start : start + PART] = ((modes - mean) / std).numpy()

@@ -12,6 +12,9 @@ from davae.stages import autoencoder, data, latents, scoring, transformer
 from davae.stages.methods import Stages, method_of
 from davae.stages.stage import Stage
 
+DRAWN = {"scenes": 2}
+"""Version of the stages that draw crops and captions, where it is not 1, by data set."""
+
 
 def graph(e: Experiment) -> Stages:
     """Every stage of the experiment's method, by role. Roles that a method lacks are absent.
@@ -22,8 +25,8 @@ def graph(e: Experiment) -> Stages:
     check_metrics(e)
     s = base_stages(e)
     s["davae"] = davae_stage(e, s)
-    judged = {"crops": s["crops"], "references": s["references"]}
-    measured = {**judged, "base_latents": s["base_latents"], "davae": s["davae"]}
+    scoring_inputs = {"crops": s["crops"], "references": s["references"]}
+    measured = {**scoring_inputs, "base_latents": s["base_latents"], "davae": s["davae"]}
     metrics = {"metrics": e.eval}
     s["reconstruction"] = Stage("reconstruction", 2, scoring.make_reconstruction, metrics, measured)
     if not e.davae.detail_channels:
@@ -37,7 +40,7 @@ def graph(e: Experiment) -> Stages:
     s |= method.stages(e, s)
     row = {**metrics, "arm": method.row}
     s["generation"] = Stage(
-        "generation", 2, scoring.make_generation, row, {**judged, "samples": s["samples"]}
+        "generation", 2, scoring.make_generation, row, {**scoring_inputs, "samples": s["samples"]}
     )
     return s
 
@@ -75,7 +78,8 @@ def base_stages(e: Experiment) -> Stages:
     s: Stages = {}
     family = family_of(e)
     images = {"scale": e.data.scale, "antialias": e.data.antialias}
-    s["crops"] = Stage("crops", 1, data.make_crops, drawn_data(e), content=e.data.path)
+    version = DRAWN.get(e.data.name, 1)
+    s["crops"] = Stage("crops", version, data.make_crops, drawn_data(e), content=e.data.path)
     at_crops = {"crops": s["crops"]}
     base = {"base_vae": e.base_vae, **images, "seed": e.base_seed}
     vae = e.base_vae.pretrained and str(Path(e.base_vae.pretrained) / e.base_vae.subfolder)
@@ -85,7 +89,7 @@ def base_stages(e: Experiment) -> Stages:
     at_latents = {**at_vae, "base_latents": s["base_latents"]}
     if family.conditions == "captions":
         s["captions"] = Stage(
-            "captions", 1, data.make_captions, drawn_data(e), content=e.data.captions
+            "captions", version, data.make_captions, drawn_data(e), content=e.data.captions
         )
     else:
         network = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}
@@ -94,9 +98,9 @@ def base_stages(e: Experiment) -> Stages:
             "base_dit", 1, transformer.make_base_dit, network, at_latents, content=content
         )
     s["references"] = Stage("references", 1, scoring.make_references, {"metrics": e.eval}, at_crops)
-    judged = {**at_latents, "references": s["references"]}
+    scoring_inputs = {**at_latents, "references": s["references"]}
     s["baselines"] = Stage(
-        "baselines", 2, scoring.make_baselines, {"metrics": e.eval, **images}, judged
+        "baselines", 2, scoring.make_baselines, {"metrics": e.eval, **images}, scoring_inputs
     )
     return s
 
@@ -115,6 +119,11 @@ def analyses(e: Experiment) -> Stages:
     return {
         "structure": Stage("structure", 1, latents.make_structure, structure, upstream),
         "spectrum": Stage(
-            "spectrum", 1, latents.make_spectrum, drawn_data(e), of_davae, content=e.data.path
+            "spectrum",
+            DRAWN.get(e.data.name, 1),
+            latents.make_spectrum,
+            drawn_data(e),
+            of_davae,
+            content=e.data.path,
         ),
     }

@@ -24,7 +24,7 @@ from davae.stages.stage import Work
 
 SPECTRUM_PX = 256
 SPECTRUM_CROPS = 130
-COMPANIONS = ("silhouette", "knn_purity", "probe_accuracy", "cka", "effective_rank")
+COMPANIONS = ("silhouette", "knn_purity", "latent_probe", "cka", "effective_rank")
 """Metrics of every space, all of them measured without the picture."""
 EMBEDDED = {"variation": False, "gini": False, "entropy": True, "stability": True}
 """Metrics of the t-SNE picture, not of the space, and whether higher is better."""
@@ -36,12 +36,12 @@ def spaces(base: torch.Tensor, detail: torch.Tensor) -> dict[str, np.ndarray]:
     A channel that is a group of its own has no such part and is left out of it; the space is absent
     where that holds for all, as with D = C, and where D < C, so that there is no Proj.
     """
-    found = {"z": base.numpy(), "z_d": detail.numpy()}
+    by_name = {"z": base.numpy(), "z_d": detail.numpy()}
     c, d = base.shape[1], detail.shape[1]
     kept = [size > 1 for size in group_sizes(d, c) for _ in range(size)] if d >= c else []
     if any(kept):
-        found["z_d_orthogonal"] = orthogonal(detail, c)[:, kept].numpy()
-    return found
+        by_name["z_d_orthogonal"] = orthogonal(detail, c)[:, kept].numpy()
+    return by_name
 
 
 def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
@@ -56,11 +56,11 @@ def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
     names = class_names(work.inputs["crops"])
     if len(names) < 2:
         raise ValueError(f"the structure of classes needs two or more; the data have {names}")
-    found = []
+    by_split = []
     for split, images in (("train", train), ("heldout", held)):
         base = np.load(work.inputs["base_latents"] / f"{split}.npy")[: len(images)]
-        found.append(spaces(torch.from_numpy(base), raw_detail(model, images, work.runtime)))
-    z = space.scaled(found[0]["z"], found[1]["z"])[1]
+        by_split.append(spaces(torch.from_numpy(base), raw_detail(model, images, work.runtime)))
+    z = space.scaled(by_split[0]["z"], by_split[1]["z"])[1]
     crop = f"held-out crops {images_hash(held)}"
     protocols = {"effective_rank": f"{crop}, covariance of channels over positions"}
     protocols |= dict.fromkeys(
@@ -71,10 +71,10 @@ def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
     )
     measured = []
     embeddings: dict[str, Any] = {}
-    for name, of_train in found[0].items():
-        sample = LatentSample(of_train, train_y, found[1][name], held_y, z)
+    for name, of_train in by_split[0].items():
+        sample = LatentSample(of_train, train_y, by_split[1][name], held_y, z)
         companions = [measure_latents(metric, sample) for metric in (*COMPANIONS, *metrics)]
-        points = space.scaled(of_train, found[1][name])[1]
+        points = space.scaled(of_train, by_split[1][name])[1]
         embeddings[name] = space.tsne(points)
         figures = asdict(uniformity(embedding_density(embeddings[name])))
         figures["stability"] = space.stability(points, embeddings[name])

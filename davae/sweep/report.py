@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from davae.analysis.findings import findings_table, judge
+from davae.analysis.findings import findings_table, judge_all
 from davae.analysis.plots import level_figure
 from davae.analysis.stats import t_interval
-from davae.analysis.tables import WIDE, cell, to_markdown, upright
+from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_markdown, upright
 from davae.core import records
 from davae.sweep.ablation import Ablation, Arm, Sidecars
 
@@ -19,6 +19,7 @@ from davae.sweep.ablation import Ablation, Arm, Sidecars
 def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
     """An arm a row, in the order of `arms`: mean over seeds of each metric, with the 95% interval's
     half width."""
+    columns = column_titles(frame, ablation.metrics)
     rows = []
     for arm in arms:
         part = frame[frame["arm"] == arm]
@@ -29,8 +30,9 @@ def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> p
             "level": part["level"].iloc[0],
             "seeds": part["seed"].nunique(),
         }
-        for metric, title in ablation.metrics.items():
-            values = part.loc[part["metric"] == metric, "value"]
+        extractors = extractor_of(part["protocol"])
+        for (metric, extractor), title in columns.items():
+            values = part.loc[(part["metric"] == metric) & (extractors == extractor), "value"]
             if values.empty:
                 continue
             interval = t_interval(values.to_numpy())
@@ -79,15 +81,15 @@ def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
 def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
     """The claims' verdicts as Markdown, and findings.csv."""
     there = {*frame["arm"], ""}
-    judged = [judge(claim, frame) for claim in ablation.claims if {claim.a, claim.b} <= there]
+    findings = judge_all(ablation.claims, frame)
     text = ""
-    if judged:
-        findings = findings_table(judged)
-        findings.to_csv(folder / "findings.csv", index=False)
+    if findings:
+        table = findings_table(findings)
+        table.to_csv(folder / "findings.csv", index=False)
         text += (
             "\nVerdicts are computed from the 95% interval of the paired difference over seeds; "
         )
-        text += "one seed decides nothing.\n\n" + to_markdown(findings)
+        text += "one seed decides nothing.\n\n" + to_markdown(table)
     for claim in ablation.claims:
         if not {claim.a, claim.b} <= there:
             text += f"\nNot judged, for want of an arm: {claim.text}\n"
@@ -98,9 +100,10 @@ def draw(ablation: Ablation, arms: Sequence[Arm], frame: pd.DataFrame, folder: P
     """The figure of levels, and the ablation's own figures."""
     declared = list(dict.fromkeys(arm.level for arm in arms))
     levels = [*declared, *(level for level in frame["level"].unique() if level not in declared)]
-    panels = {metric: ablation.metrics[metric] for metric in ablation.plotted or ablation.metrics}
+    plotted = {metric: ablation.metrics[metric] for metric in ablation.plotted or ablation.metrics}
     level_figure(
-        frame, panels, factor=arms[0].factor, levels=levels, title=ablation.question,
+        frame, column_titles(frame, plotted), factor=arms[0].factor, levels=levels,
+        title=ablation.question,
         paths=(folder / "figure.svg", folder / "figure.png"),
     )  # fmt: skip
     if ablation.draw is not None:

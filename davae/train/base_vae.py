@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL
 from davae.core import keyed
 from davae.core.experiment import BaseVAEConfig
 from davae.data.pixels import psnr
-from davae.method.vae_loss import kl_mean
+from davae.method.vae_loss import ReconstructionLoss, kl_mean
 from davae.train.loop import Batch, Task, Terms
 
 
@@ -19,7 +19,8 @@ def base_vae_task(
     config: BaseVAEConfig,
     seed: int,
 ) -> Task:
-    """L1 + kl_weight KL on images [N, 3, R, R] in [-1, 1]; PSNR on `heldout` is logged."""
+    """L1 + l2_weight squared error + kl_weight KL on images [N, 3, R, R] in [-1, 1]; PSNR on
+    `heldout` is logged."""
     device = next(vae.parameters()).device
 
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
@@ -33,9 +34,10 @@ def base_vae_task(
         x, noise = batch
         posterior = vae.encode(x).latent_dist
         reconstruction = vae.decode(posterior.mean + posterior.std * noise).sample
-        l1 = (reconstruction - x).abs().mean()
+        losses = ReconstructionLoss(l2=config.l2_weight)
+        terms = losses.terms(reconstruction, x)
         kl = kl_mean(posterior.mean, posterior.logvar)
-        return {"loss": l1 + config.kl_weight * kl, "l1": l1, "kl": kl}
+        return {"loss": losses.total(terms) + config.kl_weight * kl, **terms, "kl": kl}
 
     def evaluate() -> dict[str, float]:
         x = heldout[:130].to(device)

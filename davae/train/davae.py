@@ -30,7 +30,12 @@ class VAELoss:
         device = next(model.parameters()).device
         lpips = load_lpips().to(device) if config.lpips_weight else None
         self.reconstruction = ReconstructionLoss(
-            config.l1_weight, config.pyramid_weight, config.lpips_weight, perceptual=lpips
+            l1=config.l1_weight,
+            l2=config.l2_weight,
+            haar=config.haar_weight,
+            pyramid=config.pyramid_weight,
+            lpips=config.lpips_weight,
+            perceptual=lpips,
         )
         self.discriminator = PatchDiscriminator().to(device) if config.gan_weight else None
 
@@ -61,8 +66,13 @@ class VAELoss:
         weight = self.config.gan_weight * gradient_ratio(
             nll, fool, last, upper=self.config.gan_clamp
         )
-        judge = hinge_loss(self.discriminator(images), self.discriminator(reconstruction.detach()))
-        return weight * fool + judge, {"gan": fool, "discriminator": judge}
+        discriminator_loss = hinge_loss(
+            self.discriminator(images), self.discriminator(reconstruction.detach())
+        )
+        return weight * fool + discriminator_loss, {
+            "gan": fool,
+            "discriminator": discriminator_loss,
+        }
 
 
 def davae_task(

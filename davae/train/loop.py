@@ -215,8 +215,8 @@ class Trainer:
         for part, share in self._parts(self.batches.of(n)):
             with self.runtime.autocast():
                 terms = self.task.step(n, part)
-            found = torch.stack([t.detach().float() for t in terms.values()]).tolist()
-            for term, value in zip(terms, found, strict=True):
+            numbers = torch.stack([t.detach().float() for t in terms.values()]).tolist()
+            for term, value in zip(terms, numbers, strict=True):
                 values[term] = values.get(term, 0.0) + share * value
             self._check_finite(values, n)
             (terms["loss"] if share == 1.0 else share * terms["loss"]).backward()

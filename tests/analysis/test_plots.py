@@ -21,7 +21,7 @@ def axes(monkeypatch):
 def draw(levels, values):
     frame = pd.DataFrame({"level": levels, "seed": 0, "metric": "m", "value": values})
     order = list(dict.fromkeys(levels))
-    plots.level_figure(frame, {"m": "M"}, factor="f", levels=order, title="t", paths=())
+    plots.level_figure(frame, {("m", ""): "M"}, factor="f", levels=order, title="t", paths=())
 
 
 def test_numeric_levels_are_sorted_and_joined(axes):

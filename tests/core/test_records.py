@@ -57,7 +57,8 @@ def test_records_refuse_what_they_cannot_hold(tmp_path):
 
 def test_every_committed_record_is_read():
     frame = load_records(str(Path(__file__).parents[2] / "results"))
-    assert {"run", "ablation", "benchmarks"} <= set(frame["suite"])
+    assert {"run", "ablation", "benchmarks", "speed"} == set(frame["suite"])
+    assert len(records.stable(frame)) < len(frame)
     assert set(frame.loc[frame["suite"] == "ablation", "ablation"]) == {"latent_structure"}
     tiny = frame[(frame["suite"] == "run") & (frame["metric"] == "gkd_effnet")]
     last = records.latest(tiny).groupby("arm")["value"].mean()
@@ -76,6 +77,12 @@ def test_other_files_are_passed_over_and_absent_ones_are_not(tmp_path):
     (tmp_path / "config.json").write_text('{"_class_name": "DiT"}')
     records.append(tmp_path / "deep" / "records.jsonl", [record()])
     assert len(records.load_records(str(tmp_path))) == 1
+    for name, message in (
+        ("log.jsonl", "line 1 is not a record"),
+        ("config.json", "no file of rec"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            records.load_records(tmp_path / name)
     with pytest.raises(ValueError, match="none is not there"):
         records.load_records(tmp_path / "none")
 

@@ -56,6 +56,12 @@ def test_defaults_follow_the_device_and_given_values_win():
     assert not Runtime(device="cuda", compile=False).compile
 
 
+def test_graphs_replay_what_is_compiled():
+    assert not Runtime(device="cuda", compile=False).cuda_graphs
+    with pytest.raises(ValueError, match="set compile too"):
+        Runtime(device="cuda", compile=False, cuda_graphs=True)
+
+
 @pytest.mark.parametrize("changes", [{"prefetch": True}])
 def test_training_is_bit_identical(changes, plain, tmp_path):
     log, parameters = train(Runtime(**changes), tmp_path / "run")

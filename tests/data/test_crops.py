@@ -54,8 +54,8 @@ def test_scenes_are_a_data_set_like_the_others():
     config = DataConfig(name="scenes", train_crops=12, eval_crops=24)
     images, labels, classes = draw_images(config, 0, "heldout", 24)
     assert images.shape == (24, 3, 64, 64)
-    assert labels.tolist() == [i % 6 for i in range(24)]
-    assert classes[:2] == ["circle", "square"]
+    assert labels.tolist() == list(range(24))
+    assert classes[:2] == ["circle, plain", "circle, upright"]
     large, _, _ = draw_images(replace(config, resolution_px=256), 0, "heldout", 1)
     small = large[0].reshape(3, 64, 4, 64, 4).mean((2, 4))
     assert np.abs(small - images[0]).mean() < 10  # the same scene at another resolution

@@ -196,6 +196,8 @@ def test_requests_that_do_not_fit_together(sets, pipeline, tmp_path):
         measured(EvalRequest(made), pipeline)
     with pytest.raises(ValueError, match="--captions"):
         measured(EvalRequest(made, metrics=("clip",)), pipeline)
+    with pytest.raises(ValueError, match="--extractor clip:model=ViT-B-32/openai"):
+        measured(EvalRequest(made, real, clip_model="ViT-B-32/openai"), pipeline)
     captions = tmp_path / "captions.csv"
     pd.DataFrame({"file": ["000.png"], "caption": ["coffee"]}).to_csv(captions)
     with pytest.raises(ValueError, match="not among the metrics"):

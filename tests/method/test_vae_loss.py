@@ -7,6 +7,7 @@ import torch
 
 from davae.method.vae_loss import (
     gradient_ratio,
+    haar_detail,
     kl_mean,
     laplacian_pyramid,
     pyramid_l1,
@@ -44,3 +45,18 @@ def test_gradient_ratio_closed_form_detached_and_clamped():
     assert gradient_ratio(nll, 5 * other.sum(), w, at=other, upper=1e8).item() == pytest.approx(
         10 / 5.0001
     )
+
+
+def test_haar_detail_by_hand():
+    image = torch.tensor([[[[1.0, 2.0], [3.0, 5.0]]]])
+    # columns (1 - 2 + 3 - 5) / 2, rows (1 + 2 - 3 - 5) / 2, diagonal (1 - 2 - 3 + 5) / 2
+    assert haar_detail(image).flatten().tolist() == [-1.5, -2.5, 0.5]
+    smooth = (
+        torch.arange(16.0).reshape(4, 4)[None, None].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    )
+    assert not haar_detail(smooth).any()
+    x = torch.randn(2, 3, 8, 8)
+    energy = (
+        haar_detail(x).square().sum() + (4 * torch.nn.functional.avg_pool2d(x, 2).square()).sum()
+    )
+    torch.testing.assert_close(energy, x.square().sum())  # an orthonormal transform

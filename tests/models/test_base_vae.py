@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from diffusers import AutoencoderKL
 
 from davae.core.experiment import BaseVAEConfig
 from davae.models.base_vae import build_base_vae, denormalise, normalise
@@ -22,7 +21,8 @@ def base_vae():
 def test_a_pretrained_base_is_loaded_and_described(tmp_path, base_vae):
     base_vae.save_pretrained(tmp_path / "vae")
     loaded = build_base_vae(BaseVAEConfig(pretrained=str(tmp_path / "vae")))
-    assert isinstance(loaded, AutoencoderKL)
+    weights = loaded.state_dict()
+    assert all(torch.equal(weights[name], w) for name, w in base_vae.state_dict().items())
     config = DAVAEConfig.of_base(loaded, 4, antialias=True)
     assert (config.latent_channels, config.block_out_channels, config.scaling_factor) == (
         8,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ from davae.core.experiment import DataConfig, Experiment
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.stages.graph import graph
+
+COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
 
 
 def test_arms_share_what_they_have_in_common():
@@ -48,3 +51,17 @@ def test_the_bytes_of_outside_files_are_in_the_key(tmp_path):
     assert key() == first
     (tmp_path / "images" / "a.png").write_bytes(b"2")
     assert key() != first
+
+
+def test_the_committed_base_models_are_found_by_key():
+    stages = graph(PRESETS["tiny"])
+    for name in ("base_vae", "base_dit"):
+        committed = {path.name for path in (COMMITTED / name).iterdir()}
+        assert stages[name].key in committed
+
+
+def test_a_drawing_has_a_version_of_its_own():
+    photographs, drawn = (
+        graph(replace(Experiment(), data=DataConfig(name=n))) for n in ("photos", "scenes")
+    )
+    assert (photographs["crops"].version, drawn["crops"].version) == (1, 2)

@@ -67,11 +67,13 @@ def first_terms(config, n=0):
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():
-    config = DetailConfig(l1_weight=3.0, pyramid_weight=0.5, align_weight=0.25, kl_weight=0.125)
+    config = DetailConfig(
+        l1_weight=3.0, l2_weight=5.0, haar_weight=7.0, pyramid_weight=0.5, align_weight=0.25,
+        kl_weight=0.125,
+    )  # fmt: skip
     terms = first_terms(config)[1]
-    expected = (
-        3 * terms["l1"] + 0.5 * terms["pyramid"] + 0.25 * terms["align"] + 0.125 * terms["kl"]
-    )
+    expected = 3 * terms["l1"] + 5 * terms["l2"] + 7 * terms["haar"] + 0.5 * terms["pyramid"]
+    expected = expected + 0.25 * terms["align"] + 0.125 * terms["kl"]
     torch.testing.assert_close(terms["loss"], expected)
 
 

@@ -91,7 +91,13 @@ def test_ema_by_hand():
 def test_tensorboard_events_are_written(tmp_path):
     pytest.importorskip("tensorboard")
     Trainer(line_task(Line()), TRAIN, Runtime(tensorboard=True), tmp_path).run()
-    assert list((tmp_path / "tensorboard").iterdir())
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    logged = {line["step"]: line["loss"] for line in read_log(tmp_path) if "loss" in line}
+    written = {event.step: event.value for event in events.Scalars("loss")}
+    assert written == pytest.approx(logged, rel=1e-5)
 
 
 def test_a_step_in_pieces_is_the_step_of_the_whole_batch(tmp_path):

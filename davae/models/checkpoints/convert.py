@@ -80,11 +80,11 @@ class ConvertOptions:
 
 
 @dataclass(frozen=True)
-class Found:
+class Recognised:
     """A network recognised in a file, with its tensors under our names."""
 
     model: torch.nn.Module
-    about: str
+    description: str
     tensors: Tensors
     notes: list[str]
 
@@ -99,19 +99,20 @@ def convert(options: ConvertOptions) -> str:
     tensors, metadata, notes = read_tensors(options.source)
     tensors = {keys.current_name(name): tensor for name, tensor in tensors.items()}
     if "da.da_up.conv.weight" in tensors:
-        found = davae_from_file(tensors, metadata, options)
+        recognised = davae_from_file(tensors, metadata, options)
     elif "x_embedder.proj.weight" in tensors and "final_layer.linear.weight" in tensors:
-        found = dit_from_file(tensors, metadata, options)
+        recognised = dit_from_file(tensors, metadata, options)
     elif "encoder.conv_out.weight" in tensors and "decoder.conv_in.weight" in tensors:
-        found = vae_from_file(tensors, metadata, options)
+        recognised = vae_from_file(tensors, metadata, options)
     else:
         some = ", ".join(sorted(tensors)[:5])
         kinds = "neither a DA-VAE nor a LightningDiT nor an LDM autoencoder"
         raise ValueError(f"{options.source} is {kinds}: it has {some}, ...")
-    load_exactly(found.model, found.tensors)
-    found.model.save_pretrained(options.out)  # type: ignore[operator]
-    done = f"{options.source}: {found.about}; {len(found.tensors)} tensors written to {options.out}"
-    return "\n".join([done, *notes, *found.notes])
+    load_exactly(recognised.model, recognised.tensors)
+    recognised.model.save_pretrained(options.out)  # type: ignore[operator]
+    written = f"{len(recognised.tensors)} tensors written to {options.out}"
+    done = f"{options.source}: {recognised.description}; {written}"
+    return "\n".join([done, *notes, *recognised.notes])
 
 
 def load_exactly(model: torch.nn.Module, tensors: Tensors) -> None:
@@ -239,7 +240,9 @@ def _needed(tensors: Tensors, *names: str) -> None:
         raise ValueError(f"the checkpoint does not fit; missing: {absent}")
 
 
-def davae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
+def davae_from_file(
+    tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions
+) -> Recognised:
     """A DA-VAE with LDM's or diffusers' names; raises ValueError for keys without which its config
     is unknown."""
     _needed(
@@ -280,11 +283,15 @@ def davae_from_file(tensors: Tensors, metadata: dict[str, Any], options: Convert
         )
         renamed |= {name: torch.tensor(metadata[name]) for name in keys.STATISTICS}
     notes = [f"left out, bypassed in the network: {', '.join(bypassed)}"] if bypassed else []
-    about = f"DA-VAE with {config.base_channels} base and {config.detail_channels} detail channels"
-    return Found(DAVAE(**asdict(config)), about, renamed, notes)
+    description = (
+        f"DA-VAE with {config.base_channels} base and {config.detail_channels} detail channels"
+    )
+    return Recognised(DAVAE(**asdict(config)), description, renamed, notes)
 
 
-def vae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
+def vae_from_file(
+    tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions
+) -> Recognised:
     """A VA-VAE or another LDM autoencoder, as diffusers' AutoencoderKL."""
     widths = _widths(tensors, "encoder")
     if not metadata:
@@ -316,10 +323,10 @@ def vae_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOp
             f"the statistics of {options.latent_stats} are folded into quant_conv and "
             "post_quant_conv"
         ]
-    about = (
+    description = (
         f"autoencoder of {widths_only.latent_channels} channels, factor {2 ** (len(widths) - 1)}"
     )
-    return Found(vae, about, renamed, notes)
+    return Recognised(vae, description, renamed, notes)
 
 
 def read_statistics(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -359,7 +366,9 @@ def fold_statistics(tensors: Tensors, mean: torch.Tensor, std: torch.Tensor) -> 
     }  # fmt: skip
 
 
-def dit_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions) -> Found:
+def dit_from_file(
+    tensors: Tensors, metadata: dict[str, Any], options: ConvertOptions
+) -> Recognised:
     """A LightningDiT; its fixed tables are checked and left out."""
     width, channels, patch, _ = tensors["x_embedder.proj.weight"].shape
     fixed = {k: tensors[k] for k in keys.TABLES if k in tensors}
@@ -402,8 +411,10 @@ def dit_from_file(tensors: Tensors, metadata: dict[str, Any], options: ConvertOp
                 f"the checkpoint's {name} {list(stored.shape)} is not the table this DiT computes"
             )
     notes = [f"left out, equal to the computed tables: {', '.join(fixed)}"]
-    about = f"DiT, depth {config.depth}, width {width}, {heads} heads"
-    return Found(DiT(**asdict(config)), about, keys.dit_from_public(tensors, config), notes)
+    description = f"DiT, depth {config.depth}, width {width}, {heads} heads"
+    return Recognised(
+        DiT(**asdict(config)), description, keys.dit_from_public(tensors, config), notes
+    )
 
 
 def export(options: ConvertOptions) -> str:
@@ -416,29 +427,32 @@ def export(options: ConvertOptions) -> str:
         raise ValueError(
             f"{options.out}: a folder is written back into a .safetensors file; name one with --out"
         )
-    about: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if kind == "DAVAE":
         davae = DAVAE.from_pretrained(options.source)
         config = DAVAEConfig(**{f.name: davae.config[f.name] for f in fields(DAVAEConfig)})
-        tensors, about["config"] = keys.davae_to_public(davae.state_dict(), config), asdict(config)
-        about |= {name: davae.get_buffer(name).tolist() for name in keys.STATISTICS}
+        tensors, metadata["config"] = (
+            keys.davae_to_public(davae.state_dict(), config),
+            asdict(config),
+        )
+        metadata |= {name: davae.get_buffer(name).tolist() for name in keys.STATISTICS}
         if config.detail_first:
             tensors = keys.detail_first(tensors, config.base_channels)
     elif kind == "DiT":
         dit = DiT.from_pretrained(options.source)
         shape = DiTConfig(**{f.name: dit.config[f.name] for f in fields(DiTConfig)})
-        tensors, about["config"] = keys.dit_to_public(dit.state_dict(), shape), asdict(shape)
+        tensors, metadata["config"] = keys.dit_to_public(dit.state_dict(), shape), asdict(shape)
     elif kind == "AutoencoderKL":
         vae = AutoencoderKL.from_pretrained(options.source)
         tensors = keys.to_ldm(vae.state_dict(), len(vae.config.block_out_channels))
         kept = ("norm_num_groups", "scaling_factor", "shift_factor", "force_upcast")
-        about["config"] = {name: vae.config[name] for name in kept}
+        metadata["config"] = {name: vae.config[name] for name in kept}
     else:
         raise ValueError(
             f"{options.source} holds a {kind}; DAVAE, DiT and AutoencoderKL have public names"
         )
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, str(options.out), metadata={METADATA: json.dumps(about)})
+    save_file(contiguous, str(options.out), metadata={METADATA: json.dumps(metadata)})
     return (
         f"{options.source}: {kind}; {len(tensors)} tensors written to {options.out} under "
         "their public names"

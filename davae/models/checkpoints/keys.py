@@ -62,8 +62,8 @@ def current_name(name: str) -> str:
 
 def count_of(tensors: Tensors, pattern: str) -> int:
     """1 + the largest number that `pattern` captures in any name; 0 if none does."""
-    found = [int(m[1]) for name in tensors if (m := re.match(pattern, name))]
-    return max(found, default=-1) + 1
+    numbers = [int(m[1]) for name in tensors if (m := re.match(pattern, name))]
+    return max(numbers, default=-1) + 1
 
 
 def _flip(name: str, levels: int) -> str:

@@ -85,5 +85,7 @@ class Family:
     """(pipeline, x [B, C + D, h, w], t [B], encoded prompts) -> u(x_t, t, prompt), like x."""
     vae: dict[str, Any] = field(default_factory=dict)
     """What the config of its public VAE says beside the experiment's widths, for plans."""
+    patch_size: int = 0
+    """Of its pretrained transformer, where the experiment has no choice; 0: it has."""
     refuses: dict[str, str] = field(default_factory=dict)
     """Settings that it does not read, by their name in the experiment, and why."""

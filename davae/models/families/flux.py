@@ -108,7 +108,14 @@ def text_encoders() -> list[nn.Module]:
 def architecture(e: Experiment, classes: int) -> Architecture:
     """FLUX.1-dev."""
     return Architecture(
-        transformer, inputs, flops, WIDTH, DOUBLE + SINGLE, 1, TEXT_TOKENS, text_encoders
+        build=transformer,
+        inputs=inputs,
+        closed_form=flops,
+        width=WIDTH,
+        depth=DOUBLE + SINGLE,
+        forwards_a_step=1,
+        text_tokens=TEXT_TOKENS,
+        text_encoders=text_encoders,
     )
 
 
@@ -117,6 +124,7 @@ FAMILY = Family(
     transformer="FluxTransformer2DModel",
     layout=Layout("x_embedder", "proj_out", packed=4, channel_outermost=True),
     conditions="captions",
+    patch_size=2,
     control="pretrained_upsampled",
     architecture=architecture,
     guided=guided,

@@ -9,7 +9,7 @@ import torch
 
 from davae.core.experiment import BaseDiTConfig, Experiment, SampleConfig
 from davae.measure.flops import dit_forward_flops
-from davae.method.sampler import Velocity
+from davae.method.sampler import Velocity, guided_forwards
 from davae.method.sampler import guided as with_guidance
 from davae.models.dit import DiT, DiTConfig
 from davae.models.families.family import Architecture, Family, Layout
@@ -67,8 +67,14 @@ def architecture(e: Experiment, classes: int) -> Architecture:
     def closed_form(tokens: int, features: int) -> int:
         return flops(tokens, features, b.hidden_size, b.depth)
 
-    forwards = 1 if e.sample.guidance_scale == 1.0 else 2
-    return Architecture(build, inputs, closed_form, b.hidden_size, b.depth, forwards)
+    return Architecture(
+        build=build,
+        inputs=inputs,
+        closed_form=closed_form,
+        width=b.hidden_size,
+        depth=b.depth,
+        forwards_a_step=guided_forwards(e.sample.guidance_scale),
+    )
 
 
 FAMILY = Family(

@@ -34,6 +34,11 @@ def family_of(e: Experiment) -> Family:
         raise ValueError(
             f"the family {name!r} does not read {'; '.join(unread)}: leave it at its default"
         )
+    if family.patch_size and e.base_dit.patch_size != family.patch_size:
+        raise ValueError(
+            f"base_dit.patch_size is {e.base_dit.patch_size}; the pretrained transformer of the "
+            f"family {name!r} has {family.patch_size}"
+        )
     return family
 
 

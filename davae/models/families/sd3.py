@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from davae.core.experiment import Experiment, SampleConfig
-from davae.method.sampler import Velocity
+from davae.method.sampler import Velocity, guided_forwards
 from davae.method.sampler import guided as with_guidance
 from davae.models.families.family import Architecture, Family, Layout
 from davae.models.families.pipelines import REFUSES, clip_text, load_pipeline, t5_xxl
@@ -114,9 +114,15 @@ def text_encoders() -> list[nn.Module]:
 
 def architecture(e: Experiment, classes: int) -> Architecture:
     """SD3.5-Medium."""
-    forwards = 1 if e.sample.guidance_scale == 1.0 else 2
     return Architecture(
-        transformer, inputs, flops, WIDTH, DEPTH, forwards, TEXT_TOKENS, text_encoders
+        build=transformer,
+        inputs=inputs,
+        closed_form=flops,
+        width=WIDTH,
+        depth=DEPTH,
+        forwards_a_step=guided_forwards(e.sample.guidance_scale),
+        text_tokens=TEXT_TOKENS,
+        text_encoders=text_encoders,
     )
 
 
@@ -125,6 +131,7 @@ FAMILY = Family(
     transformer="SD3Transformer2DModel",
     layout=Layout("pos_embed.proj", "proj_out"),
     conditions="captions",
+    patch_size=2,
     control="pretrained_upsampled",
     architecture=architecture,
     guided=guided,

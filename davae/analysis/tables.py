@@ -31,6 +31,10 @@ RUN_COLUMNS = {
     "rfd_effnet": "rFD",
     "gkd_effnet": "gKD",
     "gfd_effnet": "gFD",
+    "detail_accuracy": "detail",
+    "detail_amplitude": "amplitude",
+    "detail_purity": "purity",
+    "content_accuracy": "content",
     "probe_accuracy": "probe",
     "nearest_rms": "nearest",
 }

@@ -105,6 +105,9 @@ class TrainConfig:
     """0: no average; otherwise d_n = min(decay, (1 + n) / (10 + n))."""
     clip_grad_norm: float = 0.0
     """0: no clipping (the paper's setting)."""
+    round_weights: bool = option(False, neutral=False)
+    """Round the weights to bfloat16 at the end, so that a file of half the size holds them exactly.
+    """
 
     def __post_init__(self) -> None:
         positive(batch_size=self.batch_size, lr=self.lr)
@@ -355,9 +358,15 @@ class Experiment:
     pretrained_upsampled: the same without the training. An entry of METHODS
     (`davae.stages.methods`)."""
     seed: int = 0
-    """Seed of the DA-VAE, the adaptation, the control and the samples."""
+    """Seed of the DA-VAE (but see `shared_davae`), the adaptation, the control and the samples."""
     base_seed: int = 0
-    """Seed of the crops, the base VAE and the base DiT, which several `seed`s share."""
+    """Seed of the base DiT, which several `seed`s share."""
+    data_seed: int = option(0, neutral=0)
+    """Seed of the crops and of the base VAE."""
+    autoencoder_data: tuple[Literal["photos", "scenes"], ...] = option((), neutral=())
+    """Data sets whose crops together train the autoencoders; empty: the experiment's own."""
+    shared_davae: bool = option(False, neutral=False)
+    """Whether the DA-VAE has the seed of the data, so that several `seed`s share it."""
 
     @property
     def base_factor(self) -> int:

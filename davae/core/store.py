@@ -35,13 +35,18 @@ def write_json(path: Path, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Store:
-    """A directory of artifacts."""
+    """A directory of artifacts, and one that is only read: the models that the project ships."""
 
     root: Path
+    shipped: Path | None = None
 
     def folder(self, stage: str, key: str) -> Path:
         """Where the artifact of `stage` at `key` is, or will be."""
-        return self.root / stage / key
+        own = self.root / stage / key
+        if self.shipped is None or own.is_dir():
+            return own
+        ready = self.shipped / stage / key
+        return ready if ready.is_dir() else own
 
     def has(self, stage: str, key: str) -> bool:
         """Whether the artifact is complete."""

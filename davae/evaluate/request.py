@@ -45,8 +45,9 @@ class EvalRequest:
     metrics: tuple[str, ...] = ("fd", "kd")
     """fd, kd: Frechet and kernel distance; fd_inf: FD extrapolated to infinitely many samples; is:
     Inception Score; prdc: precision, recall, density, coverage; psnr, ssim, lpips, pd: of pairs
-    with one file name; clip: CLIP score, with the control of shuffled captions; or one that
-    --extend adds."""
+    with one file name; clip: CLIP score, with the control of shuffled captions; detail_accuracy,
+    detail_amplitude, detail_purity, content_accuracy: of drawn scenes, in folders named by their
+    classes; or one that --extend adds."""
     extractor: str = "effnet_lite0"
     """Whose features the distances are on: effnet_lite0, inception_clean,
     inception_legacy_tensorflow, inception_legacy_pytorch, clip, or one that --extend adds. Only

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
 
 from davae.core.hashing import digest
 from davae.core.records import Measurement, Protocol
 from davae.data.captions import caption_table
 from davae.data.image_sets import Images, open_images
+from davae.data.scenes import CLASSES
 from davae.evaluate.pairs import check_paired, pairs
 from davae.evaluate.reference import (
     Reference,
@@ -25,9 +30,18 @@ from davae.features.registry import open_extractor
 from davae.metrics.clip_score import SCALE
 from davae.metrics.metric import CaptionedImages, FeaturePair, Metric
 from davae.metrics.registry import chosen
-from davae.metrics.scoring import protocol_of, score_classes, score_features, score_pairs
+from davae.metrics.scoring import (
+    protocol_of,
+    score_classes,
+    score_features,
+    score_pairs,
+    score_scenes,
+)
 from davae.stages.clip_tiny import trained_models
 from davae.stages.stage import Pipeline
+
+SCENES = 256
+"""Images judged at once."""
 
 
 @dataclass
@@ -78,7 +92,7 @@ def check(request: EvalRequest) -> None:
 
 def check_enough(request: EvalRequest, images: Images) -> None:
     """Raise ValueError for too few images, before anything is computed."""
-    for metric in chosen(request.metrics, "features", "pairs", "captions", "classes"):
+    for metric in chosen(request.metrics, "features", "pairs", "captions", "classes", "scenes"):
         if len(images) < metric.least:
             raise ValueError(
                 f"{metric.name} needs {metric.least} images or more; {images.name} gives "
@@ -96,6 +110,8 @@ def score(request: EvalRequest, pipeline: Pipeline) -> Scores:
         scores = of_features(request, images, pipeline)
     if chosen(request.metrics, "pairs"):
         scores.measured += of_pairs(request, pipeline.runtime.device)
+    if chosen(request.metrics, "scenes"):
+        scores.measured += of_scenes(request, images)
     if chosen(request.metrics, "captions"):
         scores.measured += of_captions(request, images, pipeline)
     return scores
@@ -147,6 +163,37 @@ def of_pairs(request: EvalRequest, device: str) -> list[Measurement]:
         return f"{metric.protocol}{network}; {images.kind}; reference {reference.digest}"
 
     return score_pairs(request.metrics, pairs(images, reference), protocol, device)
+
+
+def scene_labels(images: Images) -> np.ndarray:
+    """The class of every image, which its folder is named by, as `circle, upright/0.png`.
+
+    Raises ValueError for a folder that is no class of scenes."""
+    labels = []
+    for name in images.names():
+        folder = Path(name).parent.name
+        if folder not in CLASSES:
+            raise ValueError(
+                f"{images.name}: {name} is in no folder of a class of scenes; folders are named "
+                f"{', '.join(repr(c) for c in CLASSES[:3])}, ..., {CLASSES[-1]!r}"
+            )
+        labels.append(CLASSES.index(folder))
+    return np.array(labels)
+
+
+def of_scenes(request: EvalRequest, images: Images) -> list[Measurement]:
+    """The metrics of scenes whose folders are their classes."""
+    labels = scene_labels(images)
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in tqdm(
+            range(0, len(images), SCENES), desc="scenes", unit="batch", delay=2, leave=False
+        ):
+            part = range(start, min(start + SCENES, len(images)))
+            read = np.stack([np.asarray(images.read(i)) for i in part]).transpose(0, 3, 1, 2)
+            yield read, labels[part.start : part.stop]
+
+    return score_scenes(request.metrics, chunks(), f"{images.kind}; N {len(images)}")
 
 
 def read_captions(path: Path, images: Images) -> list[str]:

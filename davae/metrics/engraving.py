@@ -106,3 +106,22 @@ def engraving_of(labels: np.ndarray) -> np.ndarray:
 def detail_accuracy(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """1 for each image [N, 3, H, W] that shows the engraving of its class, else 0."""
     return (read_lines(images).shown == engraving_of(labels)).astype(float)
+
+
+def detail_amplitude(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Amplitude of the lines of each image's class, as a share of the drawn one; NaN for plain
+    classes."""
+    lines, engraving = read_lines(images), engraving_of(labels)
+    upright, level = lines.upright.amplitude, lines.level.amplitude
+    return np.choose(engraving, [np.nan * upright, upright, level, (upright + level) / 2])
+
+
+def detail_purity(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Share of line energy in the directions of each image's class, evenly where it has two; 0
+    without any energy, NaN for plain classes."""
+    lines, engraving = read_lines(images), engraving_of(labels)
+    upright, level = lines.upright.energy, lines.level.energy
+    right = np.choose(engraving, [0 * upright, upright, level, 2 * np.minimum(upright, level)])
+    total = upright + level
+    share = np.divide(right, total, out=np.zeros_like(total), where=total > 0)
+    return np.where(engraving == 0, np.nan, share)

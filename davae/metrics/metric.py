@@ -11,7 +11,7 @@ import numpy as np
 from davae.core.records import Measurement
 from davae.metrics.distribution import Moments
 
-Needs = Literal["features", "pairs", "captions", "classes", "latents"]
+Needs = Literal["features", "pairs", "captions", "classes", "latents", "scenes"]
 Result = Measurement | list[Measurement]
 
 
@@ -40,6 +40,15 @@ class ImagePairs:
     images: np.ndarray
     references: np.ndarray
     device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class SceneImages:
+    """uint8 scenes [n, 3, H, W] and their classes [n], indices into `davae.data.scenes.CLASSES`;
+    for `scenes`."""
+
+    images: np.ndarray
+    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -75,13 +84,13 @@ class Metric:
     """Images that it needs at least."""
     higher_is_better: bool | None
     compute: Callable[[Any], Any]
-    """features: FeaturePair -> Result; pairs: ImagePairs -> a value an image, [n]; captions:
-    CaptionedImages -> Result; classes: probabilities [N, K] -> Result; latents: LatentSample ->
-    Result."""
+    """features: FeaturePair -> Result; pairs: ImagePairs -> a value an image, [n]; scenes:
+    SceneImages -> the same, NaN where it does not apply; captions: CaptionedImages -> Result;
+    classes: probabilities [N, K] -> Result; latents: LatentSample -> Result."""
     summary: str = ""
     """What it is, in a line."""
     protocol: str = ""
-    """pairs: what its value depends on beside the images."""
+    """pairs, scenes: what its value depends on beside the images."""
     network: Callable[[], str] | None = None
     """pairs: the name and the hash of the weights of the network that judges, if one does."""
     column: str = ""

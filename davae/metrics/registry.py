@@ -3,7 +3,7 @@ your own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from davae.core.hashing import file_hash
 from davae.core.records import Measurement
 from davae.features import effnet
 from davae.features.lpips import lpips_weights
-from davae.metrics import latents, perceptual, reconstruction
+from davae.metrics import engraving, latents, perceptual, reconstruction, scene_content
 from davae.metrics.clip_score import clip_score
 from davae.metrics.coverage import NEIGHBOURS, coverage
 from davae.metrics.distribution import (
@@ -24,7 +24,14 @@ from davae.metrics.distribution import (
     kernel,
 )
 from davae.metrics.inception_score import inception_score
-from davae.metrics.metric import CaptionedImages, FeaturePair, LatentSample, Metric, Needs
+from davae.metrics.metric import (
+    CaptionedImages,
+    FeaturePair,
+    LatentSample,
+    Metric,
+    Needs,
+    SceneImages,
+)
 
 
 def references(pair: FeaturePair) -> np.ndarray:
@@ -60,6 +67,17 @@ def clip(sample: CaptionedImages) -> list[Measurement]:
     """The CLIP score, and its control with shuffled captions, for which lower is better."""
     both = clip_score(sample.images, sample.captions, sample.texts, sample.seed)
     return [both.score, replace(both.shuffled, higher_is_better=False)]
+
+
+def on_scenes(
+    compute: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Callable[[SceneImages], np.ndarray]:
+    """A function of images and labels as a metric's."""
+    return lambda scenes: compute(scenes.images, scenes.labels)
+
+
+LINES = "2x2 Haar coefficients, lines from 0.4 of the drawn amplitude"
+CONTENT = "2x2 block means, outline at 0.75 intersection over union"
 
 
 def _latent(
@@ -143,6 +161,35 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "clip", "captions", 2, True, clip, "CLIP score, with the control of shuffled captions"
+        ),
+        *(
+            Metric(name, "scenes", 1, True, on_scenes(compute), summary, protocol)
+            for name, compute, summary, protocol in (
+                (
+                    "detail_accuracy",
+                    engraving.detail_accuracy,
+                    "share of scenes that show the engraving of their class",
+                    LINES,
+                ),
+                (
+                    "detail_amplitude",
+                    engraving.detail_amplitude,
+                    "of the lines of a scene's class, as a share of the drawn one",
+                    LINES,
+                ),
+                (
+                    "detail_purity",
+                    engraving.detail_purity,
+                    "share of line energy in the directions of a scene's class",
+                    LINES,
+                ),
+                (
+                    "content_accuracy",
+                    scene_content.content_accuracy,
+                    "share of scenes of their class's shape, in a scene's colour",
+                    CONTENT,
+                ),
+            )
         ),
         _latent(
             "silhouette",

@@ -12,11 +12,11 @@ from davae.core.records import Measurement, Protocol
 from davae.data.image_sets import Images
 from davae.features.extract import Extractor, extract
 from davae.metrics.interval import mean_of
-from davae.metrics.metric import FeaturePair, ImagePairs, Metric
+from davae.metrics.metric import FeaturePair, ImagePairs, Metric, SceneImages
 from davae.metrics.registry import chosen
 
 Chunks = Iterable[tuple[np.ndarray, np.ndarray]]
-"""uint8 (images, references), [n, 3, H, W] each."""
+"""uint8 (images, references), [n, 3, H, W] each; or (images, labels [n])."""
 
 
 def protocol_of(
@@ -88,6 +88,26 @@ def score_pairs(
         replace(mean, higher_is_better=metric.higher_is_better, protocol=text)
         for metric, mean, text in zip(metrics, means, protocols, strict=True)
     ]
+
+
+def score_scenes(names: Iterable[str], chunks: Chunks, identity: str) -> list[Measurement]:
+    """The metrics among `names` that judge scenes: the mean of each one's values.
+
+    chunks: uint8 images [n, 3, H, W] and labels [n]; identity: what the protocol says of them."""
+    metrics = chosen(names, "scenes")
+    values: list[list[np.ndarray]] = [[] for _ in metrics]
+    for images, labels in chunks:
+        for metric, parts in zip(metrics, values, strict=True):
+            parts.append(metric.compute(SceneImages(images, labels)))
+    measured = []
+    for metric, parts in zip(metrics, values, strict=True):
+        of_images = np.concatenate(parts)
+        if np.isnan(of_images).all():
+            continue
+        mean = mean_of(metric.name, of_images[~np.isnan(of_images)])
+        protocol = f"{metric.protocol}; {identity}"
+        measured.append(replace(mean, higher_is_better=metric.higher_is_better, protocol=protocol))
+    return measured
 
 
 def _named(

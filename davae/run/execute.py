@@ -171,7 +171,8 @@ def measured_rows(
             record(stages[role], arm, m)
             for arm, m in read_measurements(pipeline.path(stages[role]))
         ]
-    for role, stage in stages.items():
+    built = {r: s for r, s in stages.items() if pipeline.store.has(s.name, s.key)}
+    for role, stage in built.items():
         rows += [
             record(stage, f"{STAGE_PREFIX}{role}", m) for m in stage_measurements(pipeline, stage)
         ]

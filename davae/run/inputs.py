@@ -21,6 +21,11 @@ def judging_problems(e: Experiment) -> list[str]:
         "latent_structure does"
         for name in latent
     ]
+    if e.data.name != "scenes":
+        problems += [
+            f"eval.metrics: {metric.name} judges scenes, and data.name is {e.data.name!r}"
+            for metric in chosen(e.eval.metrics, "scenes")
+        ]
     for metric in chosen(e.eval.metrics, "pairs"):
         try:
             if metric.network is not None:

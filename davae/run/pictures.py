@@ -72,7 +72,7 @@ def draw_curves(folder: Path, pipeline: Pipeline, stages: dict[str, Stage]) -> N
     (folder / "curves").mkdir(exist_ok=True)
     curves = {}
     for role, stage in stages.items():
-        path = pipeline.path(stage)
+        path = pipeline.store.folder(stage.name, stage.key)
         if (path / LOG).exists():
             curves[role] = curve_frame(path)
             curves[role].to_csv(folder / "curves" / f"{role}-{stage.key}.csv", index=False)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 from diffusers.utils import logging as diffusers_logging
+from safetensors.torch import load_file, save_file
 
 from davae.core import keyed
 from davae.core.hashing import sha256
@@ -50,6 +52,22 @@ def images_hash(images: np.ndarray) -> str:
 def seeded(seed: int, purpose: str) -> None:
     """Key torch's global generator for the construction of a network, which draws its weights."""
     torch.manual_seed(keyed.key(seed, f"{purpose}/init") >> 1)
+
+
+def save_model(model: Any, folder: Path, *, rounded: bool) -> None:
+    """Save a diffusers model; where its weights are `rounded`, in bfloat16, which holds them
+    exactly."""
+    model.save_pretrained(folder)
+    if not rounded:
+        return
+    path = folder / SAFETENSORS_WEIGHTS_NAME
+    parameters = {name for name, _ in model.named_parameters()}
+    tensors = load_file(path)
+    for name in parameters:
+        exact = tensors[name].bfloat16()
+        assert torch.equal(exact.float(), tensors[name]), f"{name} is not rounded to bfloat16"
+        tensors[name] = exact
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def load_vae(work: Work) -> AutoencoderKL:

@@ -15,7 +15,15 @@ from davae.core.runtime import Runtime
 from davae.data.pixels import to_unit
 from davae.models.base_vae import build_base_vae, encode_mode
 from davae.models.davae import DAVAE, DAVAEConfig
-from davae.stages.artifacts import MODEL, SPLITS, crops, load_davae, load_vae, seeded
+from davae.stages.artifacts import (
+    MODEL,
+    SPLITS,
+    crops,
+    load_davae,
+    load_vae,
+    save_model,
+    seeded,
+)
 from davae.stages.data import base_images
 from davae.stages.stage import Work
 from davae.train.base_vae import base_vae_task, latent_statistics
@@ -28,7 +36,7 @@ PART = 25_600
 ENCODED = 32
 """Images a batch of the detail encoder."""
 DETAIL_MODES = "detail_modes.npy"
-"""Raw modes of the first training crops, kept beside the DA-VAE."""
+"""Raw modes of the first training crops, kept beside a DA-VAE that is not shipped."""
 
 
 def make_base_vae(
@@ -45,7 +53,7 @@ def make_base_vae(
         latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime)
         shift, scaling = latent_statistics(latents)
         vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
-    vae.save_pretrained(work.folder / MODEL)
+    save_model(vae, work.folder / MODEL, rounded=base_vae.train.round_weights)
 
 
 def encode_all(
@@ -97,8 +105,9 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     if davae.detail_channels:
         modes = raw_detail(model, train[:STATISTICS_SAMPLES].numpy(), work.runtime)
         model.set_detail_statistics(*detail_statistics(modes))
-        np.save(work.folder / DETAIL_MODES, modes.numpy())
-    model.save_pretrained(work.folder / MODEL)
+        if not davae.train.round_weights:
+            np.save(work.folder / DETAIL_MODES, modes.numpy())
+    save_model(model, work.folder / MODEL, rounded=davae.train.round_weights)
 
 
 def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tensor:

@@ -40,6 +40,26 @@ def make_crops(work: Work, data: DataConfig, seed: int) -> None:
     write_json(work.folder / "classes.json", classes)
 
 
+def make_pool(work: Work) -> None:
+    """The crops of several data sets in turns, the classes being the sets."""
+    for split in get_args(Split):
+        sets = [
+            np.load(path / f"{split}_images.npy", mmap_mode="r") for path in work.inputs.values()
+        ]
+        each = min(len(images) for images in sets)
+        file = open_memmap(
+            work.folder / f"{split}_images.npy",
+            "w+",
+            np.uint8,
+            (each * len(sets), *sets[0].shape[1:]),
+        )
+        for i, images in enumerate(sets):
+            file[i :: len(sets)] = images[:each]
+        file.flush()
+        np.save(work.folder / f"{split}_labels.npy", np.tile(np.arange(len(sets)), each))
+    write_json(work.folder / "classes.json", list(work.inputs))
+
+
 def make_captions(work: Work, data: DataConfig, seed: int) -> None:
     """The captions of every split's crops."""
     for split in get_args(Split):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from davae.core.experiment import Experiment
+from davae.core.experiment import DataConfig, Experiment
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
 from davae.stages import autoencoder, data, latents, scoring, transformer
@@ -58,7 +58,7 @@ def check_metrics(e: Experiment) -> None:
 
 def drawn_data(e: Experiment) -> dict[str, object]:
     """What crops are drawn by; the base image's reduction changes none."""
-    return {"data": replace(e.data, scale=1, antialias=False), "seed": e.base_seed}
+    return {"data": replace(e.data, scale=1, antialias=False), "seed": e.data_seed}
 
 
 def davae_stage(e: Experiment, s: Stages) -> Stage:
@@ -67,10 +67,30 @@ def davae_stage(e: Experiment, s: Stages) -> Stage:
         "davae": e.davae,
         "scale": e.data.scale,
         "antialias": e.data.antialias,
-        "seed": e.seed,
+        "seed": e.data_seed if e.shared_davae else e.seed,
     }
-    upstream = {role: s[role] for role in ("crops", "base_vae", "base_latents")}
+    pooled = bool(e.autoencoder_data)
+    upstream = {
+        "crops": s["pool" if pooled else "crops"],
+        "base_vae": s["base_vae"],
+        "base_latents": s["pool_latents" if pooled else "base_latents"],
+    }
     return Stage("davae", 1, autoencoder.make_davae, config, upstream)
+
+
+def drawing(e: Experiment) -> Stage:
+    """The crops of the experiment's data."""
+    version = DRAWN.get(e.data.name, 1)
+    return Stage("crops", version, data.make_crops, drawn_data(e), content=e.data.path)
+
+
+def pool(e: Experiment) -> Stage:
+    """The crops of `autoencoder_data`."""
+    sets: Stages = {
+        name: drawing(replace(e, data=DataConfig(name=name, resolution_px=e.data.resolution_px)))
+        for name in e.autoencoder_data
+    }
+    return Stage("pool", 1, data.make_pool, {}, sets)
 
 
 def base_stages(e: Experiment) -> Stages:
@@ -79,11 +99,19 @@ def base_stages(e: Experiment) -> Stages:
     family = family_of(e)
     images = {"scale": e.data.scale, "antialias": e.data.antialias}
     version = DRAWN.get(e.data.name, 1)
-    s["crops"] = Stage("crops", version, data.make_crops, drawn_data(e), content=e.data.path)
+    s["crops"] = drawing(e)
     at_crops = {"crops": s["crops"]}
-    base = {"base_vae": e.base_vae, **images, "seed": e.base_seed}
+    if e.autoencoder_data:
+        s["pool"] = pool(e)
+    base = {"base_vae": e.base_vae, **images, "seed": e.data_seed}
     vae = e.base_vae.pretrained and str(Path(e.base_vae.pretrained) / e.base_vae.subfolder)
-    s["base_vae"] = Stage("base_vae", 1, autoencoder.make_base_vae, base, at_crops, content=vae)
+    at_pool = {"crops": s["pool"]} if e.autoencoder_data else at_crops
+    s["base_vae"] = Stage("base_vae", 1, autoencoder.make_base_vae, base, at_pool, content=vae)
+    if e.autoencoder_data:
+        at_pool["base_vae"] = s["base_vae"]
+        s["pool_latents"] = Stage(
+            "base_latents", 1, autoencoder.make_base_latents, images, at_pool.copy()
+        )
     at_vae = {**at_crops, "base_vae": s["base_vae"]}
     s["base_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, images, at_vae)
     at_latents = {**at_vae, "base_latents": s["base_latents"]}

@@ -22,7 +22,13 @@ from davae.method.latent import join
 from davae.metrics import content
 from davae.metrics.distribution import Moments
 from davae.metrics.metric import FeaturePair, Metric
-from davae.metrics.scoring import protocol_of, score_classes, score_features, score_pairs
+from davae.metrics.scoring import (
+    protocol_of,
+    score_classes,
+    score_features,
+    score_pairs,
+    score_scenes,
+)
 from davae.models.davae import DAVAE
 from davae.stages.artifacts import crops, images_hash, load_davae, load_vae
 from davae.stages.autoencoder import raw_detail
@@ -116,6 +122,13 @@ def pixel_measurements(
     return score_pairs(metrics.metrics, [(images, originals)], protocol, device)
 
 
+def scene_measurements(
+    images: np.ndarray, labels: np.ndarray, metrics: EvalConfig
+) -> list[Measurement]:
+    """The metrics of scenes, of uint8 images with their classes."""
+    return score_scenes(metrics.metrics, [(images, labels)], f"{QUANTISED}; N {len(images)}")
+
+
 def content_measurements(
     work: Work, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig
 ) -> list[Measurement]:
@@ -168,6 +181,7 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
         images, labels = crops(work.inputs["crops"], split)
         row = measured.setdefault(f"real_{split}", [])
         row += content_measurements(work, images, labels, metrics)
+        row += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, measured)
 
 
@@ -193,7 +207,8 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     for row, row_detail in decoded_details.items():
         images = decode_all(model, join(base, row_detail), work.runtime)
         pixels = pixel_measurements(images, heldout, metrics, work.runtime.device)
-        measured[row] = measured.get(row, []) + pixels + judge(images, "r")
+        facts = scene_measurements(images, labels, metrics)
+        measured[row] = measured.get(row, []) + pixels + judge(images, "r") + facts
         kept[row] = images[shown]
     measured[own_row] += dependence(measured)
     write_measurements(work.folder, measured)
@@ -279,5 +294,6 @@ def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
     )
     measured = Judge(work, "fresh", metrics)(images, "g")
     measured += content_measurements(work, images, labels, metrics)
+    measured += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, {arm: measured})
     np.savez_compressed(work.folder / "shown.npz", samples=images[first_of_each(labels, SHOWN)])

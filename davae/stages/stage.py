@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Any
 from davae.core.hashing import content_digest, digest, hashable
 from davae.core.runtime import Runtime
 from davae.core.store import Store
+
+SHIPPED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
+"""The pretrained models of the repository, where this is a checkout of it."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,6 @@ class Stage:
         }
         return {**inputs, "content": content_digest(self.content)} if self.content else inputs
 
-    def walk(self) -> Iterator[Stage]:
-        """This stage and all it depends on, dependencies first, each once."""
-        seen = set()
-        for stage in (*(s for up in self.upstream.values() for s in up.walk()), self):
-            if stage.key not in seen:
-                seen.add(stage.key)
-                yield stage
-
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -71,20 +66,27 @@ class Pipeline:
     announce: Callable[[str], None] = print
 
     @staticmethod
-    def at(store: Path, runtime: Runtime, announce: Callable[[str], None] = print) -> Pipeline:
-        """A pipeline over a store's folder, the runtime's global switches set."""
+    def at(
+        store: Path,
+        runtime: Runtime,
+        announce: Callable[[str], None] = print,
+        from_scratch: bool = False,
+    ) -> Pipeline:
+        """A pipeline over a store's folder, the runtime's global switches set.
+
+        from_scratch: leave the shipped models aside and train everything."""
         runtime.apply()
-        return Pipeline(Store(store), runtime, announce)
+        return Pipeline(Store(store, None if from_scratch else SHIPPED), runtime, announce)
 
     def path(self, stage: Stage) -> Path:
         """The stage's artifact, built first if it does not exist."""
-        for part in stage.walk():
-            self._build(part)
+        if not self.store.has(stage.name, stage.key):
+            for upstream in stage.upstream.values():
+                self.path(upstream)
+            self._build(stage)
         return self.store.folder(stage.name, stage.key)
 
     def _build(self, stage: Stage) -> None:
-        if self.store.has(stage.name, stage.key):
-            return
         inputs = {role: self.store.folder(up.name, up.key) for role, up in stage.upstream.items()}
         self.announce(f"{stage.name} {stage.key}")
 

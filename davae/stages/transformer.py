@@ -30,6 +30,7 @@ from davae.stages.artifacts import (
     joined_latents,
     latent_set,
     load_davae,
+    save_model,
     seeded,
 )
 from davae.stages.stage import Work
@@ -76,7 +77,7 @@ def train_network(
         adapt=adapt_config,
     )
     Trainer(task, train, work.runtime, work.folder).run()
-    network.save_pretrained(work.folder / MODEL)
+    save_model(network, work.folder / MODEL, rounded=train.round_weights)
 
 
 def check_fits(network: Any, latents: tuple[int, ...], classes: int, path: str) -> None:

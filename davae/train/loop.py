@@ -189,10 +189,17 @@ class Trainer:
                     saved = time.perf_counter()
         if self.ema:
             self.ema.swap()
+        if self.config.round_weights:
+            self._round()
         if writer:
             writer.close()
         self.task.module.eval()
         return self._summary(max(ceiling, matmul_rate(self.runtime.device)))
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        for parameter in self.parameters:
+            parameter.copy_(parameter.bfloat16())
 
     def _timed_step(self) -> dict[str, float]:
         """One step with its duration noted; the first step's FLOPs are counted instead."""

@@ -13,7 +13,7 @@ from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
 
 ALIGNED, PLAIN = "aligned", "not aligned"
-SPACES = {"z": "base z", "z_d": "detail z_d", "z_d_orthogonal": "z_d - repeat(Proj z_d)"}
+SPACES = {"z": "base z", "z_d": "detail z_d", "z_d_residual": "z_d without its regression on z"}
 COMPANIONS = {
     "silhouette": "silhouette",
     "knn_purity": "kNN purity",
@@ -69,8 +69,10 @@ ABLATION = Ablation(
         "psnr_db": "PSNR dB: real detail",
         "psnr_zeroed_db": "PSNR dB: zeroed",
         "psnr_random_db": "PSNR dB: randomised",
+        "psnr_exchanged_db": "PSNR dB: of another crop",
         "psnr_over_zeroed_db": "PSNR dB: real - zeroed",
         "psnr_over_random_db": "PSNR dB: real - randomised",
+        "psnr_over_exchanged_db": "PSNR dB: real - of another crop",
         "rfd_effnet": "rFD: real detail",
         "rfd_zeroed_effnet": "rFD: zeroed",
         "rfd_random_effnet": "rFD: randomised",
@@ -85,6 +87,7 @@ ABLATION = Ablation(
     claims=(
         Claim(
             text="z_d shows more class structure with alignment (a consequence of the loss)",
+            kind="mechanism",
             published="Fig. 3: class structure in the t-SNE of z_d with alignment, none without",
             metric="knn_purity_z_d",
             a=ALIGNED,
@@ -92,9 +95,9 @@ ABLATION = Ablation(
             direction="higher",
         ),
         Claim(
-            text="so does the part of z_d that alignment does not act on",
+            text="so does the part of z_d that is no linear function of z",
             published="",
-            metric="knn_purity_z_d_orthogonal",
+            metric="knn_purity_z_d_residual",
             a=ALIGNED,
             b=PLAIN,
             direction="higher",
@@ -109,6 +112,7 @@ ABLATION = Ablation(
         ),
         Claim(
             text="the decoder uses the detail: zeroing it costs rFD",
+            kind="mechanism",
             published="Fig. S2: rFID 0.47 to 2.93 with zeroed detail",
             metric="rfd_zeroed_excess",
             a=ALIGNED,
@@ -117,6 +121,7 @@ ABLATION = Ablation(
         ),
         Claim(
             text="randomising it costs rFD",
+            kind="mechanism",
             published="Fig. S2: rFID 0.47 to 8.25 with randomised detail",
             metric="rfd_random_excess",
             a=ALIGNED,
@@ -125,6 +130,7 @@ ABLATION = Ablation(
         ),
         Claim(
             text="randomising it costs PSNR",
+            kind="mechanism",
             published="Fig. S2, which gives no PSNR",
             metric="psnr_over_random_db",
             a=ALIGNED,
@@ -146,7 +152,7 @@ ABLATION = Ablation(
         "psnr_over_zeroed_db",
         "psnr_over_random_db",
         "knn_purity_z_d",
-        "knn_purity_z_d_orthogonal",
+        "knn_purity_z_d_residual",
         "silhouette_z_d",
         "cka_z_d",
         "effective_rank_z_d",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from davae.analysis.findings import CONDITIONS
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import (
     RUN_COLUMNS,
@@ -117,25 +118,15 @@ def provenance(frame: pd.DataFrame) -> str:
 
 
 def ablation_section(folder: Path, to: Path) -> list[str]:
-    """An ablation's arms, means over seeds of every metric, and its findings and figure."""
+    """An ablation's own table, findings and figures."""
     preset = folder.parent.parent.name
     frame = records.load_records(folder / "records.jsonl")
-    frame = records.latest(frame[frame["status"] == "ok"])
-    wide = frame.pivot_table(
-        index=["arm", "level"], columns="metric", values="value", sort=False
-    ).reset_index()
-    wide.insert(
-        2, "seeds", [frame.loc[frame["arm"] == arm, "seed"].nunique() for arm in wide["arm"]]
-    )
-    if len(wide.columns) > WIDE:
-        wide = upright(wide)
-    parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", to_markdown(wide)]
+    table = pd.read_csv(folder / "table.csv")
+    if len(table.columns) > WIDE:
+        table = upright(table)
+    parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", to_markdown(table)]
     if (folder / "findings.csv").exists():
-        text = (
-            "Verdicts come from the 95% interval of the paired difference over seeds; one "
-            "seed decides nothing.\n"
-        )
-        parts += [text, to_markdown(pd.read_csv(folder / "findings.csv"))]
+        parts += [f"{CONDITIONS}\n", to_markdown(pd.read_csv(folder / "findings.csv"))]
     pictures = [
         link(path, to, f"{folder.name} at {preset}: {path.stem}")
         for path in sorted(folder.glob("*.png"))

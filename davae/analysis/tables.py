@@ -14,11 +14,17 @@ RUN_ROWS = {
     "no_detail": "decoder without detail (D = 0)",
     "davae_random": "DA-VAE, detail randomised",
     "davae_zeroed": "DA-VAE, detail zeroed",
+    "davae_exchanged": "DA-VAE, detail of another crop",
     "davae": "DA-VAE",
     "base_vae": "base VAE at its own resolution",
-    "control": "control: base, trained longer, enlarged",
+    "base_vae_enlarged": "base VAE, enlarged",
     "base_upsampled": "pretrained base model, enlarged",
+    "base_decoded": "pretrained base model, decoder D = 0",
+    "control": "control: base, trained longer, enlarged",
+    "control_decoded": "control, decoder D = 0",
+    "repeat": "adapted with z repeated, decoder D = 0",
     "adapted": "adapted with DA-VAE",
+    "real_train": "real training crops",
     "real_heldout": "real held-out crops",
     "real_fresh": "real fresh crops",
 }
@@ -36,7 +42,11 @@ RUN_COLUMNS = {
     "detail_purity": "purity",
     "content_accuracy": "content",
     "probe_accuracy": "probe",
-    "nearest_rms": "nearest",
+    "nearest_ratio": "nearest",
+    "latent_fd_base": "FD of z",
+    "latent_fd_detail": "FD of z_d",
+    "training_tflop": "training TFLOP",
+    "training_seconds": "seconds",
 }
 """Title of the usual columns, in order; other metrics follow under their own names."""
 BESIDE = (
@@ -50,6 +60,10 @@ BESIDE = (
     "rfd_zeroed_excess",
     "rfd_random_effnet",
     "rfd_random_excess",
+    "psnr_exchanged_db",
+    "psnr_over_exchanged_db",
+    "rfd_exchanged_effnet",
+    "rfd_exchanged_excess",
 )
 """Figures of one row that no other has: recorded, and shown by ablations."""
 STAGE_PREFIX = "stage:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +56,7 @@ def parse(argv: list[str]) -> EvalOptions:
     return tyro.cli(
         EvalOptions,
         prog="davae eval",
+        description=inspect.cleandoc(EvalOptions.__doc__ or ""),
         args=rest,
         default=default,
         config=(tyro.conf.FlagConversionOff,),

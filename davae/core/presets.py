@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from davae.core.experiment import (
+    RUN_METRICS,
+    SCENE_METRICS,
     AdaptConfig,
     BaseDiTConfig,
     BaseVAEConfig,
@@ -72,20 +74,42 @@ SMOKE = Experiment(
 """The first run: pictures appear and tables have sense, in minutes on 2 cores."""
 
 TINY = Experiment(
+    data=DataConfig(name="scenes", eval_crops=1_950),
+    autoencoder_data=("photos", "scenes"),
+    shared_davae=True,
     base_vae=BaseVAEConfig(
         kl_weight=1e-5,
+        l2_weight=4.0,
         train=TrainConfig(
-            steps=5_000, batch_size=8, lr=1.5e-3, lr_warmup_steps=200, lr_schedule="cosine"
+            steps=8_000,
+            batch_size=16,
+            lr=1.5e-3,
+            lr_warmup_steps=100,
+            lr_schedule="cosine",
+            round_weights=True,
         ),
     ),
     base_dit=BaseDiTConfig(
         train=TrainConfig(
-            steps=6_000, batch_size=24, lr=1e-3, lr_warmup_steps=200, ema_decay=0.999
+            steps=6_000,
+            batch_size=24,
+            lr=1e-3,
+            lr_warmup_steps=200,
+            ema_decay=0.999,
+            round_weights=True,
         ),
     ),
     davae=DetailConfig(
+        align_weight=0.01,
+        l2_weight=8.0,
+        haar_weight=8.0,
         train=TrainConfig(
-            steps=600, batch_size=8, lr=1e-3, lr_warmup_steps=50, lr_schedule="cosine"
+            steps=8_000,
+            batch_size=8,
+            lr=2e-3,
+            lr_warmup_steps=100,
+            lr_schedule="cosine",
+            round_weights=True,
         ),
     ),
     adapt=AdaptConfig(
@@ -93,8 +117,19 @@ TINY = Experiment(
         train=TrainConfig(steps=1_000, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995),
     ),
     sample=SampleConfig(num_inference_steps=20),
+    eval=EvalConfig(
+        metrics=(*RUN_METRICS, *SCENE_METRICS), also=("effnet_lite0:input_px=224,blocks=15",)
+    ),
 )
-"""The CPU reproduction: 64 px photographs, f4c4p1 at 32 px (64 tokens) widened to f8c16p1."""
+"""The CPU reproduction: 64 px scenes, f4c4p1 at 32 px (64 tokens) widened to f8c16p1, on the
+shipped autoencoders and base DiT."""
+
+TINY_PHOTOS = replace(
+    TINY,
+    data=DataConfig(name="photos", eval_crops=1_950),
+    eval=replace(TINY.eval, metrics=RUN_METRICS),
+)
+"""The same on photographs, with the same autoencoders."""
 
 TINY_ARM = replace(
     TINY,
@@ -245,7 +280,7 @@ FLUX_1K = replace(
 forward; its shift at 1,024 tokens is exp(0.63) on sigma, exp(-0.63) on t."""
 
 PRESETS: dict[str, Experiment] = {
-    "nano": NANO, "smoke": SMOKE, "tiny": TINY,
+    "nano": NANO, "smoke": SMOKE, "tiny": TINY, "tiny_photos": TINY_PHOTOS,
     "imagenet512": IMAGENET512, "sd35m_1k": SD35M_1K, "sd35m_2k": SD35M_2K, "flux_1k": FLUX_1K,
 }  # fmt: skip
 

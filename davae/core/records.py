@@ -32,7 +32,13 @@ VOLATILE = (
     "run_id", "time_utc", "git_sha", "git_dirty", "seconds", "error", "median_s", "rounds", "raw_s",
 )  # fmt: skip
 """Columns that may differ between two runs of the same thing."""
-TIMED_METRICS = ("seconds", "flops_per_second", "matmul_flops_per_second", "share_of_matmul_rate")
+TIMED_METRICS = (
+    "seconds",
+    "training_seconds",
+    "flops_per_second",
+    "matmul_flops_per_second",
+    "share_of_matmul_rate",
+)
 """Metrics that are durations or rates."""
 IDENTITY = ("suite", "ablation", "arm", "preset", "seed", "metric")
 """What two rows of one measured thing have in common."""
@@ -119,9 +125,20 @@ def new_run_id() -> str:
 
 
 def row(
-    *, run_id: str, suite: str, arm: str, key: str, preset: str, seed: int, **values: Any
+    *,
+    run_id: str,
+    suite: str,
+    arm: str,
+    key: str,
+    preset: str,
+    seed: int,
+    recipe: str = "",
+    **values: Any,
 ) -> dict[str, Any]:
     """A record with the identity columns filled in; `values` are the measured ones.
+
+    recipe: the key without its seeds, so that rows of several seeds can be known to be of one
+    experiment.
 
     A non-finite number is an error of the measurement and raises ValueError.
     """
@@ -132,7 +149,8 @@ def row(
             )
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     head = {"schema": SCHEMA, "run_id": run_id, "time_utc": now, **revision()}
-    identity = {"suite": suite, "arm": arm, "key": key, "preset": preset, "seed": seed}
+    identity = {"suite": suite, "arm": arm, "key": key, "preset": preset, "seed": seed,
+                "recipe": recipe}  # fmt: skip
     return {**head, **identity, "status": "ok", "error": "", **values}
 
 
@@ -233,9 +251,15 @@ def latest(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the last key of each identity, in file order; of that key, the last row a
     protocol.
 
-    A stage whose version was raised has another key: what it measured before is left out.
+    A stage whose version was raised has another key: what it measured before is left out. So are
+    other seeds of a recipe that is not the last one, which an interval must not mix.
     """
     identity = [c for c in IDENTITY if c in frame.columns]
     last = frame.drop_duplicates(identity, keep="last")[[*identity, "key"]]
     kept = frame.reset_index().merge(last, on=[*identity, "key"]).set_index("index").sort_index()
-    return kept.drop_duplicates([*identity, "protocol"], keep="last").rename_axis(None)
+    kept = kept.drop_duplicates([*identity, "protocol"], keep="last").rename_axis(None)
+    if "recipe" not in kept:
+        return kept
+    over_seeds = [c for c in identity if c != "seed"]
+    recipes = kept.groupby(over_seeds, dropna=False)["recipe"].transform("last")
+    return kept[kept["recipe"].isna() & recipes.isna() | (kept["recipe"] == recipes)]

@@ -1,9 +1,8 @@
-"""What images show and whether they are copies: a linear probe, the nearest training image."""
+"""What images show and whether they are copies: a linear probe, the nearest training crop."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,16 +20,19 @@ def linear_probe(
     return probe.fit(features, labels)
 
 
-def nearest_distance(images: np.ndarray, training: np.ndarray, block: int = 2048) -> np.ndarray:
-    """Root-mean-square pixel distance (0..255) of each uint8 image to its nearest training image.
+def nearest_distance(features: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Euclidean distance of each row [N, d] to the nearest of the candidates [M, d]: [N]."""
+    a, b = features.astype(np.float64), candidates.astype(np.float64)
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    return np.sqrt(squares.min(1).clip(0))
 
-    images [N, 3, H, W], training [M, 3, H, W] -> [N]. Small for copies; a memorising model's
-    samples lie nearer than fresh real crops do. Memory beside the images holds one block of
-    training."""
-    own = torch.from_numpy(images).flatten(1).float()
-    best = torch.full((len(own),), torch.inf)
-    for start in range(0, len(training), block):
-        part = torch.from_numpy(training[start : start + block]).flatten(1).float()
-        apart = torch.addmm(part.square().sum(1), own, part.T, alpha=-2)  # |b|^2 - 2 a.b
-        best = torch.minimum(best, apart.min(1).values)
-    return ((best + own.square().sum(1)).clamp(min=0) / own.shape[1]).sqrt().numpy()
+
+def nearest_ratio(features: np.ndarray, training: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+    """Distance of each image to the nearest training crop over that to the nearest unseen crop of
+    the same regions, as many candidates of each, in features: [N].
+
+    For images that owe nothing to the training crops both are distances to draws of one
+    distribution, so that the median is 1; for copies it is 0."""
+    count = min(len(training), len(unseen))
+    own, other = (nearest_distance(features, c[:count]) for c in (training, unseen))
+    return own / np.maximum(other, 1e-12)

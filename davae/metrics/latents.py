@@ -1,7 +1,7 @@
-"""The structure of a latent space, measured in the space itself; z, z_d and z_d orthogonal to Proj.
+"""The structure of a latent space, measured in the space itself: z, z_d, and the rest of z_d.
 
-Aligning z_d with z makes it resemble z, class structure included; what the rest of it,
-z_d - repeat(Proj z_d), has gained is not a consequence of the loss.
+Aligning z_d with z makes it resemble z, class structure included. The rest is the residual of the
+least-squares regression of z_d on z: what it has gained is no linear copy of z.
 """
 
 from __future__ import annotations
@@ -75,10 +75,23 @@ def channel_rank(sample: LatentSample) -> float:
 
 
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
-    """|Y^T X|^2 / (|X^T X| |Y^T Y|), Frobenius, x [N, p], y [N, q] (Kornblith et al. 2019)."""
-    x, y = (v.astype(np.float64) - v.mean(0) for v in (x, y))
-    kx, ky = x @ x.T, y @ y.T
-    return float((kx * ky).sum() / np.sqrt((kx * kx).sum() * (ky * ky).sum()))
+    """Linear centred kernel alignment of x [N, p] and y [N, q] (Kornblith et al. 2019) from the
+    unbiased estimate of HSIC (Song et al. 2012): about 0 for independent samples, however many
+    dimensions they have, and so as often below 0."""
+    kx, ky = (_without_diagonal(v.astype(np.float64) @ v.astype(np.float64).T) for v in (x, y))
+    return float(_hsic(kx, ky) / np.sqrt(_hsic(kx, kx) * _hsic(ky, ky)))
+
+
+def _without_diagonal(kernel: np.ndarray) -> np.ndarray:
+    np.fill_diagonal(kernel, 0.0)
+    return kernel
+
+
+def _hsic(k: np.ndarray, m: np.ndarray) -> float:
+    """Unbiased HSIC of two kernel matrices [N, N] whose diagonals are 0, N >= 4."""
+    n = len(k)
+    total = (k * m).sum() + k.sum() * m.sum() / ((n - 1) * (n - 2))
+    return (total - 2 / (n - 2) * (k.sum(0) @ m.sum(0))) / (n * (n - 3))
 
 
 def effective_rank(samples: np.ndarray) -> float:

@@ -29,6 +29,10 @@ MEASURED = ("baselines", "reconstruction", "no_detail", "generation")
 follow."""
 
 
+OF_A_METHOD = ("sampled", "samples", "generation", "latent_distance")
+"""Roles that every method has for itself."""
+
+
 def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The methods beside `davae` whose images the run judges: those named, or the family's control.
 
@@ -37,7 +41,7 @@ def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str,
     unknown = [name for name in methods if name not in METHODS]
     if unknown:
         raise ValueError(f"there is no method {', '.join(unknown)}; methods: {', '.join(METHODS)}")
-    return tuple(name for name in methods or (family_of(e).control,) if name != "davae")
+    return tuple(name for name in methods or family_of(e).controls if name != "davae")
 
 
 def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]:
@@ -53,20 +57,21 @@ def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]
         )
     stages = graph(e)
     twin = graph(replace(e, davae=replace(e.davae, detail_channels=0)))
-    stages |= {"no_detail_decoder": twin["davae"], "no_detail": twin["reconstruction"]}
+    stages["no_detail"] = twin["reconstruction"]
     for name in compared_methods(e, methods):
         other = graph(replace(e, method=name))
         prefix, built = role_prefix(e, name), {stage.key for stage in stages.values()}
-        stages |= {f"{prefix}_{role}": other[role] for role in ("samples", "generation")}
+        own = [role for role in OF_A_METHOD if role in other]
+        stages |= {f"{prefix}_{role}": other[role] for role in own}
         for role, stage in other.items():
-            if role not in ("samples", "generation") and stage.key not in built:
+            if role not in OF_A_METHOD and stage.key not in built:
                 stages[role if role not in stages else f"{prefix}_{role}"] = stage
     return stages
 
 
 def role_prefix(e: Experiment, method: str) -> str:
     """What the roles of a method's stages start with."""
-    return "control" if method == family_of(e).control else method
+    return "control" if method == family_of(e).controls[0] else method
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,10 @@ def run_experiment(
     check_inputs(e)
     stages = run_stages(e, methods)
     others = {name: f"{role_prefix(e, name)}_generation" for name in compared_methods(e, methods)}
-    measured = (*MEASURED, *others.values())
+    distances = [
+        role for role in stages if role == "latent_distance" or role.endswith("_latent_distance")
+    ]
+    measured = (*MEASURED, *others.values(), *distances)
     for role in measured:
         pipeline.path(stages[role])
     folder = out / preset / run_name(e, preset)
@@ -163,7 +171,7 @@ def measured_rows(
     }
 
     def record(stage: Stage, arm: str, m: Measurement) -> dict[str, Any]:
-        return records.row(**identity, key=stage.key, arm=arm, **m.columns())
+        return records.row(**identity, key=stage.key, recipe=stage.recipe, arm=arm, **m.columns())
 
     rows = []
     for role in measured:
@@ -171,12 +179,42 @@ def measured_rows(
             record(stages[role], arm, m)
             for arm, m in read_measurements(pipeline.path(stages[role]))
         ]
+    for role in measured:
+        if "samples" in stages[role].upstream:
+            arm = stages[role].config["arm"]
+            rows += [record(stages[role], arm, m) for m in cost(pipeline, stages[role])]
     built = {r: s for r, s in stages.items() if pipeline.store.has(s.name, s.key)}
     for role, stage in built.items():
         rows += [
             record(stage, f"{STAGE_PREFIX}{role}", m) for m in stage_measurements(pipeline, stage)
         ]
     return rows
+
+
+def cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
+    """TFLOP and seconds of all the training that a row's images rest on, base models and decoder
+    included."""
+    trained: dict[str, tuple[float, float]] = {}
+    waiting = [stage]
+    while waiting:
+        part = waiting.pop()
+        read_only = {"adapted"} if part.name == "control" else set()  # for its FLOPs alone
+        waiting += [stage for role, stage in part.upstream.items() if role not in read_only]
+        summary = pipeline.store.folder(part.name, part.key) / SUMMARY
+        if not summary.exists():
+            continue
+        counted = json.loads(summary.read_text())
+        seconds = pipeline.store.manifest(part.name, part.key)["seconds"]
+        trained[part.key] = (counted["steps"] * counted["flops_step"] / 1e12, seconds)
+    tflop, seconds = (sum(values) for values in zip((0.0, 0.0), *trained.values(), strict=True))
+    everything = "base models and decoder included"
+    return [
+        Measurement(name, value, 1, higher_is_better=False, protocol=f"{source}, {everything}")
+        for name, value, source in (
+            ("training_tflop", tflop, "counted"),
+            ("training_seconds", seconds, "wall clock"),
+        )
+    ]
 
 
 def stage_measurements(pipeline: Pipeline, stage: Stage) -> list[Measurement]:

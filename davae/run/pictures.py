@@ -26,7 +26,7 @@ def draw(
 ) -> None:
     """samples.png, reconstruction.png and curves.png, and the curves' points as CSV.
 
-    generated: title to the role whose samples make that block of rows, in order.
+    generated: row of the table to the role whose samples make that block of rows, in order.
     """
     at_crops = pipeline.path(stages["crops"])
     classes = class_names(at_crops)
@@ -40,6 +40,7 @@ def draw(
     rows |= {
         "random": of_davae["davae_random"],
         "zeroed": of_davae["davae_zeroed"],
+        "exchanged": of_davae["davae_exchanged"],
         "DA-VAE": of_davae["davae"],
     }
     first_lines = {name: by_image(images, len(classes))[:1] for name, images in rows.items()}

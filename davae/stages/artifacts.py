@@ -103,11 +103,7 @@ class JoinedLatents:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> torch.Tensor:
-        rows = (
-            slice(index.start, min(index.stop, len(self)))
-            if isinstance(index, slice)
-            else np.asarray(index)
-        )
+        rows = slice(*index.indices(len(self))) if isinstance(index, slice) else np.asarray(index)
         joined = torch.cat([torch.from_numpy(np.array(part[rows])) for part in self.parts], 1)
         return normalise(joined, self.factors)
 

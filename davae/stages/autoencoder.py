@@ -13,6 +13,7 @@ from tqdm import tqdm
 from davae.core.experiment import BaseVAEConfig, DetailConfig
 from davae.core.runtime import Runtime
 from davae.data.pixels import to_unit
+from davae.method.alignment import group_sizes
 from davae.models.base_vae import build_base_vae, encode_mode
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.stages.artifacts import (
@@ -126,6 +127,15 @@ def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tens
             modes.append(model.detail_moments(part)[0].float().cpu())
             progress.update(len(part))
     return torch.cat([torch.empty(0, *model.detail_shape(images.shape[2:])), *modes])
+
+
+def make_repeated_latents(work: Work, detail_channels: int) -> None:
+    """z repeated to `detail_channels` in the place of the detail, so that each group of consecutive
+    channels holds one of z's."""
+    for split in SPLITS:
+        base = np.load(work.inputs["base_latents"] / f"{split}.npy", mmap_mode="r")
+        repeats = group_sizes(detail_channels, base.shape[1])
+        np.save(work.folder / f"{split}.npy", np.repeat(base, repeats, axis=1))
 
 
 def make_detail_latents(work: Work, train_crops: int = 0) -> None:

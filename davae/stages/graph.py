@@ -25,10 +25,11 @@ def graph(e: Experiment) -> Stages:
     check_metrics(e)
     s = base_stages(e)
     s["davae"] = davae_stage(e, s)
+    s["no_detail_decoder"] = no_detail_decoder(e, s)
     scoring_inputs = {"crops": s["crops"], "references": s["references"]}
     measured = {**scoring_inputs, "base_latents": s["base_latents"], "davae": s["davae"]}
     metrics = {"metrics": e.eval}
-    s["reconstruction"] = Stage("reconstruction", 2, scoring.make_reconstruction, metrics, measured)
+    s["reconstruction"] = Stage("reconstruction", 3, scoring.make_reconstruction, metrics, measured)
     if not e.davae.detail_channels:
         return s
     at_davae = {"crops": s["crops"], "davae": s["davae"]}
@@ -40,8 +41,15 @@ def graph(e: Experiment) -> Stages:
     s |= method.stages(e, s)
     row = {**metrics, "arm": method.row}
     s["generation"] = Stage(
-        "generation", 2, scoring.make_generation, row, {**scoring_inputs, "samples": s["samples"]}
+        "generation", 3, scoring.make_generation, row, {**scoring_inputs, "samples": s["samples"]}
     )
+    if "sampled" in s:
+        latents = {role: s[role] for role in ("base_vae", "base_latents", "sampled")}
+        if e.method == "davae":
+            latents["detail_latents"] = s["detail_latents"]
+        s["latent_distance"] = Stage(
+            "latent_distance", 1, scoring.make_latent_distance, {"arm": method.row}, latents
+        )
     return s
 
 
@@ -78,6 +86,11 @@ def davae_stage(e: Experiment, s: Stages) -> Stage:
     return Stage("davae", 1, autoencoder.make_davae, config, upstream)
 
 
+def no_detail_decoder(e: Experiment, s: Stages) -> Stage:
+    """The decoder of the base latent alone, trained as the DA-VAE is."""
+    return davae_stage(replace(e, davae=replace(e.davae, detail_channels=0)), s)
+
+
 def drawing(e: Experiment) -> Stage:
     """The crops of the experiment's data."""
     version = DRAWN.get(e.data.name, 1)
@@ -108,10 +121,8 @@ def base_stages(e: Experiment) -> Stages:
     at_pool = {"crops": s["pool"]} if e.autoencoder_data else at_crops
     s["base_vae"] = Stage("base_vae", 1, autoencoder.make_base_vae, base, at_pool, content=vae)
     if e.autoencoder_data:
-        at_pool["base_vae"] = s["base_vae"]
-        s["pool_latents"] = Stage(
-            "base_latents", 1, autoencoder.make_base_latents, images, at_pool.copy()
-        )
+        at_both = {**at_pool, "base_vae": s["base_vae"]}
+        s["pool_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, images, at_both)
     at_vae = {**at_crops, "base_vae": s["base_vae"]}
     s["base_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, images, at_vae)
     at_latents = {**at_vae, "base_latents": s["base_latents"]}
@@ -128,7 +139,7 @@ def base_stages(e: Experiment) -> Stages:
     s["references"] = Stage("references", 1, scoring.make_references, {"metrics": e.eval}, at_crops)
     scoring_inputs = {**at_latents, "references": s["references"]}
     s["baselines"] = Stage(
-        "baselines", 2, scoring.make_baselines, {"metrics": e.eval, **images}, scoring_inputs
+        "baselines", 3, scoring.make_baselines, {"metrics": e.eval, **images}, scoring_inputs
     )
     return s
 
@@ -145,10 +156,10 @@ def analyses(e: Experiment) -> Stages:
     structure = {"metrics": further} if further else {}
     of_davae = {"davae": s["davae"]}
     return {
-        "structure": Stage("structure", 1, latents.make_structure, structure, upstream),
+        "structure": Stage("structure", 2, latents.make_structure, structure, upstream),
         "spectrum": Stage(
             "spectrum",
-            DRAWN.get(e.data.name, 1),
+            1 + DRAWN.get(e.data.name, 1),
             latents.make_spectrum,
             drawn_data(e),
             of_davae,

@@ -12,7 +12,6 @@ from davae.core.experiment import DataConfig
 from davae.core.records import Measurement, write_measurements
 from davae.data.crops import draw_images
 from davae.data.pixels import to_unit
-from davae.method.alignment import group_sizes, orthogonal
 from davae.metrics import latents as space
 from davae.metrics.metric import LatentSample
 from davae.metrics.registry import METRICS
@@ -30,18 +29,25 @@ EMBEDDED = {"variation": False, "gini": False, "entropy": True, "stability": Tru
 """Metrics of the t-SNE picture, not of the space, and whether higher is better."""
 
 
-def spaces(base: torch.Tensor, detail: torch.Tensor) -> dict[str, np.ndarray]:
-    """z, z_d and the part of z_d that alignment does not act on, [N, channels, h, w] each.
+def spaces(base: np.ndarray, detail: np.ndarray, copied: np.ndarray) -> dict[str, np.ndarray]:
+    """z, z_d and what of z_d is no linear function of z at the same position, [N, channels, h, w]
+    each.
 
-    A channel that is a group of its own has no such part and is left out of it; the space is absent
-    where that holds for all, as with D = C, and where D < C, so that there is no Proj.
-    """
-    by_name = {"z": base.numpy(), "z_d": detail.numpy()}
-    c, d = base.shape[1], detail.shape[1]
-    kept = [size > 1 for size in group_sizes(d, c) for _ in range(size)] if d >= c else []
-    if any(kept):
-        by_name["z_d_orthogonal"] = orthogonal(detail, c)[:, kept].numpy()
-    return by_name
+    copied: the coefficients of `linear_copy`, of training crops."""
+    return {"z": base, "z_d": detail, "z_d_residual": detail - apply_copy(base, copied)}
+
+
+def linear_copy(base: np.ndarray, detail: np.ndarray) -> np.ndarray:
+    """Coefficients [C + 1, D] of the least-squares regression of the channels of z_d on those of z
+    and a constant, over samples and positions."""
+    x, y = (space.by_channel(v).astype(np.float64) for v in (base, detail))
+    return np.linalg.lstsq(np.hstack([x, np.ones((len(x), 1))]), y, rcond=None)[0]
+
+
+def apply_copy(base: np.ndarray, copied: np.ndarray) -> np.ndarray:
+    """What the regression says of z_d: [N, C, h, w] -> [N, D, h, w]."""
+    predicted = np.einsum("nchw,cd->ndhw", base, copied[:-1]) + copied[-1][:, None, None]
+    return predicted.astype(np.float32)
 
 
 def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
@@ -56,10 +62,15 @@ def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
     names = class_names(work.inputs["crops"])
     if len(names) < 2:
         raise ValueError(f"the structure of classes needs two or more; the data have {names}")
-    by_split = []
-    for split, images in (("train", train), ("heldout", held)):
-        base = np.load(work.inputs["base_latents"] / f"{split}.npy")[: len(images)]
-        by_split.append(spaces(torch.from_numpy(base), raw_detail(model, images, work.runtime)))
+    pairs = [
+        (
+            np.load(work.inputs["base_latents"] / f"{split}.npy")[: len(images)],
+            raw_detail(model, images, work.runtime).numpy(),
+        )
+        for split, images in (("train", train), ("heldout", held))
+    ]
+    copied = linear_copy(*pairs[0])
+    by_split = [spaces(*pair, copied) for pair in pairs]
     z = space.scaled(by_split[0]["z"], by_split[1]["z"])[1]
     crop = f"held-out crops {images_hash(held)}"
     protocols = {"effective_rank": f"{crop}, covariance of channels over positions"}
@@ -113,7 +124,8 @@ def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
         detail.append(model.detail_moments(batch)[0].cpu())
     shares = {}
     spectra: dict[str, Any] = {}
-    for name, latents in spaces(torch.cat(base), torch.cat(detail)).items():
+    z, z_d = torch.cat(base).numpy(), torch.cat(detail).numpy()
+    for name, latents in spaces(z, z_d, linear_copy(z, z_d)).items():
         spectra["frequency"], spectra[name] = radial_spectrum(latents)
         shares[name] = high_frequency_share(spectra["frequency"], spectra[name])
     shares["excess"] = shares["z_d"] - shares["z"]

@@ -10,7 +10,7 @@ from typing import Any
 from davae.analysis.tables import RUN_ROWS
 from davae.core.experiment import Experiment
 from davae.models.families.registry import family_of
-from davae.stages import samples, transformer
+from davae.stages import autoencoder, samples, transformer
 from davae.stages.stage import Stage
 
 Stages = dict[str, Stage]
@@ -88,19 +88,26 @@ def text_samples(e: Experiment, s: Stages, adapted: Stage | None) -> Stage:
     )
 
 
+def sampled(e: Experiment, generator: Stage) -> Stage:
+    """Latents of the classes in turn."""
+    config = {"sample": e.sample, "count": e.data.eval_crops, "seed": e.seed, **_family_config(e)}
+    return Stage("sampled", 1, samples.make_sampled, config, {"dit": generator})
+
+
 def class_samples(
-    e: Experiment, s: Stages, generator: Stage, *, wide: bool, zero_detail: bool = False
-) -> Stage:
-    """Images of the classes in turn: decoded by the DA-VAE where `wide`, by the base VAE and
-    enlarged otherwise."""
-    config = {"sample": e.sample, "count": e.data.eval_crops, "scale": e.data.scale, "seed": e.seed,
-              "zero_detail": zero_detail, **_family_config(e)}  # fmt: skip
-    upstream = {
-        "base_vae": s["base_vae"],
-        "dit": generator,
-        **({"davae": s["davae"]} if wide else {}),
+    e: Experiment, s: Stages, generator: Stage, decoder: Stage | None, *, zero_detail: bool = False
+) -> Stages:
+    """The latents and the images of a generator, decoded by `decoder`, or by the base VAE and
+    enlarged."""
+    config = {"scale": e.data.scale, "batch": e.sample.batch_size, "zero_detail": zero_detail}
+    latents = sampled(e, generator)
+    upstream = {"base_vae": s["base_vae"], "sampled": latents}
+    if decoder is not None:
+        upstream["davae"] = decoder
+    return {
+        "sampled": latents,
+        "samples": Stage("samples", 2, samples.make_samples, config, upstream),
     }
-    return Stage("samples", 1, samples.make_samples, config, upstream)
 
 
 def davae(e: Experiment, s: Stages) -> Stages:
@@ -109,18 +116,13 @@ def davae(e: Experiment, s: Stages) -> Stages:
     if family_of(e).conditions == "captions":
         return {"adapted": adapted, "samples": text_samples(e, s, adapted)}
     untrained = e.adapt.train.steps == 0
-    return {
-        "adapted": adapted,
-        "samples": class_samples(e, s, adapted, wide=True, zero_detail=untrained),
-    }
+    decoded = class_samples(e, s, adapted, s["davae"], zero_detail=untrained)
+    return {"adapted": adapted, **decoded}
 
 
-def base_upsampled(e: Experiment, s: Stages) -> Stages:
-    """The matched-token control: the base trained as many FLOPs longer, its images enlarged."""
-    if family_of(e).conditions == "captions":
-        raise ValueError(
-            "base_upsampled trains the base model on classes; for captions use pretrained_upsampled"
-        )
+def longer(e: Experiment, s: Stages) -> Stages:
+    """The base trained as many FLOPs longer as the adaptation takes, which comes first."""
+    classes_only(e, "trains the base model on classes")
     adapted = adaptation(e, s)
     upstream = {role: s[role] for role in ("crops", "base_vae", "base_latents", "base_dit")} | {
         "adapted": adapted
@@ -134,31 +136,71 @@ def base_upsampled(e: Experiment, s: Stages) -> Stages:
     control = Stage(
         "control", 1, transformer.make_control, {**config, **_family_config(e)}, upstream
     )
-    return {
-        "adapted": adapted,
-        "control": control,
-        "samples": class_samples(e, s, control, wide=False),
-    }
+    return {"adapted": adapted, "control": control}
+
+
+def classes_only(e: Experiment, why: str) -> None:
+    """Raise ValueError for families on captions."""
+    if family_of(e).conditions == "captions":
+        raise ValueError(
+            f"{e.method} {why}; for the family {e.base_dit.family!r} use pretrained_upsampled"
+        )
+
+
+def base_upsampled(e: Experiment, s: Stages) -> Stages:
+    """The matched-token control: the base trained longer, its images enlarged."""
+    stages = longer(e, s)
+    return {**stages, **class_samples(e, s, stages["control"], None)}
+
+
+def base_decoded(e: Experiment, s: Stages) -> Stages:
+    """The same latents through the decoder without detail, trained as long as the DA-VAE."""
+    stages = longer(e, s)
+    return {**stages, **class_samples(e, s, stages["control"], s["no_detail_decoder"])}
 
 
 def pretrained_upsampled(e: Experiment, s: Stages) -> Stages:
     """The base model as it is, its images enlarged: the paper's row of text to image."""
     if family_of(e).conditions == "captions":
         return {"samples": text_samples(e, s, None)}
-    return {"samples": class_samples(e, s, s["base_dit"], wide=False)}
+    return class_samples(e, s, s["base_dit"], None)
+
+
+def pretrained_decoded(e: Experiment, s: Stages) -> Stages:
+    """The same latents through the decoder without detail."""
+    classes_only(e, "decodes the samples of a model on classes")
+    return class_samples(e, s, s["base_dit"], s["no_detail_decoder"])
+
+
+def repeated(e: Experiment, s: Stages) -> Stages:
+    """Redundancy alone: widened by channels that repeat z, its base channels through the decoder
+    without detail."""
+    classes_only(e, "widens a model on classes")
+    config = {"detail_channels": e.davae.detail_channels}
+    detail = Stage(
+        "repeated_latents",
+        1,
+        autoencoder.make_repeated_latents,
+        config,
+        {"base_latents": s["base_latents"]},
+    )
+    adapted = adaptation(e, {**s, "detail_latents": detail})
+    return {
+        "repeated_latents": detail,
+        "repeated": adapted,
+        **class_samples(e, s, adapted, s["no_detail_decoder"]),
+    }
 
 
 METHODS: dict[str, Method] = {
-    m.name: m
-    for m in (
-        Method("davae", "adapted", RUN_ROWS["adapted"], davae),
-        Method("base_upsampled", "control", RUN_ROWS["control"], base_upsampled),
-        Method(
-            "pretrained_upsampled",
-            "base_upsampled",
-            RUN_ROWS["base_upsampled"],
-            pretrained_upsampled,
-        ),
+    name: Method(name, row, RUN_ROWS[row], stages)
+    for name, row, stages in (
+        ("davae", "adapted", davae),
+        ("base_upsampled", "control", base_upsampled),
+        ("base_decoded", "control_decoded", base_decoded),
+        ("pretrained_upsampled", "base_upsampled", pretrained_upsampled),
+        ("pretrained_decoded", "base_decoded", pretrained_decoded),
+        ("repeat", "repeat", repeated),
     )
 }
 

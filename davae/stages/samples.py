@@ -22,6 +22,9 @@ from davae.stages.artifacts import MODEL, captions, crops, load_davae, load_vae
 from davae.stages.stage import Work
 from davae.stages.transformer import pretrained_pipeline
 
+LATENTS = "latents.npy"
+"""What a stage of sampled latents leaves beside labels.npy."""
+
 
 def save_images(folder: Path, images: list[np.ndarray], labels: np.ndarray) -> None:
     """What every sampling stage leaves: images.npy, uint8 [N, 3, H, W], and labels.npy, [N]."""
@@ -37,37 +40,47 @@ def sample_latents(velocity: Velocity, noise: torch.Tensor, sample: SampleConfig
 
 
 @torch.no_grad()
-def make_samples(
-    work: Work,
-    sample: SampleConfig,
-    count: int,
-    scale: int,
-    seed: int,
-    zero_detail: bool,
-    family: str = "lightning",
+def make_sampled(
+    work: Work, sample: SampleConfig, count: int, seed: int, family: str = "lightning"
 ) -> None:
-    """`count` images, classes in turn, from the network; enlarged bicubically where there is no
-    DA-VAE.
-
-    zero_detail: decode with the detail zeroed, as an unadapted widened model needs: it predicts
-    no detail velocity, so that integration leaves noise there.
-    """
+    """latents.npy: `count` normalised latents from the network, [N, C or C + D, h, w], and
+    labels.npy: their classes, in turn."""
     base_model = FAMILIES[family]
     network = base_model.load(work.inputs["dit"] / MODEL).to(work.runtime.device).eval()
     network.velocity = work.runtime.compiled(network.velocity, sampling=True)
-    vae = load_vae(work)
-    davae = load_davae(work) if "davae" in work.inputs else None
     labels = torch.arange(count) % network.config.num_classes
     shape = (network.config.in_channels, network.config.input_size, network.config.input_size)
-    images = []
+    latents = []
     for start in tqdm(range(0, count, sample.batch_size), desc="sampling", unit="batch"):
         indices = list(range(start, min(start + sample.batch_size, count)))
         noise = keyed.normal(seed, "sample/noise", 0, indices, shape).to(work.runtime.device)
         with work.runtime.autocast():
             velocity = base_model.guided(network, labels[indices].to(work.runtime.device), sample)
-            latent = sample_latents(velocity, noise, sample)
-            images.append(decode(denormalise(latent, vae.config), vae, davae, scale, zero_detail))
-    save_images(work.folder, images, labels.numpy())
+            latents.append(sample_latents(velocity, noise, sample).float().cpu().numpy())
+    np.save(work.folder / LATENTS, np.concatenate(latents))
+    np.save(work.folder / "labels.npy", labels.numpy())
+
+
+@torch.no_grad()
+def make_samples(work: Work, scale: int, batch: int, zero_detail: bool = False) -> None:
+    """The images of sampled latents: by the DA-VAE, or by a decoder without detail, where one is
+    among the inputs; otherwise by the base VAE and enlarged bicubically.
+
+    A decoder without detail takes the base channels. zero_detail: decode with the detail zeroed, as
+    an unadapted widened model needs: it predicts no detail velocity, so that integration leaves
+    noise there.
+    """
+    vae = load_vae(work)
+    davae = load_davae(work) if "davae" in work.inputs else None
+    sampled = np.load(work.inputs["sampled"] / LATENTS, mmap_mode="r")
+    channels = vae.config.latent_channels if davae is None else davae.config.latent_channels
+    images = []
+    for start in tqdm(range(0, len(sampled), batch), desc="decoding", unit="batch", delay=2):
+        part = torch.from_numpy(np.array(sampled[start : start + batch, :channels]))
+        latent = denormalise(part.to(work.runtime.device), vae.config)
+        with work.runtime.autocast():
+            images.append(decode(latent, vae, davae, scale, zero_detail))
+    save_images(work.folder, images, np.load(work.inputs["sampled"] / "labels.npy"))
 
 
 def decode(

@@ -20,7 +20,7 @@ from davae.features.registry import open_extractor
 from davae.method.alignment import alignment_loss, channel_variance, orthogonal
 from davae.method.latent import join
 from davae.metrics import content
-from davae.metrics.distribution import Moments
+from davae.metrics.distribution import Moments, frechet_of_moments
 from davae.metrics.metric import FeaturePair, Metric
 from davae.metrics.scoring import (
     protocol_of,
@@ -30,17 +30,16 @@ from davae.metrics.scoring import (
     score_scenes,
 )
 from davae.models.davae import DAVAE
-from davae.stages.artifacts import crops, images_hash, load_davae, load_vae
+from davae.stages.artifacts import crops, images_hash, joined_latents, load_davae, load_vae
 from davae.stages.autoencoder import raw_detail
 from davae.stages.data import base_images
+from davae.stages.samples import LATENTS
 from davae.stages.stage import Work
 from davae.train.davae import VARIANCE_SAMPLES
 
 QUANTISED = "uint8, rounded"
 SHOWN = 4
 """Images a class kept for the grids."""
-NEAREST = 20_480
-"""Training crops among which the nearest to a sample is sought, the first ones."""
 BATCH = 20
 """Latents decoded at once."""
 
@@ -132,28 +131,31 @@ def scene_measurements(
 def content_measurements(
     work: Work, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig
 ) -> list[Measurement]:
-    """A linear probe's accuracy, and the distance to the nearest training crop."""
-    real = np.load(work.inputs["references"] / "train.npz")
-    training = crops(work.inputs["crops"], "train")[0][:NEAREST]
-    nearest_rms = float(np.median(content.nearest_distance(images, training)))
-    protocol = f"median, 0..255; {len(training)} training crops {real['hash']}"
-    nearest = Measurement(
-        "nearest_rms", nearest_rms, len(images), higher_is_better=True, protocol=protocol
-    )
-    if len(set(real["labels"])) == 1:  # a single class leaves nothing to tell apart
-        return [nearest]
-    probe = content.linear_probe(real["probe_features"], real["labels"])
+    """A linear probe's accuracy, and how much nearer than unseen crops the training crops are.
+
+    The ratio is left out for the unseen (fresh) crops themselves."""
+    real, unseen = (np.load(work.inputs["references"] / f"{s}.npz") for s in ("train", "fresh"))
     features = features_of(images, metrics.probe, work.runtime.device)
     weights = open_extractor(metrics.probe, Host(work.runtime.device)).weights
-    protocol = f"logistic regression on {features.shape[1]} features at {metrics.probe_px} px of "
-    protocol += f"{len(real['labels'])} training crops {real['hash']}; weights {weights}"
+    extractor = f"{features.shape[1]} features at {metrics.probe_px} px; weights {weights}"
+    measured = []
+    if str(unseen["hash"]) != images_hash(images):
+        ratios = content.nearest_ratio(features, real["probe_features"], unseen["probe_features"])
+        protocol = f"median; {len(unseen['labels'])} training and fresh crops each; {extractor}"
+        ratio = Measurement(
+            "nearest_ratio", float(np.median(ratios)), len(images), protocol=protocol
+        )
+        measured.append(ratio)
+    if len(set(real["labels"])) == 1:  # a single class leaves nothing to tell apart
+        return measured
+    probe = content.linear_probe(real["probe_features"], real["labels"])
+    protocol = f"logistic regression on {extractor}; "
+    protocol += f"{len(real['labels'])} training crops {real['hash']}"
     accuracy = float(probe.score(features, labels))
-    return [
-        nearest,
-        Measurement(
-            "probe_accuracy", accuracy, len(images), higher_is_better=True, protocol=protocol
-        ),
-    ]
+    probed = Measurement(
+        "probe_accuracy", accuracy, len(images), higher_is_better=True, protocol=protocol
+    )
+    return [*measured, probed]
 
 
 @torch.no_grad()
@@ -170,13 +172,21 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
     with work.runtime.autocast():
         parts = (latents[i : i + BATCH].to(device) for i in range(0, len(latents), BATCH))
         decoded = [vae.decode(part).sample for part in parts]
-    measured["base_vae"] = pixel_measurements(
-        to_uint8(torch.cat(decoded)), to_uint8(small), metrics, device
-    )
-    real = np.load(work.inputs["references"] / "heldout.npz")
-    features = [real[array_name(i)] for i in range(len(metrics.judges))]
+    decoded = torch.cat(decoded)
+    measured["base_vae"] = pixel_measurements(to_uint8(decoded), to_uint8(small), metrics, device)
+    enlarged, labels = to_uint8(upsample(decoded, scale)), crops(work.inputs["crops"], "heldout")[1]
+    measured["base_vae_enlarged"] = [
+        *pixel_measurements(enlarged, heldout, metrics, device),
+        *Judge(work, "heldout", metrics)(enlarged, "r"),
+        *scene_measurements(enlarged, labels, metrics),
+    ]
     judge = Judge(work, "fresh", metrics)
-    measured["real_heldout"] = judge.of_features(features, "g") + judge.of_classes(heldout)
+    for row, split in (("real_heldout", "heldout"), ("real_train", "train")):
+        real = np.load(work.inputs["references"] / f"{split}.npz")
+        count = len(judge.stored["labels"])
+        features = [real[array_name(i)][:count] for i in range(len(metrics.judges))]
+        measured[row] = judge.of_features(features, "g")
+    measured["real_heldout"] += judge.of_classes(heldout)
     for split in ("heldout", "fresh"):
         images, labels = crops(work.inputs["crops"], split)
         row = measured.setdefault(f"real_{split}", [])
@@ -187,8 +197,8 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
 
 @torch.no_grad()
 def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
-    """Held-out crops through the DA-VAE: with its detail, and with it zeroed and randomised (Fig.
-    S2)."""
+    """Held-out crops through the DA-VAE: with its detail, and with it zeroed, randomised (Fig. S2),
+    and taken from another crop."""
     model = load_davae(work)
     heldout, labels = crops(work.inputs["crops"], "heldout")
     base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
@@ -200,6 +210,7 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
         decoded_details |= {
             "davae_zeroed": torch.zeros_like(detail),
             "davae_random": random_detail(detail),
+            "davae_exchanged": detail.roll(1, 0),
         }
         measured[own_row] += detail_measurements(detail, base, work)
     judge = Judge(work, "heldout", metrics)
@@ -216,13 +227,13 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
 
 
 def dependence(measured: dict[str, list[Measurement]]) -> list[Measurement]:
-    """PSNR and rFD with the detail zeroed and randomised, and what the real one is better by (Fig.
-    S2)."""
+    """PSNR and rFD with the detail zeroed, randomised and exchanged between crops, and what the
+    real one is better by (Fig. S2)."""
     by_name = {
         row: {m.metric: m for m in reversed(measurements)} for row, measurements in measured.items()
     }
     differences = []
-    for other in ("zeroed", "random"):
+    for other in ("zeroed", "random", "exchanged"):
         row = by_name.get(f"davae_{other}", {})
         if "psnr_db" in row:
             differences += compared(
@@ -297,3 +308,42 @@ def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
     measured += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, {arm: measured})
     np.savez_compressed(work.folder / "shown.npz", samples=images[first_of_each(labels, SHOWN)])
+
+
+def latent_patches(latents: np.ndarray) -> np.ndarray:
+    """[N, c, h, w] -> [N h w / 4, 4 c]: the channels of 2 x 2 neighbouring positions."""
+    n, c, h, w = latents.shape
+    parts = latents.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 2, 4, 1, 3, 5)
+    return parts.reshape(-1, 4 * c)
+
+
+def latent_distances(latents: np.ndarray, real: np.ndarray, channels: int) -> list[Measurement]:
+    """Frechet distances of normalised latents [N, C + D, h, w], or of their first C = `channels`,
+    to real ones, by channel group. They do not see any decoder."""
+    groups = {"base": slice(0, channels), "detail": slice(channels, None)}
+    measured = []
+    for name, group in groups.items():
+        own, other = latents[:, group], real[:, group]
+        if not own.shape[1] or not other.shape[1]:
+            continue
+        distance = frechet_of_moments(*(Moments.of(latent_patches(v)) for v in (own, other)))
+        protocol = f"2x2 positions of {own.shape[1]} channels; {len(other)} fresh crops"
+        measured.append(
+            Measurement(
+                f"latent_fd_{name}", distance, len(own), higher_is_better=False, protocol=protocol
+            )
+        )
+    return measured
+
+
+def make_latent_distance(work: Work, arm: str) -> None:
+    """Sampled latents against those of fresh crops; beside a DA-VAE's, those of held-out crops."""
+    roles = [role for role in ("base_latents", "detail_latents") if role in work.inputs]
+    real = joined_latents(work, "fresh", *roles)[:].numpy()
+    channels = load_vae(work).config.latent_channels
+    sampled = np.load(work.inputs["sampled"] / LATENTS)
+    measured = {arm: latent_distances(sampled, real, channels)}
+    if len(roles) > 1:
+        held = joined_latents(work, "heldout", *roles)[:].numpy()
+        measured["real_heldout"] = latent_distances(held, real, channels)
+    write_measurements(work.folder, measured)

@@ -46,6 +46,18 @@ class Stage:
         """hash(name, version, config without neutral fields, upstream keys)."""
         return digest(self.inputs())
 
+    @cached_property
+    def recipe(self) -> str:
+        """The key without its seeds: what the same stage has in common over seeds."""
+        return digest(
+            {
+                "stage": self.name,
+                "version": self.version,
+                "config": hashable({k: v for k, v in self.config.items() if k != "seed"}),
+                "upstream": {role: stage.recipe for role, stage in self.upstream.items()},
+            }
+        )
+
     def inputs(self) -> dict[str, Any]:
         """What the key is a hash of."""
         inputs = {

@@ -4,7 +4,7 @@ judged."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from davae.analysis.findings import Claim
@@ -54,6 +54,11 @@ class Ablation:
     """Further figures from the sidecars, into a folder."""
     full_length: bool = False
     """Whether arms train as long as a run of the preset does, rather than as its short arms."""
+
+    def recipe(self, arm: Arm) -> str:
+        """The key without its seeds."""
+        stages, e = arm.stages(), replace(arm.experiment, seed=0)
+        return digest([e, [stages[role].recipe for role in self.measured if role in stages]])
 
     def key(self, arm: Arm) -> str:
         """A digest of the experiment and of the keys of the stages measured: of their versions,

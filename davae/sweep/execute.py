@@ -15,11 +15,11 @@ from davae.sweep.ablation import Ablation, Arm
 from davae.sweep.report import report
 
 SIDECARS = "sidecars"
-NOT_THE_ARM = ("davae_zeroed", "davae_random")
+NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
 """Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
-FAILURES = (ValueError, ArithmeticError, RuntimeError)
-"""What a failed arm may raise and still leave a record: a bad config, a diverged training, or
-torch's."""
+FAILURES = (ValueError, ArithmeticError, RuntimeError, OSError)
+"""What a failed arm may raise and still leave a record: a bad config, a diverged training, torch's,
+or a file that cannot be read or written."""
 
 
 def run_ablation(
@@ -63,7 +63,8 @@ def run_arm(
         return
     pipeline.announce(label)
     columns: dict[str, Any] = {
-        **identity, "suite": "ablation", "ablation": ablation.name, "key": key, "arm": arm.name,
+        **identity, "suite": "ablation", "ablation": ablation.name, "key": key,
+        "recipe": ablation.recipe(arm), "arm": arm.name,
         "factor": arm.factor, "level": arm.level, "reference": arm.reference,
     }  # fmt: skip
     try:

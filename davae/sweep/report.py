@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from davae.analysis.findings import findings_table, judge_all
+from davae.analysis.findings import CONDITIONS, disagreements, findings_table, judge_all
 from davae.analysis.plots import level_figure
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_markdown, upright
@@ -63,7 +63,7 @@ def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
         raise ValueError(
             f"every arm of {ablation.name} failed; the first error: {failed['error'].iloc[0]}"
         )
-    frame = records.latest(measured)
+    frame = records.latest(current(ablation, arms, measured))
     declared = [arm.name for arm in arms]
     names = [*declared, *(name for name in frame["arm"].unique() if name not in declared)]
     table = summary_table(ablation, frame, names)
@@ -78,6 +78,15 @@ def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
     draw(ablation, arms, frame, folder)
 
 
+def current(ablation: Ablation, arms: Sequence[Arm], measured: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the arms as they are now, at any seed, and those of arms that are gone.
+
+    Rows of before recipes were recorded count as the arm's."""
+    recipes = measured["arm"].map({arm.name: ablation.recipe(arm) for arm in arms})
+    recorded = measured.get("recipe", recipes)
+    return measured[recipes.isna() | recorded.isna() | (recorded == recipes)]
+
+
 def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
     """The claims' verdicts as Markdown, and findings.csv."""
     there = {*frame["arm"], ""}
@@ -86,10 +95,8 @@ def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
     if findings:
         table = findings_table(findings)
         table.to_csv(folder / "findings.csv", index=False)
-        text += (
-            "\nVerdicts are computed from the 95% interval of the paired difference over seeds; "
-        )
-        text += "one seed decides nothing.\n\n" + to_markdown(table)
+        text = f"\n{CONDITIONS}\n\n{to_markdown(table)}"
+        text += "".join(f"\n{sentence}\n" for sentence in disagreements(findings))
     for claim in ablation.claims:
         if not {claim.a, claim.b} <= there:
             text += f"\nNot judged, for want of an arm: {claim.text}\n"

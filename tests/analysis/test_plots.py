@@ -19,7 +19,9 @@ def axes(monkeypatch):
 
 
 def draw(levels, values):
-    frame = pd.DataFrame({"level": levels, "seed": 0, "metric": "m", "value": values})
+    frame = pd.DataFrame(
+        {"level": levels, "seed": 0, "metric": "m", "protocol": "", "value": values}
+    )
     order = list(dict.fromkeys(levels))
     plots.level_figure(frame, {("m", ""): "M"}, factor="f", levels=order, title="t", paths=())
 

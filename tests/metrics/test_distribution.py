@@ -153,10 +153,11 @@ def test_frechet_interval_covers_the_expectation_at_its_n():
 
 
 def assert_as_wide_as_the_spread(measured):
-    """The intervals' mean half width, in standard errors, is the values' own deviation."""
+    """The intervals' mean half width, in standard errors, is about the values' own deviation: near
+    0, where the width grows with the distance that is sought, up to 1.6 of it."""
     values = np.array([m.value for m in measured])
     widths = np.array([m.high - m.low for m in measured]) / 2 / 1.96
-    assert widths.mean() == pytest.approx(values.std(), rel=0.35)
+    assert 0.75 * values.std() <= widths.mean() <= 1.6 * values.std()
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])

@@ -24,7 +24,7 @@ def companions(train, train_y, held, held_y):
 
 def test_structure_of_separate_and_of_mixed_classes():
     found = companions(*classes(200, 0, 8.0), *classes(100, 1, 8.0))
-    assert found["knn_purity"] == found["probe_accuracy"] == 1.0
+    assert found["knn_purity"] == found["latent_probe"] == 1.0
     assert found["silhouette"] > 0.6
     assert found["cka"] == pytest.approx(1.0)
     found = companions(*classes(400, 2, 0.0), *classes(400, 3, 0.0))

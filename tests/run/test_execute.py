@@ -30,15 +30,18 @@ def test_a_run_makes_every_row_and_picture(nano):
     _, out, result = nano
     frame = records.load_records(out)
     table = run_table(records.latest(frame))
-    assert list(table["row"]) == [name for row, name in RUN_ROWS.items() if row != "base_upsampled"]
+    assert list(table["row"]) == [title for row, title in RUN_ROWS.items() if row != "repeat"]
     by_row = table.set_index("row")
-    assert by_row["PSNR dB"].notna().sum() == 6
-    assert by_row["gKD"].notna().sum() == 3
+    assert by_row["PSNR dB"].notna().sum() == 8
+    assert by_row["gKD"].notna().sum() == 7
+    assert by_row["FD of z"].notna().sum() == 6
+    assert by_row["FD of z_d"].notna().sum() == 2  # adapted, and held-out crops
+    assert by_row["nearest"].isna()["real fresh crops"]
     samples = picture(result.folder / "samples.png")
     reconstruction = picture(result.folder / "reconstruction.png")
-    # 13 classes; real, control and adapted in 4 lines each; five reconstructions in one line each
-    assert samples.shape[0] / samples.shape[1] == pytest.approx(12 / 13, rel=0.12)
-    assert reconstruction.shape[0] / reconstruction.shape[1] == pytest.approx(5 / 13, rel=0.2)
+    # 13 classes; real, 4 controls and adapted in 4 lines each; six reconstructions in one line each
+    assert samples.shape[0] / samples.shape[1] == pytest.approx(24 / 13, rel=0.12)
+    assert reconstruction.shape[0] / reconstruction.shape[1] == pytest.approx(6 / 13, rel=0.2)
     assert picture(result.folder / "curves.png").std() > 5
     assert len(list((result.folder / "curves").glob("*.csv"))) == 6
     stages = frame[frame["metric"] == "seconds"]
@@ -70,13 +73,13 @@ def test_the_pictures_show_the_images_that_they_name(nano, monkeypatch, tmp_path
         images = np.load(pipeline.path(stages[role]) / "images.npy")  # classes in turn
         assert np.array_equal(samples[title].reshape(-1, 3, 64, 64), images[:52])
     shown = drawn["reconstruction.png"]
-    assert list(shown) == ["original", "D = 0", "random", "zeroed", "DA-VAE"]
+    assert list(shown) == ["original", "D = 0", "random", "zeroed", "exchanged", "DA-VAE"]
     heldout, labels = crops(at_crops, "heldout")
     for label in range(13):
         assert np.array_equal(shown["original"][0, label], heldout[labels == label][0])
     errors = {k: np.abs(v.astype(int) - shown["original"]).mean() for k, v in shown.items()}
     assert errors["original"] == 0
-    assert len(set(errors.values())) == 5  # five different pictures
+    assert len(set(errors.values())) == 6  # six different pictures
 
 
 def test_the_control_is_trained_as_many_flops_as_the_adaptation(nano):

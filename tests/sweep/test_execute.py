@@ -97,9 +97,7 @@ def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
     for arm in (ALIGNED, PLAIN):
         assert found[arm, "cka_z"] == pytest.approx(1.0)
         assert 1 <= found[arm, "effective_rank_z"] <= 4 + 1e-9
-        assert (
-            1 <= found[arm, "effective_rank_z_d_orthogonal"] <= 8 + 1e-9
-        )  # 12 channels less 4 groups
+        assert 1 <= found[arm, "effective_rank_z_d_residual"] <= 12 + 1e-9
         excess = found[arm, "high_frequency_z_d"] - found[arm, "high_frequency_z"]
         assert found[arm, "high_frequency_excess"] == pytest.approx(excess)
     assert len(pd.read_csv(folder / "findings.csv")) == len(ABLATION.claims)

@@ -65,8 +65,8 @@ class Family:
     """Its class's name."""
     layout: Layout
     conditions: Literal["classes", "captions"]
-    control: str
-    """The method in METHODS that a run compares with."""
+    controls: tuple[str, ...]
+    """The methods in METHODS that a run compares with."""
     architecture: Callable[[Experiment, int], Architecture]
     """(experiment, number of classes) -> its full-size network, for plans."""
     guided: Callable[[Any, Any, SampleConfig], Velocity]

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint bench report accept clean
+.PHONY: reproduce test lint bench report accept base clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -35,6 +35,10 @@ lint: .venv/installed  ## style, types and layers
 bench: .venv/installed  ## the benchmark suite
 	mkdir -p runs/benchmarks
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/core.benchmark.json
+
+base: .venv/installed  ## train the shipped models again, in hours
+	$(BIN)/davae base tiny
+	$(BIN)/davae base tiny_photos
 
 report: .venv/installed  ## a page of all records below runs/
 	$(BIN)/python -m reports

@@ -1,18 +1,19 @@
-"""The command line: `davae run`, `davae eval`, `davae convert` and `davae plan`, built from
-dataclasses by tyro."""
+"""The command line: `davae run`, `eval`, `convert`, `plan` and `base`, built from dataclasses by
+tyro."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-COMMANDS = ("run", "eval", "convert", "plan")
+COMMANDS = ("run", "eval", "convert", "plan", "base")
 HELP = """usage: davae COMMAND ...
 
   davae run PRESET [--seed N] [--davae.align-weight X]     all stages of a preset, as one table
   davae eval IMAGES --reference IMAGES [--metrics M ...]   metrics of any two sets of images
   davae convert SRC --out DIR                              a checkpoint into a folder, and back
   davae plan PRESET [options]                              what it would compute and cost
+  davae base PRESET                                        train the models that are shipped
 
 `davae COMMAND --help` lists the options. `--extend FILE.py` runs a file of yours first, which may
 register metrics, extractors, base models and methods. Ablations: python -m ablations --help.

@@ -25,8 +25,12 @@ class RunOptions:
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     runtime: Runtime = field(default_factory=Runtime)
     methods: tuple[str, ...] = ()
-    """What the method is compared with, entries of METHODS: base_upsampled, pretrained_upsampled,
-    or one that --extend FILE.py adds. Empty: the control of the base model's family."""
+    """What the method is compared with, entries of METHODS: pretrained_upsampled and
+    pretrained_decoded (the base model as it is, enlarged or through the decoder without detail),
+    base_upsampled and base_decoded (the same, trained as many FLOPs longer), repeat (widened by
+    channels that repeat z), or one that --extend FILE.py adds. Empty: the first four."""
+    from_scratch: bool = False
+    """Leave the shipped models aside and train everything."""
     out: Path = Path("runs")
     """Where records, table and pictures go: OUT/PRESET/seedN."""
     store: Path = Path("store")
@@ -52,7 +56,7 @@ def run(argv: list[str]) -> int:
         from davae.run.execute import run_experiment
         from davae.stages.stage import Pipeline
 
-        pipeline = Pipeline.at(options.store, options.runtime, say)
+        pipeline = Pipeline.at(options.store, options.runtime, say, options.from_scratch)
         result = run_experiment(options.experiment, preset, pipeline, options.out, options.methods)
         print(f"\n{result.table}\nRecords, table and pictures: {result.folder}")
         print(f"Samples, for davae eval: {result.samples}")

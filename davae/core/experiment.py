@@ -303,6 +303,8 @@ class EvalConfig:
     metrics: tuple[str, ...] = option(RUN_METRICS, neutral=RUN_METRICS)
     """Entries of METRICS: those of pairs and of features judge reconstructions, those of features
     and of classes generation."""
+    count: int = option(0, neutral=0)
+    """Crops that reconstructions are judged on, and samples; 0: data.eval_crops."""
     also: tuple[str, ...] = option((), neutral=())
     """Further extractors that judge everything again, each under its own protocol, as
     `effnet_lite0:input_px=224,blocks=15`."""

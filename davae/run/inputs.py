@@ -34,8 +34,11 @@ def judging_problems(e: Experiment) -> list[str]:
             problems.append(str(error))
     features = chosen(e.eval.metrics, "features")
     least = max([metric.least for metric in features], default=0)
-    if e.data.eval_crops < least:
-        problems.append(f"data.eval_crops is {e.data.eval_crops}; eval.metrics need {least}")
+    count = e.eval.count or e.data.eval_crops
+    if count > e.data.eval_crops:
+        problems.append(f"eval.count is {count} and data.eval_crops {e.data.eval_crops}")
+    if count < least:
+        problems.append(f"{count} crops are judged; eval.metrics need {least}")
     for spec in e.eval.judges:
         try:
             extractor = open_extractor(spec)
@@ -45,11 +48,10 @@ def judging_problems(e: Experiment) -> list[str]:
         if chosen(e.eval.metrics, "classes") and extractor.classify is None:
             problems.append(f"{spec} gives no class probabilities; leave out is")
         needed = 10 * extractor.dimensions
-        if "fd" in e.eval.metrics and e.data.eval_crops < needed:
+        if "fd" in e.eval.metrics and count < needed:
             problems.append(
                 f"the Frechet distance on the {extractor.dimensions} features of {spec} needs "
-                f"data.eval_crops of {needed} or more, not {e.data.eval_crops}; take more, or "
-                "leave out fd"
+                f"{needed} crops or more, not {count}; raise data.eval_crops, or leave out fd"
             )
     return problems
 

@@ -66,8 +66,8 @@ def encode_all(
         return torch.cat([encode_mode(vae, part).float().cpu() for part in parts])
 
 
-def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
-    """The unscaled base latent of every crop, encoded once."""
+def make_base_latents(work: Work, scale: int, antialias: bool, clamp_base: bool = False) -> None:
+    """The unscaled base latent of every crop, encoded once, as `DAVAE.encode_base` gives it."""
     vae = load_vae(work)
     for split in SPLITS:
         images = crops(work.inputs["crops"], split)[0]
@@ -76,7 +76,9 @@ def make_base_latents(work: Work, scale: int, antialias: bool) -> None:
             range(0, len(images), PART), desc=f"base latents ({split})", unit="part", delay=2
         ):
             part = encode_all(
-                vae, base_images(images[start : start + PART], scale, antialias), work.runtime
+                vae,
+                base_images(images[start : start + PART], scale, antialias, clamp=clamp_base),
+                work.runtime,
             ).numpy()
             if encoded is None:
                 shape = (len(images), *part.shape[1:])

@@ -67,7 +67,10 @@ def make_captions(work: Work, data: DataConfig, seed: int) -> None:
         write_json(work.folder / f"{split}_captions.json", draw_captions(data, seed, split, count))
 
 
-def base_images(images: np.ndarray, scale: int, antialias: bool, batch: int = 512) -> torch.Tensor:
-    """Float base images in about [-1, 1] of uint8 high-resolution ones."""
+def base_images(
+    images: np.ndarray, scale: int, antialias: bool, batch: int = 512, clamp: bool = False
+) -> torch.Tensor:
+    """Float base images of uint8 high-resolution ones: in about [-1, 1], or exactly, by `clamp`."""
     parts = [images[i : i + batch] for i in range(0, len(images), batch)]
-    return torch.cat([downsample(to_unit(part), scale, antialias) for part in parts])
+    small = torch.cat([downsample(to_unit(part), scale, antialias) for part in parts])
+    return small.clamp_(-1, 1) if clamp else small

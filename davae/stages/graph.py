@@ -111,6 +111,7 @@ def base_stages(e: Experiment) -> Stages:
     s: Stages = {}
     family = family_of(e)
     images = {"scale": e.data.scale, "antialias": e.data.antialias}
+    encoded = {**images, "clamp_base": True} if e.davae.clamp_base else images
     version = DRAWN.get(e.data.name, 1)
     s["crops"] = drawing(e)
     at_crops = {"crops": s["crops"]}
@@ -122,9 +123,11 @@ def base_stages(e: Experiment) -> Stages:
     s["base_vae"] = Stage("base_vae", 1, autoencoder.make_base_vae, base, at_pool, content=vae)
     if e.autoencoder_data:
         at_both = {**at_pool, "base_vae": s["base_vae"]}
-        s["pool_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, images, at_both)
+        s["pool_latents"] = Stage(
+            "base_latents", 1, autoencoder.make_base_latents, encoded, at_both
+        )
     at_vae = {**at_crops, "base_vae": s["base_vae"]}
-    s["base_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, images, at_vae)
+    s["base_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, encoded, at_vae)
     at_latents = {**at_vae, "base_latents": s["base_latents"]}
     if family.conditions == "captions":
         s["captions"] = Stage(

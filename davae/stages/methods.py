@@ -90,7 +90,12 @@ def text_samples(e: Experiment, s: Stages, adapted: Stage | None) -> Stage:
 
 def sampled(e: Experiment, generator: Stage) -> Stage:
     """Latents of the classes in turn."""
-    config = {"sample": e.sample, "count": e.data.eval_crops, "seed": e.seed, **_family_config(e)}
+    config = {
+        "sample": e.sample,
+        "count": e.eval.count or e.data.eval_crops,
+        "seed": e.seed,
+        **_family_config(e),
+    }
     return Stage("sampled", 1, samples.make_sampled, config, {"dit": generator})
 
 

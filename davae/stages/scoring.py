@@ -22,6 +22,7 @@ from davae.method.latent import join
 from davae.metrics import content
 from davae.metrics.distribution import Moments, frechet_of_moments
 from davae.metrics.metric import FeaturePair, Metric
+from davae.metrics.registry import chosen
 from davae.metrics.scoring import (
     protocol_of,
     score_classes,
@@ -55,13 +56,25 @@ def array_name(index: int) -> str:
     return f"features{index}" if index else "features"
 
 
+def judged_crops(work: Work, split: str, metrics: EvalConfig) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images and labels of a split, as many as are judged."""
+    images, labels = crops(work.inputs["crops"], split)
+    count = metrics.count or len(images)
+    return images[:count], labels[:count]
+
+
+def judges_of(metrics: EvalConfig) -> tuple[str, ...]:
+    """The extractors that are needed: none where no metric is on features."""
+    return metrics.judges if chosen(metrics.metrics, "features", "classes") else ()
+
+
 def make_references(work: Work, metrics: EvalConfig) -> None:
     """Features of real crops: the held-out and fresh ones, and twice as many training crops."""
-    device, count = work.runtime.device, len(crops(work.inputs["crops"], "fresh")[0])
+    device, count = work.runtime.device, len(judged_crops(work, "fresh", metrics)[0])
     for split, first in (("heldout", count), ("fresh", count), ("train", 2 * count)):
         images, labels = (part[:first] for part in crops(work.inputs["crops"], split))
         extracted: dict[str, Any] = {"probe_features": features_of(images, metrics.probe, device)}
-        for i, spec in enumerate(metrics.judges):
+        for i, spec in enumerate(judges_of(metrics)):
             extracted[array_name(i)] = features_of(images, spec, device)
         np.savez(work.folder / f"{split}.npz", **extracted, labels=labels, hash=images_hash(images))
 
@@ -72,20 +85,21 @@ class Judge:
 
     def __init__(self, work: Work, reference: str, metrics: EvalConfig):
         self.metrics, self.device = metrics, work.runtime.device
+        self.judges = judges_of(metrics)
         self.stored = np.load(work.inputs["references"] / f"{reference}.npz")
         self.reference = f"{reference} {self.stored['hash']}"
 
     def __call__(self, images: np.ndarray, prefix: str) -> list[Measurement]:
         """Measurements of uint8 images; prefix: r of reconstructions, paired with the reference, or
         g of samples."""
-        own = [features_of(images, spec, self.device) for spec in self.metrics.judges]
+        own = [features_of(images, spec, self.device) for spec in self.judges]
         classes = [] if prefix == "r" else self.of_classes(images)
         return self.of_features(own, prefix) + classes
 
     def of_features(self, own: list[np.ndarray], prefix: str) -> list[Measurement]:
         """The same from the features that each extractor gives."""
         measured: list[Measurement] = []
-        for i, (spec, features) in enumerate(zip(self.metrics.judges, own, strict=True)):
+        for i, (spec, features) in enumerate(zip(self.judges, own, strict=True)):
             extractor, reference = (
                 open_extractor(spec, Host(self.device)),
                 self.stored[array_name(i)],
@@ -100,7 +114,7 @@ class Judge:
 
     def of_classes(self, images: np.ndarray) -> list[Measurement]:
         """Of the class probabilities of samples."""
-        extractors = (open_extractor(spec, Host(self.device)) for spec in self.metrics.judges)
+        extractors = (open_extractor(spec, Host(self.device)) for spec in self.judges)
         image_set = ArrayImages("images", images)
         return [
             m
@@ -162,19 +176,20 @@ def content_measurements(
 def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool) -> None:
     """Rows without a DA-VAE: bicubic, the base VAE at its own resolution, and real crops."""
     device = work.runtime.device
-    heldout = crops(work.inputs["crops"], "heldout")[0]
+    heldout, labels = judged_crops(work, "heldout", metrics)
     small = base_images(heldout, scale, antialias)
     bicubic = to_uint8(upsample(small, scale))
     measured = {"bicubic": pixel_measurements(bicubic, heldout, metrics, device)}
     measured["bicubic"] += Judge(work, "heldout", metrics)(bicubic, "r")
+    measured["bicubic"] += scene_measurements(bicubic, labels, metrics)
     vae = load_vae(work)
-    latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
+    latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))[: len(heldout)]
     with work.runtime.autocast():
         parts = (latents[i : i + BATCH].to(device) for i in range(0, len(latents), BATCH))
         decoded = [vae.decode(part).sample for part in parts]
     decoded = torch.cat(decoded)
     measured["base_vae"] = pixel_measurements(to_uint8(decoded), to_uint8(small), metrics, device)
-    enlarged, labels = to_uint8(upsample(decoded, scale)), crops(work.inputs["crops"], "heldout")[1]
+    enlarged = to_uint8(upsample(decoded, scale))
     measured["base_vae_enlarged"] = [
         *pixel_measurements(enlarged, heldout, metrics, device),
         *Judge(work, "heldout", metrics)(enlarged, "r"),
@@ -184,11 +199,11 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
     for row, split in (("real_heldout", "heldout"), ("real_train", "train")):
         real = np.load(work.inputs["references"] / f"{split}.npz")
         count = len(judge.stored["labels"])
-        features = [real[array_name(i)][:count] for i in range(len(metrics.judges))]
+        features = [real[array_name(i)][:count] for i in range(len(judge.judges))]
         measured[row] = judge.of_features(features, "g")
     measured["real_heldout"] += judge.of_classes(heldout)
     for split in ("heldout", "fresh"):
-        images, labels = crops(work.inputs["crops"], split)
+        images, labels = judged_crops(work, split, metrics)
         row = measured.setdefault(f"real_{split}", [])
         row += content_measurements(work, images, labels, metrics)
         row += scene_measurements(images, labels, metrics)
@@ -200,8 +215,8 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     """Held-out crops through the DA-VAE: with its detail, and with it zeroed, randomised (Fig. S2),
     and taken from another crop."""
     model = load_davae(work)
-    heldout, labels = crops(work.inputs["crops"], "heldout")
-    base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))
+    heldout, labels = judged_crops(work, "heldout", metrics)
+    base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))[: len(heldout)]
     detail = raw_detail(model, heldout, work.runtime)
     own_row = "davae" if model.config.detail_channels else "no_detail"
     decoded_details = {own_row: detail}

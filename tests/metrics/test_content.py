@@ -35,8 +35,9 @@ def test_copies_and_near_copies_stand_out_and_fresh_crops_do_not():
         "shifted": np.roll(training[:130], (2, -2), (2, 3)),
         "fresh": more,
     }
-    features = {name: features_of(images, PRESETS["nano"].eval.probe, "cpu")
-                for name, images in {**judged, "training": training, "unseen": unseen}.items()}  # fmt: skip
+    probe = PRESETS["nano"].eval.probe
+    sets = {**judged, "training": training, "unseen": unseen}
+    features = {name: features_of(images, probe, "cpu") for name, images in sets.items()}
     ratio = {
         name: np.median(nearest_ratio(features[name], features["training"], features["unseen"]))
         for name in judged

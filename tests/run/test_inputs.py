@@ -15,7 +15,7 @@ NANO = PRESETS["nano"]
     [
         ({"also": ("effnet_lite:blocks=3",)}, "there is no extractor 'effnet_lite'"),
         ({"also": ("effnet_lite0:depth=3",)}, "has no option depth"),
-        ({"also": ("effnet_lite0:input_px=64,blocks=11",)}, "112 features .* of 1120 or more"),
+        ({"also": ("effnet_lite0:input_px=64,blocks=11",)}, "112 features .* 1120 crops"),
         ({"also": ("inception_clean",)}, "is missing"),
         ({"metrics": ("psnr", "lpips")}, "is missing"),
         ({"metrics": ("kd", "latent_probe")}, "latent_probe is of latents"),

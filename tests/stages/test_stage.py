@@ -20,3 +20,34 @@ def test_pipeline_builds_dependencies_first_and_once(tmp_path):
     pipeline.path(c)
     assert built == [("a", []), ("b", ["first"]), ("c", ["left", "right"])]
     assert Stage("a", 2, make, a.config).key != a.key
+
+
+def test_what_is_shipped_needs_no_upstream(tmp_path):
+    def make(work, value):
+        (work.folder / "out").write_text(value)
+
+    upstream = Stage("data", 1, make, {"value": "crops"})
+    model = Stage("model", 1, make, {"value": "trained here"}, {"data": upstream})
+    ready = tmp_path / "shipped" / "model" / model.key
+    ready.mkdir(parents=True)
+    (ready / "out").write_text("shipped")
+    announced = []
+    store = Store(tmp_path / "store", tmp_path / "shipped")
+    pipeline = Pipeline(store, Runtime(), announced.append)
+    assert (pipeline.path(model) / "out").read_text() == "shipped"
+    assert announced == []
+    scratch = Pipeline(Store(tmp_path / "store"), Runtime(), announced.append)
+    assert (scratch.path(model) / "out").read_text() == "trained here"
+    assert announced == [f"data {upstream.key}", f"model {model.key}"]
+    assert (pipeline.path(model) / "out").read_text() == "trained here"  # one's own goes first
+
+
+def test_a_recipe_is_the_key_without_seeds():
+    def stage(seed, value, of=0):
+        data = Stage("data", 1, print, {"seed": of})
+        return Stage("model", 1, print, {"seed": seed, "value": value}, {"data": data})
+
+    assert stage(0, 1).key != stage(1, 1).key
+    assert stage(0, 1).recipe == stage(1, 1).recipe == stage(0, 1, of=5).recipe
+    assert stage(0, 1).recipe != stage(0, 2).recipe
+    assert Stage("data", 1, print, {}).recipe != Stage("data", 2, print, {}).recipe

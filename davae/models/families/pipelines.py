@@ -17,6 +17,7 @@ REFUSES = {
         f"base_dit.{name}": OWN_ARCHITECTURE
         for name in ("hidden_size", "depth", "num_heads", "qk_norm")
     },
+    "eval.count": "every held-out caption has an image",
     "base_dit.train": "the pretrained transformer is not trained at the base resolution",
 }
 """Settings that no text-to-image family reads."""

@@ -1,0 +1,43 @@
+"""`davae base`: the models that the repository ships, trained in resumable stages."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from davae.core.experiment import Experiment
+from davae.stages.graph import graph
+from davae.stages.stage import Pipeline, Stage
+
+LEFT = ("*.lock", "scratch.*")
+
+
+def shipped_stages(e: Experiment, base_seeds: tuple[int, ...]) -> dict[str, Stage]:
+    """The autoencoders of the experiment, and a base DiT for each base seed.
+
+    Raises ValueError where their weights would not be rounded, so that files are twice as large.
+    """
+    for name, train in (
+        ("base_vae", e.base_vae.train),
+        ("davae", e.davae.train),
+        ("base_dit", e.base_dit.train),
+    ):
+        if not train.round_weights:
+            raise ValueError(f"{name}.train.round_weights is off; shipped models are rounded")
+    stages = graph(e)
+    shipped = {role: stages[role] for role in ("base_vae", "davae", "no_detail_decoder")}
+    for seed in base_seeds:
+        shipped[f"base_dit{seed}"] = graph(replace(e, base_seed=seed))["base_dit"]
+    return shipped
+
+
+def make_base(e: Experiment, base_seeds: tuple[int, ...], pipeline: Pipeline, to: Path) -> Path:
+    """Train what is not there yet and copy it below `to`; nothing there is overwritten."""
+    for role, stage in shipped_stages(e, base_seeds).items():
+        pipeline.announce(f"{role}: {stage.name} {stage.key}")
+        folder = pipeline.path(stage)
+        target = to / stage.name / stage.key
+        if not target.exists():
+            shutil.copytree(folder, target, ignore=shutil.ignore_patterns(*LEFT))
+    return to

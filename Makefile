@@ -11,16 +11,20 @@ BIN := .venv/bin
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,bench]"
 	touch $@
 
-reproduce: .venv/installed  ## the smoke run, an ablation, the benchmarks and the report
-	$(BIN)/davae run smoke
-	$(BIN)/python -m ablations align_weight --preset smoke
+reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and the report
+	@echo "1 of 4: adapting the shipped base model, sampling and judging (2 to 4 minutes)"
+	$(BIN)/davae run smoke --brief --methods pretrained_upsampled pretrained_decoded
+	@echo "2 of 4: an ablation of two arms and two seeds (2 to 3 minutes)"
+	$(BIN)/python -m ablations init --preset smoke --seeds 0 1
+	@echo "3 of 4: benchmarks (half a minute)"
 	mkdir -p runs/benchmarks
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/core.benchmark.json -q
+	@echo "4 of 4: the report"
 	$(BIN)/python -m reports
 	@echo
+	@echo "Picture:  runs/smoke/seed0/glance.png"
 	@echo "Table:    runs/smoke/seed0/table.md"
-	@echo "Pictures: runs/smoke/seed0/samples.png, reconstruction.png, curves.png"
-	@echo "Ablation: runs/smoke/ablations/align_weight/table.md, figure.png"
+	@echo "Ablation: runs/smoke/ablations/init/table.md, figure.png"
 	@echo "Report:   runs/report.md"
 
 test: .venv/installed  ## unit tests with every stage at nano

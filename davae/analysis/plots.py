@@ -38,8 +38,11 @@ def save(figure: plt.Figure, *paths: Path) -> None:
     plt.close(figure)
 
 
-def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> None:
-    """Named blocks of uint8 images [k, columns, 3, H, W] below each other, a class a column."""
+def image_rows(
+    path: Path, rows: dict[str, np.ndarray], columns: list[str], inches: float = 1.0
+) -> None:
+    """Named blocks of uint8 images [k, columns, 3, H, W] below each other, a class a column, each
+    image `inches` wide."""
     blocks = [
         np.concatenate([np.concatenate(list(line.transpose(0, 2, 3, 1)), 1) for line in v])
         for v in rows.values()
@@ -49,7 +52,7 @@ def image_rows(path: Path, rows: dict[str, np.ndarray], columns: list[str]) -> N
     figure, axes = plt.subplots(
         len(rows),
         1,
-        figsize=(1.0 * len(columns), 1.0 * sum(heights) + 0.3),
+        figsize=(inches * len(columns), inches * sum(heights) + 0.3),
         height_ratios=heights,
         squeeze=False,
     )

@@ -29,6 +29,8 @@ class RunOptions:
     pretrained_decoded (the base model as it is, enlarged or through the decoder without detail),
     base_upsampled and base_decoded (the same, trained as many FLOPs longer), repeat (widened by
     channels that repeat z), or one that --extend FILE.py adds. Empty: the first four."""
+    brief: bool = False
+    """On scenes: print six rows and a sentence instead of the whole table."""
     from_scratch: bool = False
     """Leave the shipped models aside and train everything."""
     out: Path = Path("runs")
@@ -53,12 +55,18 @@ def run(argv: list[str]) -> int:
     options = parse(preset, default, rest)
 
     def action() -> None:
+        from davae.run.brief import brief
         from davae.run.execute import run_experiment
         from davae.stages.stage import Pipeline
 
+        if options.brief and options.experiment.data.name != "scenes":
+            raise ValueError("--brief is for runs on scenes; leave it out")
         pipeline = Pipeline.at(options.store, options.runtime, say, options.from_scratch)
         result = run_experiment(options.experiment, preset, pipeline, options.out, options.methods)
-        print(f"\n{result.table}\nRecords, table and pictures: {result.folder}")
+        shown = result.table
+        if options.brief:
+            shown = brief(options.experiment, result.records)
+        print(f"\n{shown}\nRecords, table and pictures: {result.folder}")
         print(f"Samples, for davae eval: {result.samples}")
 
     return guard(action)

@@ -115,17 +115,24 @@ SMOKE = replace(
 """The first run: from the shipped models of `tiny`, an adaptation of minutes, judged by the facts
 that the scenes show."""
 
+SMOKE_ARM = replace(
+    SMOKE,
+    adapt=replace(
+        SMOKE.adapt, detail_warmup_steps=60, train=replace(SMOKE.adapt.train, steps=200),
+    ),
+)  # fmt: skip
+"""An arm of an ablation of the first run: half the adaptation."""
+
 TINY_ARM = replace(
     TINY,
-    davae=replace(TINY.davae, train=replace(TINY.davae.train, steps=200, lr_warmup_steps=20)),
     adapt=replace(
         TINY.adapt, detail_warmup_steps=120, train_crops=8_190,
         train=replace(TINY.adapt.train, steps=400, lr_warmup_steps=20, ema_decay=0.99),
     ),
-    sample=replace(TINY.sample, num_inference_steps=7),
+    sample=replace(TINY.sample, num_inference_steps=10),
 )  # fmt: skip
-"""An arm of an ablation at `tiny`: the same data and base models, 0.3 to 0.4 of the training, fewer
-sampling steps."""
+"""An arm of an ablation at `tiny`: the shipped models, 0.4 of the adaptation, half the sampling
+steps."""
 
 IMAGENET512 = Experiment(
     data=DataConfig(
@@ -268,5 +275,5 @@ PRESETS: dict[str, Experiment] = {
     "imagenet512": IMAGENET512, "sd35m_1k": SD35M_1K, "sd35m_2k": SD35M_2K, "flux_1k": FLUX_1K,
 }  # fmt: skip
 
-ARMS: dict[str, Experiment] = {**PRESETS, "tiny": TINY_ARM}
+ARMS: dict[str, Experiment] = {**PRESETS, "smoke": SMOKE_ARM, "tiny": TINY_ARM}
 """What the arms of an ablation start from, by preset."""

@@ -76,10 +76,12 @@ def role_prefix(e: Experiment, method: str) -> str:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run leaves: the table's Markdown, the folder with records, table and pictures, and the
-    samples."""
+    """What a run leaves: the table's Markdown, its records, the folder with records, table and
+    pictures, and the samples."""
 
     table: str
+    records: pd.DataFrame
+    """What the table shows."""
     folder: Path
     samples: Path
     """uint8 images of the adapted model, for `davae eval`."""
@@ -110,7 +112,7 @@ def run_experiment(
         "adapted": "generation"
     }
     draw(folder, pipeline, stages, generated)
-    return RunResult(text, folder, pipeline.path(stages["samples"]) / "images.npy")
+    return RunResult(text, frame, folder, pipeline.path(stages["samples"]) / "images.npy")
 
 
 def table_text(e: Experiment, preset: str, frame: pd.DataFrame, folder: Path) -> str:

@@ -9,11 +9,21 @@ import numpy as np
 from davae.analysis.plots import curves_figure, image_rows
 from davae.analysis.tables import curve_frame
 from davae.core.store import LOG
+from davae.data.scenes import CLASSES, ENGRAVINGS
 from davae.stages.artifacts import class_names, crops
 from davae.stages.stage import Pipeline, Stage
 
 SHOWN = 4
 """Images a class."""
+GLANCE = 8
+"""Classes of glance.png."""
+BASE_ROWS = ("base_upsampled", "control")
+"""The base model's row in glance.png, the first one that is there."""
+GLANCE_TITLES = {
+    "base_upsampled": "base model,\nenlarged",
+    "control": "base, longer,\nenlarged",
+    "adapted": "adapted with\nDA-VAE",
+}
 
 
 def by_image(images: np.ndarray, classes: int) -> np.ndarray:
@@ -24,7 +34,7 @@ def by_image(images: np.ndarray, classes: int) -> np.ndarray:
 def draw(
     folder: Path, pipeline: Pipeline, stages: dict[str, Stage], generated: dict[str, str]
 ) -> None:
-    """samples.png, reconstruction.png and curves.png, and the curves' points as CSV.
+    """samples.png, glance.png, reconstruction.png and curves.png, and the curves' points as CSV.
 
     generated: row of the table to the role whose samples make that block of rows, in order.
     """
@@ -46,6 +56,39 @@ def draw(
     first_lines = {name: by_image(images, len(classes))[:1] for name, images in rows.items()}
     image_rows(folder / "reconstruction.png", first_lines, classes)
     draw_curves(folder, pipeline, stages)
+    draw_glance(folder / "glance.png", pipeline, stages, generated, at_crops)
+
+
+def draw_glance(
+    path: Path,
+    pipeline: Pipeline,
+    stages: dict[str, Stage],
+    generated: dict[str, str],
+    at_crops: Path,
+) -> None:
+    """The first sample of a few classes, large: of the base model, of the adapted one, and real."""
+    classes = class_names(at_crops)
+    chosen = glance_classes(classes)
+    images, labels = crops(at_crops, "fresh")
+    base = next((row for row in BASE_ROWS if row in generated), None)
+    rows = {}
+    for row in filter(None, (base, "adapted")):
+        samples = np.load(pipeline.path(stages[generated[row]]) / "shown.npz")["samples"]
+        rows[GLANCE_TITLES[row]] = by_image(samples, len(classes))[:1, chosen]
+    rows["real"] = np.stack([images[labels == k][:1] for k in chosen], 1)
+    image_rows(path, rows, [classes[k] for k in chosen], inches=1.7)
+
+
+def glance_classes(classes: list[str]) -> list[int]:
+    """Eight classes evenly, or of scenes six: every shape, engraved in turn upright, level and
+    crossed."""
+    if classes == list(CLASSES):
+        engravings = len(ENGRAVINGS)
+        return [
+            shape * engravings + 1 + shape % (engravings - 1)
+            for shape in range(len(classes) // engravings)
+        ]
+    return [i * len(classes) // GLANCE for i in range(min(GLANCE, len(classes)))]
 
 
 def draw_samples(

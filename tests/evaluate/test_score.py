@@ -12,7 +12,7 @@ from davae.core.records import Protocol, check_same
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.data.image_sets import ArrayImages
-from davae.data.scenes import scenes
+from davae.data.scenes import CLASSES, scenes
 from davae.evaluate.reference import open_request, read_moments
 from davae.evaluate.request import EvalRequest
 from davae.evaluate.score import score
@@ -207,3 +207,20 @@ def test_requests_that_do_not_fit_together(sets, pipeline, tmp_path):
     pd.DataFrame({"name": [1]}).to_csv(captions)
     with pytest.raises(ValueError, match="file and caption are needed"):
         measured(EvalRequest(made, captions=captions, metrics=("clip",)), pipeline)
+
+
+def test_scenes_are_judged_by_the_class_that_their_folder_names(pipeline, tmp_path):
+    drawn, _, shown = scenes(64, 0, "fresh", list(range(48)))
+    for i, (image, scene) in enumerate(zip(drawn, shown, strict=True)):
+        folder = tmp_path / "scenes" / CLASSES[scene.label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{i}.png")
+    facts = ("detail_accuracy", "detail_amplitude", "detail_purity", "content_accuracy")
+    found = measured(EvalRequest(tmp_path / "scenes", metrics=facts), pipeline)
+    assert {m: round(found[m].value, 2) for m in facts} == dict.fromkeys(facts, 1.0)
+    assert found["detail_accuracy"].n == 48
+    assert found["detail_amplitude"].n == 36  # a quarter is plain
+    assert "2x2 Haar coefficients" in found["detail_accuracy"].protocol
+    (tmp_path / "scenes" / CLASSES[1]).rename(tmp_path / "scenes" / "round")
+    with pytest.raises(ValueError, match=r"round/\d+\.png is in no folder of a class of scenes"):
+        measured(EvalRequest(tmp_path / "scenes", metrics=facts), pipeline)

@@ -56,6 +56,9 @@ class Runtime:
     """Where compiled, replay the sampler's forwards as CUDA graphs. None: on CUDA."""
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     """Layout of the convolutional networks."""
+    weight_gradient: Literal["measured", "channels_last", "contiguous"] = "measured"
+    """Layout of the weight gradient of channels-last convolutions; measured: the faster one on this
+    machine, measured once a process and recorded. On CUDA it is the convolution's own."""
     tf32: bool = False
     """Allow TensorFloat-32 matmuls and convolutions on CUDA."""
     fused_adamw: bool = True

@@ -33,3 +33,26 @@ def convolution_rate(device: str = "cpu", seconds: float = 0.5) -> float:
     x = torch.randn(2, 128, 64, 64, device=where).to(memory_format=torch.channels_last)
     w = torch.randn(128, 128, 3, 3, device=where).to(memory_format=torch.channels_last)
     return _rate(lambda: F.conv2d(x, w, padding=1), 2 * 9 * 128 * 128 * 64 * 64 * 2, seconds, where)
+
+
+def weight_gradient_rates(device: str = "cpu", seconds: float = 0.25) -> dict[str, float]:
+    """FLOP/s of the weight gradient of a channels-last 64-channel 3x3 convolution of 64 x 64, batch
+    2: in its own layout, and in the contiguous one, the conversion included."""
+    where = torch.device(device)
+    x, grad = (
+        torch.randn(2, 64, 64, 64, device=where).to(memory_format=torch.channels_last)
+        for _ in range(2)
+    )
+    w = torch.randn(64, 64, 3, 3, device=where).to(memory_format=torch.channels_last)
+    options = (None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, [False, True, False])
+
+    def own() -> object:
+        return torch.ops.aten.convolution_backward(grad, x, w, *options)
+
+    def contiguous() -> object:
+        plain = (grad.contiguous(), x.contiguous(), w.contiguous())
+        return torch.ops.aten.convolution_backward(*plain, *options)
+
+    flops = 2 * 9 * 64 * 64 * 64 * 64 * 2
+    layouts = {"channels_last": own, "contiguous": contiguous}
+    return {name: _rate(run, flops, seconds, where) for name, run in layouts.items()}

@@ -12,6 +12,8 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
 
+from davae.models.convolution import Convolution, convolve
+
 
 def norm_silu(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """silu(norm(x)), overwriting the normed tensor where no gradient needs it."""
@@ -58,7 +60,8 @@ class Upsample(Upsample2D):
         kernels = phase_kernels(conv.weight)
         if hidden_states.is_contiguous(memory_format=torch.channels_last):
             kernels = kernels.contiguous(memory_format=torch.channels_last)
-        y = F.conv2d(hidden_states, kernels, conv.bias.repeat(4), padding=1)
+        product = convolve if isinstance(conv, Convolution) else F.conv2d
+        y = product(hidden_states, kernels, conv.bias.repeat(4), (1, 1), (1, 1))
         phases = y.unflatten(
             1, (2, 2, channels)
         )  # each phase is a window of it, shifted by its row and column

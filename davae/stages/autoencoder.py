@@ -15,6 +15,7 @@ from davae.core.runtime import Runtime
 from davae.data.pixels import to_unit
 from davae.method.alignment import group_sizes
 from davae.models.base_vae import build_base_vae, encode_mode
+from davae.models.convolution import contiguous_weight_gradients
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.stages.artifacts import (
     MODEL,
@@ -47,6 +48,8 @@ def make_base_vae(
     train, heldout = (crops(work.inputs["crops"], split)[0] for split in ("train", "heldout"))
     seeded(seed, "base_vae")
     vae = build_base_vae(base_vae).to(work.runtime.device, memory_format=work.runtime.layout())
+    if work.runtime.weight_gradient == "contiguous":
+        contiguous_weight_gradients(vae)
     if not base_vae.pretrained:
         images = base_images(train, scale, antialias)
         task = base_vae_task(vae, images, base_images(heldout, scale, antialias), base_vae, seed)
@@ -96,6 +99,8 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     if davae.freeze_encoder and davae.detail_channels:
         model.detail_encoder.requires_grad_(False)
     model = model.to(work.runtime.device, memory_format=work.runtime.layout())
+    if work.runtime.weight_gradient == "contiguous":
+        contiguous_weight_gradients(model)
     train, heldout = (
         torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout")
     )

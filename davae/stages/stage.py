@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from davae.core.hashing import content_digest, digest, hashable
 from davae.core.runtime import Runtime
 from davae.core.store import Store
+from davae.measure.roofline import weight_gradient_rates
 
 SHIPPED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
 """The pretrained models of the repository, where this is a checkout of it."""
@@ -69,6 +70,17 @@ class Stage:
         return {**inputs, "content": content_digest(self.content)} if self.content else inputs
 
 
+def settled(runtime: Runtime) -> Runtime:
+    """The runtime with what is measured on the machine filled in."""
+    if runtime.weight_gradient != "measured":
+        return runtime
+    if runtime.kind == "cuda" or runtime.memory_format != "channels_last":
+        return replace(runtime, weight_gradient="channels_last")
+    rates = weight_gradient_rates(runtime.device)
+    faster = rates["contiguous"] > rates["channels_last"]
+    return replace(runtime, weight_gradient="contiguous" if faster else "channels_last")
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """Builds stages into a store under a runtime."""
@@ -88,6 +100,7 @@ class Pipeline:
 
         from_scratch: leave the shipped models aside and train everything."""
         runtime.apply()
+        runtime = settled(runtime)
         return Pipeline(Store(store, None if from_scratch else SHIPPED), runtime, announce)
 
     def path(self, stage: Stage) -> Path:

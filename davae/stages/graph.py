@@ -8,7 +8,7 @@ from pathlib import Path
 from davae.core.experiment import DataConfig, Experiment
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
-from davae.stages import autoencoder, data, latents, scoring, transformer
+from davae.stages import autoencoder, data, judging, latents, scoring, transformer
 from davae.stages.methods import Stages, method_of
 from davae.stages.stage import Stage
 
@@ -44,11 +44,11 @@ def graph(e: Experiment) -> Stages:
         "generation", 3, scoring.make_generation, row, {**scoring_inputs, "samples": s["samples"]}
     )
     if "sampled" in s:
-        latents = {role: s[role] for role in ("base_vae", "base_latents", "sampled")}
+        sampled = {role: s[role] for role in ("base_vae", "base_latents", "sampled")}
         if e.method == "davae":
-            latents["detail_latents"] = s["detail_latents"]
+            sampled["detail_latents"] = s["detail_latents"]
         s["latent_distance"] = Stage(
-            "latent_distance", 1, scoring.make_latent_distance, {"arm": method.row}, latents
+            "latent_distance", 1, latents.make_latent_distance, {"arm": method.row}, sampled
         )
     return s
 
@@ -139,7 +139,7 @@ def base_stages(e: Experiment) -> Stages:
         s["base_dit"] = Stage(
             "base_dit", 1, transformer.make_base_dit, network, at_latents, content=content
         )
-    s["references"] = Stage("references", 1, scoring.make_references, {"metrics": e.eval}, at_crops)
+    s["references"] = Stage("references", 1, judging.make_references, {"metrics": e.eval}, at_crops)
     scoring_inputs = {**at_latents, "references": s["references"]}
     s["baselines"] = Stage(
         "baselines", 3, scoring.make_baselines, {"metrics": e.eval, **images}, scoring_inputs

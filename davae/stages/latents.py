@@ -1,4 +1,5 @@
-"""The stages that measure a DA-VAE's latents: class structure, t-SNE and spectra (Fig. 3, S5)."""
+"""The stages that measure latents: class structure, t-SNE and spectra of a DA-VAE's (Fig. 3, S5),
+and the distance of sampled ones to real ones."""
 
 from __future__ import annotations
 
@@ -13,12 +14,21 @@ from davae.core.records import Measurement, write_measurements
 from davae.data.crops import draw_images
 from davae.data.pixels import to_unit
 from davae.metrics import latents as space
+from davae.metrics.distribution import Moments, frechet_of_moments
 from davae.metrics.metric import LatentSample
 from davae.metrics.registry import METRICS
 from davae.metrics.spectrum import high_frequency_share, radial_spectrum
 from davae.metrics.uniformity import embedding_density, uniformity
-from davae.stages.artifacts import class_names, crops, images_hash, load_davae
+from davae.stages.artifacts import (
+    class_names,
+    crops,
+    images_hash,
+    joined_latents,
+    load_davae,
+    load_vae,
+)
 from davae.stages.autoencoder import raw_detail
+from davae.stages.samples import LATENTS
 from davae.stages.stage import Work
 
 SPECTRUM_PX = 256
@@ -138,3 +148,42 @@ def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
     ]
     write_measurements(work.folder, {"davae": measured})
     np.savez(work.folder / "spectra.npz", **spectra)
+
+
+def latent_patches(latents: np.ndarray) -> np.ndarray:
+    """[N, c, h, w] -> [N h w / 4, 4 c]: the channels of 2 x 2 neighbouring positions."""
+    n, c, h, w = latents.shape
+    parts = latents.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 2, 4, 1, 3, 5)
+    return parts.reshape(-1, 4 * c)
+
+
+def latent_distances(latents: np.ndarray, real: np.ndarray, channels: int) -> list[Measurement]:
+    """Frechet distances of normalised latents [N, C + D, h, w], or of their first C = `channels`,
+    to real ones, by channel group. They do not see any decoder."""
+    groups = {"base": slice(0, channels), "detail": slice(channels, None)}
+    measured = []
+    for name, group in groups.items():
+        own, other = latents[:, group], real[:, group]
+        if not own.shape[1] or not other.shape[1]:
+            continue
+        distance = frechet_of_moments(*(Moments.of(latent_patches(v)) for v in (own, other)))
+        protocol = f"2x2 positions of {own.shape[1]} channels; {len(other)} fresh crops"
+        measured.append(
+            Measurement(
+                f"latent_fd_{name}", distance, len(own), higher_is_better=False, protocol=protocol
+            )
+        )
+    return measured
+
+
+def make_latent_distance(work: Work, arm: str) -> None:
+    """Sampled latents against those of fresh crops; beside a DA-VAE's, those of held-out crops."""
+    roles = [role for role in ("base_latents", "detail_latents") if role in work.inputs]
+    real = joined_latents(work, "fresh", *roles)[:].numpy()
+    channels = load_vae(work).config.latent_channels
+    sampled = np.load(work.inputs["sampled"] / LATENTS)
+    measured = {arm: latent_distances(sampled, real, channels)}
+    if len(roles) > 1:
+        held = joined_latents(work, "heldout", *roles)[:].numpy()
+        measured["real_heldout"] = latent_distances(held, real, channels)
+    write_measurements(work.folder, measured)

@@ -6,7 +6,7 @@ import pytest
 from davae.core.presets import PRESETS
 from davae.data.crops import draw_images
 from davae.metrics.content import linear_probe, nearest_distance, nearest_ratio
-from davae.stages.scoring import features_of
+from davae.stages.judging import features_of
 
 
 def test_probe_by_hand():

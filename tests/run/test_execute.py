@@ -17,9 +17,10 @@ from PIL import Image
 from davae.analysis.tables import RUN_ROWS, run_table
 from davae.core import records
 from davae.core.presets import PRESETS
+from davae.data.scenes import CLASSES
 from davae.run import pictures
 from davae.run.execute import run_experiment, run_name, run_stages
-from davae.stages.artifacts import crops
+from davae.stages.artifacts import class_names, crops
 
 
 def picture(path):
@@ -55,9 +56,9 @@ def test_the_pictures_show_the_images_that_they_name(nano, monkeypatch, tmp_path
     stages = run_stages(PRESETS["nano"])
     drawn = {}
 
-    def keep(path, rows, columns):
+    def keep(path, rows, columns, inches=1.0):
         drawn[path.name] = rows
-        assert len(columns) == 13
+        assert len(columns) == (8 if path.name == "glance.png" else 13)
 
     monkeypatch.setattr(pictures, "image_rows", keep)
     generated = {"control": "control_generation", "adapted": "generation"}
@@ -72,6 +73,14 @@ def test_the_pictures_show_the_images_that_they_name(nano, monkeypatch, tmp_path
     for title, role in (("control", "control_samples"), ("adapted", "samples")):
         images = np.load(pipeline.path(stages[role]) / "images.npy")  # classes in turn
         assert np.array_equal(samples[title].reshape(-1, 3, 64, 64), images[:52])
+    glance = drawn["glance.png"]
+    assert list(glance) == ["base, longer,\nenlarged", "adapted with\nDA-VAE", "real"]
+    for place, label in enumerate(pictures.glance_classes(class_names(at_crops))):
+        assert np.array_equal(glance["real"][0, place], fresh[labels == label][0])
+        assert np.array_equal(
+            glance["adapted with\nDA-VAE"][0, place], samples["adapted"][0, label]
+        )
+    assert pictures.glance_classes(list(CLASSES)) == [1, 6, 11, 13, 18, 23]  # upright, level, ...
     shown = drawn["reconstruction.png"]
     assert list(shown) == ["original", "D = 0", "random", "zeroed", "exchanged", "DA-VAE"]
     heldout, labels = crops(at_crops, "heldout")

@@ -60,16 +60,16 @@ def link(path: Path, to: Path, text: str) -> str:
 def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
     """The table of one preset's runs: means over seeds, and the spread where there are several."""
     frame = records.latest(records.load_records(*paths))
-    seeds = sorted(frame["seed"].unique())
-    parts = [
-        f"## Run: `{preset.name}`, seeds {', '.join(str(s) for s in seeds)}\n",
-        to_markdown(run_table(frame)),
-    ]
-    if len(seeds) > 1:
-        parts += [
-            "95% intervals of the mean over seeds (Student's t):\n",
-            to_markdown(seed_table(frame)),
-        ]
+    parts = [f"## Run: `{preset.name}`\n"]
+    for base_seed, part in frame.groupby("base_seed"):
+        seeds = ", ".join(str(seed) for seed in sorted(part["seed"].unique()))
+        parts += [f"Base seed {base_seed}, seeds {seeds}:\n", to_markdown(run_table(part))]
+        if part["seed"].nunique() > 1:
+            parts += [
+                "95% intervals of the mean over seeds (Student's t), conditional on the base "
+                "models that the seeds share:\n",
+                to_markdown(seed_table(part)),
+            ]
     parts.append(provenance(frame))
     parts += ["Stages:\n", to_markdown(stage_table(frame))]
     for path in paths:
@@ -77,7 +77,7 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
         if environment.exists():
             parts.append(f"{path.parent.name}: {machine_text(json.loads(environment.read_text()))}")
     for path in paths:
-        for name in ("samples.png", "reconstruction.png", "curves.png"):
+        for name in ("glance.png", "samples.png", "reconstruction.png", "curves.png"):
             if (path.parent / name).exists():
                 parts.append(
                     link(path.parent / name, to, f"{preset.name} {path.parent.name}: {name}")
@@ -89,7 +89,7 @@ def seed_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean and 95% half width of the rows that depend on the seed."""
     columns, extractors = column_titles(frame, RUN_COLUMNS), extractor_of(frame["protocol"])
     rows = []
-    for arm in ("no_detail", "davae_random", "davae_zeroed", "davae", "control", "adapted"):
+    for arm in [arm for arm in RUN_ROWS if not arm.startswith(("real", "bicubic", "base_vae"))]:
         row: dict[str, object] = {"row": RUN_ROWS[arm]}
         for (metric, extractor), title in columns.items():
             of_column = (frame["metric"] == metric) & (extractors == extractor)

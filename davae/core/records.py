@@ -40,7 +40,7 @@ TIMED_METRICS = (
     "share_of_matmul_rate",
 )
 """Metrics that are durations or rates."""
-IDENTITY = ("suite", "ablation", "arm", "preset", "seed", "metric")
+IDENTITY = ("suite", "ablation", "arm", "preset", "base_seed", "seed", "metric")
 """What two rows of one measured thing have in common."""
 
 
@@ -187,9 +187,8 @@ def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
     """A row of any schema in the present one: the suite without a prefix, the ablation's name in a
     column of its own."""
     suite, _, name = record["suite"].partition("/")
-    if suite == "ablation" and name:
-        return {**record, "suite": suite, "ablation": name}
-    return {**record, "suite": suite}
+    record = {"base_seed": 0, **record, "suite": suite}
+    return {**record, "ablation": name} if suite == "ablation" and name else record
 
 
 def _record_rows(path: Path, named: bool) -> Iterator[dict[str, Any]]:
@@ -260,6 +259,6 @@ def latest(frame: pd.DataFrame) -> pd.DataFrame:
     kept = kept.drop_duplicates([*identity, "protocol"], keep="last").rename_axis(None)
     if "recipe" not in kept:
         return kept
-    over_seeds = [c for c in identity if c != "seed"]
+    over_seeds = [c for c in identity if c not in ("seed", "base_seed")]
     recipes = kept.groupby(over_seeds, dropna=False)["recipe"].transform("last")
     return kept[kept["recipe"].isna() & recipes.isna() | (kept["recipe"] == recipes)]

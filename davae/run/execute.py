@@ -169,6 +169,7 @@ def measured_rows(
         "run_id": records.new_run_id(),
         "suite": "run",
         "preset": preset,
+        "base_seed": e.base_seed,
         "seed": e.seed,
     }
 

@@ -45,7 +45,12 @@ def run_ablation(
                 arm,
                 folder,
                 pipeline,
-                identity={"run_id": run_id, "preset": preset, "seed": seed},
+                identity={
+                    "run_id": run_id,
+                    "preset": preset,
+                    "base_seed": base.base_seed,
+                    "seed": seed,
+                },
             )
     report(ablation, ablation.arms(base), folder)
     return folder

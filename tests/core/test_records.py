@@ -18,6 +18,7 @@ def record(**changes):
         "preset": "nano",
         "seed": 0,
         "metric": "psnr_db",
+        "protocol": "p",
     }
     return records.row(**{**base, "value": 1.0, **changes})
 
@@ -104,3 +105,15 @@ def test_the_latest_rows_are_those_of_the_last_key_under_every_protocol(tmp_path
     records.append(tmp_path / "records.jsonl", rows)
     frame = records.latest(records.load_records(tmp_path))
     assert list(frame["value"]) == [3.0, 4.0]
+
+
+def test_base_seeds_are_kept_apart_and_recipes_are_not_mixed(tmp_path):
+    rows = [
+        record(arm="a", key="k0", recipe="old", seed=0, value=1.0),
+        record(arm="a", key="k1", recipe="old", seed=1, value=2.0),
+        record(arm="a", key="k2", recipe="new", seed=0, value=3.0),
+        record(arm="a", key="k3", recipe="new", seed=0, base_seed=1, value=4.0),
+    ]
+    records.append(tmp_path / "records.jsonl", rows)
+    kept = records.latest(records.load_records(tmp_path))
+    assert sorted(kept["value"]) == [3.0, 4.0]  # seed 1 is of an older recipe

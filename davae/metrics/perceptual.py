@@ -10,16 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from davae.data.pixels import to_unit
 from davae.features.effnet import network
 from davae.features.lpips import load_lpips
 
 STAGES = (0, 2, 4, 10, 14)
 """Blocks of EfficientNet-Lite0 whose outputs are compared: at 1/2, 1/4, 1/8, 1/16 and 1/32."""
 BATCH = 32
-
-
-def _unit(images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(images).float() / 127.5 - 1
 
 
 @torch.inference_mode()
@@ -62,6 +59,6 @@ def lpips(images: np.ndarray, references: np.ndarray, device: str = "cpu") -> np
     for start in tqdm(
         range(0, len(images), BATCH), desc="LPIPS", unit="batch", delay=2, leave=False
     ):
-        pair = (_unit(x[start : start + BATCH]).to(device) for x in (images, references))
+        pair = (to_unit(x[start : start + BATCH]).to(device) for x in (images, references))
         distances.append(net(*pair).flatten().cpu().numpy())
     return np.concatenate(distances)

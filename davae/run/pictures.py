@@ -11,10 +11,9 @@ from davae.analysis.tables import curve_frame
 from davae.core.store import LOG
 from davae.data.scenes import CLASSES, ENGRAVINGS
 from davae.stages.artifacts import class_names, crops
+from davae.stages.data import SHOWN
 from davae.stages.stage import Pipeline, Stage
 
-SHOWN = 4
-"""Images a class."""
 GLANCE = 8
 """Classes of glance.png."""
 BASE_ROWS = ("base_upsampled", "control")

@@ -16,8 +16,8 @@ from davae.data.pixels import downsample, to_unit
 from davae.data.source import Split
 from davae.stages.stage import Work
 
-EVAL_PER_CLASS = 4
-"""Evaluation crops a class that the grids need."""
+SHOWN = 4
+"""Crops, and samples, a class that the grids show."""
 
 
 def make_crops(work: Work, data: DataConfig, seed: int) -> None:
@@ -31,8 +31,8 @@ def make_crops(work: Work, data: DataConfig, seed: int) -> None:
         file = open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
         _, labels, classes = draw_images(data, seed, split, count, out=file)  # type: ignore[arg-type]
         file.flush()
-        if data.eval_crops < EVAL_PER_CLASS * len(classes):
-            least = EVAL_PER_CLASS * len(classes)
+        if data.eval_crops < SHOWN * len(classes):
+            least = SHOWN * len(classes)
             raise ValueError(
                 f"data.eval_crops is {data.eval_crops}; {len(classes)} classes need {least} or more"
             )

@@ -18,7 +18,7 @@ from davae.method.latent import join
 from davae.models.davae import DAVAE
 from davae.stages.artifacts import load_davae, load_vae
 from davae.stages.autoencoder import raw_detail
-from davae.stages.data import base_images
+from davae.stages.data import SHOWN, base_images
 from davae.stages.judging import (
     Judge,
     array_name,
@@ -30,8 +30,6 @@ from davae.stages.judging import (
 from davae.stages.stage import Work
 from davae.train.davae import VARIANCE_SAMPLES
 
-SHOWN = 4
-"""Images a class kept for the grids."""
 BATCH = 20
 """Latents decoded at once."""
 

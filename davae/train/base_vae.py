@@ -9,7 +9,8 @@ from davae.core import keyed
 from davae.core.experiment import BaseVAEConfig
 from davae.data.pixels import psnr
 from davae.method.vae_loss import ReconstructionLoss, kl_mean
-from davae.train.loop import Batch, Task, Terms
+from davae.train.batches import Batch
+from davae.train.loop import Task, Terms
 
 
 def base_vae_task(

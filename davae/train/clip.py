@@ -12,7 +12,8 @@ from davae.core import keyed
 from davae.core.experiment import ClipConfig
 from davae.data.pixels import to_unit
 from davae.data.scenes import CAPTION_FORMS
-from davae.train.loop import Batch, Task, Terms
+from davae.train.batches import Batch
+from davae.train.loop import Task, Terms
 
 MEAN, STD = 0.5, 0.5
 """Of the preprocessing: images in [-1, 1]."""

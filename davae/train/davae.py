@@ -14,7 +14,8 @@ from davae.method.latent import join
 from davae.method.vae_loss import ReconstructionLoss, gradient_ratio, hinge_loss, kl_mean
 from davae.models.davae import DAVAE
 from davae.models.discriminator import PatchDiscriminator
-from davae.train.loop import Batch, Task, Terms
+from davae.train.batches import Batch
+from davae.train.loop import Task, Terms
 
 VARIANCE_SAMPLES = 20_480
 """Latents that the variance of the alignment loss is taken over, the first ones."""

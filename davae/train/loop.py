@@ -11,8 +11,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,12 +25,13 @@ from davae.core.store import LOG, SUMMARY, write_json
 from davae.measure.flops import count_flops
 from davae.measure.roofline import matmul_rate
 from davae.measure.timing import timed
+from davae.train.batches import Batch, Batches
+from davae.train.ema import EMA
 from davae.train.optim import lr_factor
 
 CHECKPOINT = "scratch.checkpoint.pt"
 
 Terms = dict[str, torch.Tensor]
-Batch = tuple[torch.Tensor, ...]
 
 
 @dataclass
@@ -61,72 +60,6 @@ class State:
     flops_step: int = 0
     """Counted on the first step."""
     step_seconds: list[float] = field(default_factory=list)
-
-
-class EMA:
-    """Exponential moving average of parameters, d_n = min(decay, (1 + n) / (10 + n))."""
-
-    def __init__(self, parameters: list[nn.Parameter], decay: float):
-        self.parameters, self.decay = parameters, decay
-        self.average = [p.detach().clone() for p in parameters]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Move the average towards the parameters after step number `step`."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
-
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """The parameters hold the average inside the block."""
-        self.swap()
-        try:
-            yield
-        finally:
-            self.swap()
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange parameters and average."""
-        for parameter, average in zip(self.parameters, self.average, strict=True):
-            current = parameter.detach().clone()
-            parameter.copy_(average)
-            average.copy_(current)
-
-
-class Batches:
-    """The batches of consecutive steps on the device; with `prefetch` the next is drawn beside the
-    step.
-
-    A batch is a function of its step alone, so that drawing ahead changes no number.
-    """
-
-    def __init__(self, draw: Callable[[int], Batch], steps: int, runtime: Runtime):
-        self.draw, self.steps, self.runtime = draw, steps, runtime
-        self.pool = ThreadPoolExecutor(1) if runtime.prefetch else None
-        self.ahead: dict[int, Future[Batch]] = {}
-
-    def __enter__(self) -> Batches:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
-
-    def of(self, n: int) -> Batch:
-        """Step n's batch, copied without waiting where its memory is pinned."""
-        if self.pool is None:
-            batch = self._host(n)
-        else:
-            batch = self.ahead.pop(n).result() if n in self.ahead else self._host(n)
-            if n + 1 < self.steps:
-                self.ahead[n + 1] = self.pool.submit(self._host, n + 1)
-        return tuple(part.to(self.runtime.device, non_blocking=True) for part in batch)
-
-    def _host(self, n: int) -> Batch:
-        batch = self.draw(n)
-        pinned = self.runtime.prefetch and self.runtime.kind == "cuda"
-        return tuple(part.pin_memory() for part in batch) if pinned else batch
 
 
 class Trainer:

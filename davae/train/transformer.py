@@ -14,7 +14,8 @@ from davae.core import keyed
 from davae.core.experiment import AdaptConfig, FlowConfig
 from davae.method.flow import cosine_loss, draw_time, interpolate, structured_loss
 from davae.method.schedule import detail_weight
-from davae.train.loop import Batch, Task, Terms
+from davae.train.batches import Batch
+from davae.train.loop import Task, Terms
 
 Conditional = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """v(x_t [B, C + D, h, w], t [B], condition [B]) -> like x_t; a condition is the number of a class

@@ -16,7 +16,8 @@ from davae.core.store import read_log
 from davae.models.base_vae import build_base_vae
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
-from davae.train.loop import Batches, Trainer
+from davae.train.batches import Batches
+from davae.train.loop import Trainer
 from davae.train.transformer import LatentSet
 from tests.small_models import dit_task, sample_dit, without_zeros
 

@@ -9,7 +9,8 @@ import torch
 from davae.core.experiment import BaseVAEConfig
 from davae.data.pixels import downsample
 from davae.models.base_vae import build_base_vae, denormalise, encode_mode, normalise
-from davae.models.davae import DAVAE, DAVAEConfig, DownBlock, StructuredPosterior, UpBlock
+from davae.models.davae import DAVAE, DAVAEConfig
+from davae.models.davae_blocks import DownBlock, StructuredPosterior, UpBlock
 from davae.models.dit import (
     DiT,
     DiTConfig,

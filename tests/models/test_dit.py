@@ -5,15 +5,8 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from davae.models.dit import (
-    DiT,
-    DiTConfig,
-    rotary_table,
-    rotate,
-    signed,
-    sincos_positions,
-    time_features,
-)
+from davae.models.dit import DiT, DiTConfig
+from davae.models.dit_blocks import rotary_table, rotate, signed, sincos_positions, time_features
 
 
 def test_a_fresh_dit_predicts_zero_and_takes_the_null_label():

@@ -1,8 +1,6 @@
 """Ablations at nano: records, tables, figures, the report over them."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -111,11 +109,3 @@ def test_the_latents_of_both_arms_are_measured_and_drawn(nano):
     assert (
         "metric | not aligned | aligned" in (folder / "table.md").read_text()
     )  # many metrics: an arm a column
-
-
-def davae(*args: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", "from davae.cli.main import main; main()", *args],
-        capture_output=True,
-        text=True,
-    )

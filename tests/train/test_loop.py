@@ -9,7 +9,8 @@ from torch import nn
 from davae.core.experiment import TrainConfig
 from davae.core.runtime import Runtime
 from davae.core.store import read_log
-from davae.train.loop import CHECKPOINT, EMA, Task, Trainer
+from davae.train.ema import EMA
+from davae.train.loop import CHECKPOINT, Task, Trainer
 
 
 class Line(nn.Module):

@@ -12,7 +12,8 @@ import torch
 
 from davae.method.widen import join_packed, split_packed
 from davae.models.davae import DAVAEConfig
-from davae.models.dit import DiTConfig, rotary_table, sincos_positions
+from davae.models.dit import DiTConfig
+from davae.models.dit_blocks import rotary_table, sincos_positions
 
 Tensors = dict[str, torch.Tensor]
 

@@ -13,9 +13,11 @@ from davae.core.experiment import BaseVAEConfig
 from davae.core.presets import PRESETS
 from davae.models.base_vae import build_base_vae
 from davae.models.checkpoints import keys
-from davae.models.checkpoints.convert import ConvertOptions, convert
+from davae.models.checkpoints.convert import convert
+from davae.models.checkpoints.options import ConvertOptions
 from davae.models.davae import DAVAE, DAVAEConfig
-from davae.models.dit import DiT, DiTConfig, rotary_table, sincos_positions
+from davae.models.dit import DiT, DiTConfig
+from davae.models.dit_blocks import rotary_table, sincos_positions
 from davae.plan.count import davae_config
 
 DAVAE_KEYS = "5c7c7a6b005b9dbb8195fd5a2d270a76f856589c8859820d12cd54e812e8257d"

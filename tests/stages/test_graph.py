@@ -9,6 +9,7 @@ import pytest
 from davae.core.experiment import DataConfig, Experiment
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
+from davae.core.store import Store
 from davae.stages.graph import graph
 
 COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
@@ -54,10 +55,11 @@ def test_the_bytes_of_outside_files_are_in_the_key(tmp_path):
 
 
 def test_the_committed_base_models_are_found_by_key():
-    stages = graph(PRESETS["tiny"])
-    for name in ("base_vae", "base_dit"):
-        committed = {path.name for path in (COMMITTED / name).iterdir()}
-        assert stages[name].key in committed
+    shipped = Store(Path("nowhere"), COMMITTED)
+    for preset in ("smoke", "tiny", "tiny_photos"):
+        stages = graph(PRESETS[preset])
+        for role in ("base_vae", "davae"):
+            assert shipped.has(stages[role].name, stages[role].key), (preset, role)
 
 
 def test_a_drawing_has_a_version_of_its_own():

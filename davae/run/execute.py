@@ -47,8 +47,9 @@ def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str,
 def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]:
     """The graph of `e`, its no-detail twin's roles `no_detail*`, and those of every other method.
 
-    no_detail: the same decoder trained with D = 0. The roles of the family's control start with
-    `control`, those of further methods with their names."""
+    no_detail: the same decoder trained with D = 0, where a method that is compared with decodes by
+    it. The roles of the family's control start with `control`, those of further methods with their
+    names."""
     if e.method != "davae" or not e.davae.detail_channels:
         raise ValueError(
             "a run compares the method with others: leave method and detail_channels as they "
@@ -56,17 +57,29 @@ def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]
             "compared with by --methods"
         )
     stages = graph(e)
-    twin = graph(replace(e, davae=replace(e.davae, detail_channels=0)))
-    stages["no_detail"] = twin["reconstruction"]
-    for name in compared_methods(e, methods):
+    without_detail = stages.pop("no_detail_decoder")
+    compared = compared_methods(e, methods)
+    if not methods or any(decodes_without_detail(e, name) for name in compared):
+        twin = graph(replace(e, davae=replace(e.davae, detail_channels=0)))
+        stages |= {"no_detail_decoder": without_detail, "no_detail": twin["reconstruction"]}
+    for name in compared:
         other = graph(replace(e, method=name))
         prefix, built = role_prefix(e, name), {stage.key for stage in stages.values()}
         own = [role for role in OF_A_METHOD if role in other]
         stages |= {f"{prefix}_{role}": other[role] for role in own}
         for role, stage in other.items():
-            if role not in OF_A_METHOD and stage.key not in built:
+            if role in ("no_detail_decoder", *OF_A_METHOD):
+                continue
+            if stage.key not in built:
                 stages[role if role not in stages else f"{prefix}_{role}"] = stage
     return stages
+
+
+def decodes_without_detail(e: Experiment, method: str) -> bool:
+    """Whether the method's images come from the decoder that is trained with D = 0."""
+    stages = graph(replace(e, method=method))
+    decoder = stages["samples"].upstream.get("davae")
+    return decoder is not None and decoder.key == stages["no_detail_decoder"].key
 
 
 def role_prefix(e: Experiment, method: str) -> str:
@@ -97,7 +110,7 @@ def run_experiment(
     distances = [
         role for role in stages if role == "latent_distance" or role.endswith("_latent_distance")
     ]
-    measured = (*MEASURED, *others.values(), *distances)
+    measured = (*(role for role in MEASURED if role in stages), *others.values(), *distances)
     for role in measured:
         pipeline.path(stages[role])
     folder = out / preset / run_name(e, preset)

@@ -43,9 +43,12 @@ def draw(
     shown = {
         role: np.load(pipeline.path(stages[role]) / "shown.npz")
         for role in ("reconstruction", "no_detail")
+        if role in stages
     }
-    of_davae, plain = shown["reconstruction"], shown["no_detail"]
-    rows = {"original": of_davae["original"], "D = 0": plain["no_detail"]}
+    of_davae = shown["reconstruction"]
+    rows = {"original": of_davae["original"]}
+    if "no_detail" in shown:
+        rows["D = 0"] = shown["no_detail"]["no_detail"]
     rows |= {
         "random": of_davae["davae_random"],
         "zeroed": of_davae["davae_zeroed"],

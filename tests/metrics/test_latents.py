@@ -1,5 +1,7 @@
 """Latent structure against closed forms."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
@@ -37,8 +39,21 @@ def test_cka_closed_forms():
     x = np.random.default_rng(0).standard_normal((50, 4))
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((4, 4)))[0]
     assert space.linear_cka(x, 3 * x @ rotation + 5) == pytest.approx(1.0)
-    orthogonal = np.repeat([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], 3, 0)
-    assert space.linear_cka(orthogonal[:, :1], orthogonal[:, 1:]) == pytest.approx(0.0, abs=1e-12)
+    rng = np.random.default_rng(2)
+    independent = [space.linear_cka(*rng.standard_normal((2, 30, 60))) for _ in range(300)]
+    assert abs(np.mean(independent)) < 4 * np.std(independent) / np.sqrt(300)  # however wide
+
+
+def test_unbiased_hsic_by_the_sum_over_distinct_places():
+    """Song et al. 2012: the mean over all quadruples of distinct i, j, q, r of
+    k_ij (m_ij + m_qr - 2 m_iq)."""
+    x, y = np.random.default_rng(3).standard_normal((2, 6, 3))
+    k, m = x @ x.T, y @ y.T
+    expected = np.mean(
+        [k[i, j] * (m[i, j] + m[q, r] - 2 * m[i, q]) for i, j, q, r in permutations(range(6), 4)]
+    )
+    k, m = (kernel - np.diag(np.diag(kernel)) for kernel in (k, m))
+    assert space._hsic(k, m) == pytest.approx(expected)
 
 
 def test_effective_rank_closed_forms():

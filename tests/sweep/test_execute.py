@@ -68,7 +68,7 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
     (out / "core.json").write_text(json.dumps(bench))
     report = page(out, out / "report.md")
     for part in (
-        "## Run: `nano`, seeds 0",
+        "## Run: `nano`",
         "## Ablation: `align_weight`",
         "| t | decode |",
         "| 16 |",

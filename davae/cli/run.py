@@ -14,6 +14,9 @@ from davae.core.experiment import Experiment
 from davae.core.runtime import Runtime
 
 
+FLAGS = ("--brief", "--from-scratch")
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """Run all stages of a preset and print its table.
@@ -40,9 +43,12 @@ class RunOptions:
 
 
 def parse(preset: str, default: Experiment, argv: list[str]) -> RunOptions:
-    """The options of one preset; exits with help or a message as command lines do."""
+    """The options of one preset; exits with help or a message as command lines do.
+
+    The words of FLAGS stand alone, unlike the experiment's fields, which take a value."""
+    words = [part for word in argv for part in ((word, "True") if word in FLAGS else (word,))]
     return tyro.cli(
-        RunOptions, prog=f"davae run {preset}", args=argv, default=RunOptions(experiment=default),
+        RunOptions, prog=f"davae run {preset}", args=words, default=RunOptions(experiment=default),
         config=(tyro.conf.FlagConversionOff,),
     )  # fmt: skip
 

@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from davae.cli.guard import guard
+from davae.cli.run import parse
+from davae.core.presets import PRESETS
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,9 @@ def test_the_command_line_teaches():
     bad = davae("run", "nano", "--data.scale", "3")
     assert bad.returncode == 2
     assert "does not divide" in bad.stderr + bad.stdout
+
+
+def test_flags_stand_alone():
+    options = parse("tiny", PRESETS["tiny"], ["--brief", "--seed", "2", "--from-scratch"])
+    assert (options.brief, options.from_scratch, options.experiment.seed) == (True, True, 2)
+    assert not parse("tiny", PRESETS["tiny"], []).brief

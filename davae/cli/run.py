@@ -13,7 +13,6 @@ from davae.cli.presets import preset_of
 from davae.core.experiment import Experiment
 from davae.core.runtime import Runtime
 
-
 FLAGS = ("--brief", "--from-scratch")
 
 

@@ -13,7 +13,6 @@ import tyro
 
 import ablations
 from davae.cli.guard import guard, say
-from davae.core.experiment import RUN_METRICS
 from davae.core.extend import load_extensions, load_file
 from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
 class Judging:
     """What every arm is judged by; the ablation shows the metrics that it names."""
 
-    metrics: tuple[str, ...] = RUN_METRICS
-    """Entries of METRICS."""
+    metrics: tuple[str, ...] = ()
+    """Entries of METRICS; empty: the preset's."""
     also: tuple[str, ...] = ()
-    """Further extractors, as effnet_lite0:input_px=224,blocks=15, each a protocol of its own."""
+    """Further extractors, as effnet_lite0:input_px=224,blocks=15, each a protocol of its own;
+    empty: the preset's."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,8 @@ def main() -> int:
         pipeline = Pipeline.at(options.store, options.runtime, say)
         seeds = list(options.seeds)
         base = (PRESETS if ablation.full_length else ARMS)[options.preset]
-        base = replace(
-            base, eval=replace(base.eval, metrics=options.eval.metrics, also=options.eval.also)
-        )
+        asked = {name: value for name, value in vars(options.eval).items() if value}
+        base = replace(base, eval=replace(base.eval, **asked))
         folder = run_ablation(
             ablation, base, preset=options.preset, seeds=seeds, pipeline=pipeline, out=options.out
         )

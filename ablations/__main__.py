@@ -40,11 +40,11 @@ class Options:
     which may register metrics, extractors, base models and methods."""
 
     name: Annotated[str, tyro.conf.Positional]
-    """An ablation of this package (align_weight, latent_structure), or the path of a file of your
-    own that defines ABLATION."""
+    """An ablation of this package (align_weight, init, latent_structure), or the path of a file of
+    your own that defines ABLATION."""
     preset: str = "smoke"
-    """The experiment that the arms start from. At tiny they train 0.3 to 0.4 times as long as
-    `davae run` does, unless the ablation looks at the models of the run itself."""
+    """The experiment that the arms start from. At tiny and smoke they adapt 0.4 and 0.5 times as
+    long as `davae run` does, unless the ablation looks at the models of the run itself."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
     eval: Judging = field(default_factory=Judging)

@@ -25,6 +25,13 @@ from davae.analysis.tables import (
 from davae.core import records
 
 
+UNADJUSTED = (
+    "Verdicts come from the unadjusted 95% interval of the paired difference over seeds; one seed "
+    "decides nothing."
+)
+"""Of findings that were computed before p-values were recorded."""
+
+
 def page(root: Path, to: Path) -> str:
     """The Markdown page of all records below `root`; pictures are linked relative to `to`'s folder.
 
@@ -126,7 +133,9 @@ def ablation_section(folder: Path, to: Path) -> list[str]:
         table = upright(table)
     parts = [f"## Ablation: `{folder.name}` at `{preset}`\n", to_markdown(table)]
     if (folder / "findings.csv").exists():
-        parts += [f"{CONDITIONS}\n", to_markdown(pd.read_csv(folder / "findings.csv"))]
+        findings = pd.read_csv(folder / "findings.csv")
+        text = CONDITIONS if "p" in findings else UNADJUSTED
+        parts += [f"{text}\n", to_markdown(findings)]
     pictures = [
         link(path, to, f"{folder.name} at {preset}: {path.stem}")
         for path in sorted(folder.glob("*.png"))

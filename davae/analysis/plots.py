@@ -134,7 +134,8 @@ def level_figure(
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     extractors = extractor_of(frame["protocol"])
-    for axis, ((metric, extractor), label) in zip(axes.flat, panels.items(), strict=False):
+    shown = axes.flat[: len(panels)]
+    for axis, ((metric, extractor), label) in zip(shown, panels.items(), strict=True):
         rows = frame[(frame["metric"] == metric) & (extractors == extractor)]
         values = {
             place: rows.loc[rows["level"] == level, "value"] for place, level in enumerate(levels)

@@ -1,8 +1,8 @@
 """Convolutions whose weight gradient is a product of its own, in the contiguous layout.
 
-On CPUs without AVX-512 that one product of a channels-last convolution runs at a third to two
-thirds of the rate that the contiguous layout reaches, and the other two do not;
-`davae.measure.roofline.weight_gradient_rates` tells which kind of machine it is.
+On some CPUs, those without AVX-512, that one product of a channels-last convolution is slower than
+in the contiguous layout, and the other two are faster; which kind of machine it is,
+`davae.measure.roofline.weight_gradient_rates` measures.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Convolution(nn.Conv2d):
     """nn.Conv2d by `convolve`."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return convolve(input, self.weight, self.bias, self.stride, self.padding)  # type: ignore[arg-type]
+        assert not isinstance(self.padding, str), f"{self} pads by name"
+        return convolve(input, self.weight, self.bias, self.stride, self.padding)
 
 
 def contiguous_weight_gradients(model: nn.Module) -> None:

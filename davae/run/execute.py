@@ -34,7 +34,8 @@ OF_A_METHOD = ("sampled", "samples", "generation", "latent_distance")
 
 
 def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The methods beside `davae` whose images the run judges: those named, or the family's control.
+    """The methods beside `davae` whose images the run judges: those named, or the family's
+    controls.
 
     Raises ValueError for an unknown one.
     """

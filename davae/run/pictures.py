@@ -22,6 +22,7 @@ GLANCE_TITLES = {
     "base_upsampled": "base model,\nenlarged",
     "control": "base, longer,\nenlarged",
     "adapted": "adapted with\nDA-VAE",
+    "real": "real",
 }
 
 
@@ -39,7 +40,9 @@ def draw(
     """
     at_crops = pipeline.path(stages["crops"])
     classes = class_names(at_crops)
-    draw_samples(folder / "samples.png", pipeline, stages, generated, at_crops)
+    blocks = sample_blocks(pipeline, stages, generated, at_crops)
+    image_rows(folder / "samples.png", blocks, classes)
+    draw_glance(folder / "glance.png", blocks, classes)
     shown = {
         role: np.load(pipeline.path(stages[role]) / "shown.npz")
         for role in ("reconstruction", "no_detail")
@@ -58,26 +61,26 @@ def draw(
     first_lines = {name: by_image(images, len(classes))[:1] for name, images in rows.items()}
     image_rows(folder / "reconstruction.png", first_lines, classes)
     draw_curves(folder, pipeline, stages)
-    draw_glance(folder / "glance.png", pipeline, stages, generated, at_crops)
 
 
-def draw_glance(
-    path: Path,
-    pipeline: Pipeline,
-    stages: dict[str, Stage],
-    generated: dict[str, str],
-    at_crops: Path,
-) -> None:
-    """The first sample of a few classes, large: of the base model, of the adapted one, and real."""
-    classes = class_names(at_crops)
-    chosen = glance_classes(classes)
+def sample_blocks(
+    pipeline: Pipeline, stages: dict[str, Stage], generated: dict[str, str], at_crops: Path
+) -> dict[str, np.ndarray]:
+    """Real crops, then the first samples of every method: [SHOWN, classes, 3, H, W] each."""
     images, labels = crops(at_crops, "fresh")
-    base = next((row for row in BASE_ROWS if row in generated), None)
-    rows = {}
-    for row in filter(None, (base, "adapted")):
-        samples = np.load(pipeline.path(stages[generated[row]]) / "shown.npz")["samples"]
-        rows[GLANCE_TITLES[row]] = by_image(samples, len(classes))[:1, chosen]
-    rows["real"] = np.stack([images[labels == k][:1] for k in chosen], 1)
+    classes = len(class_names(at_crops))
+    blocks = {"real": np.stack([images[labels == k][:SHOWN] for k in range(classes)], 1)}
+    for row, role in generated.items():
+        samples = np.load(pipeline.path(stages[role]) / "shown.npz")["samples"]
+        blocks[row] = by_image(samples, classes)
+    return blocks
+
+
+def draw_glance(path: Path, blocks: dict[str, np.ndarray], classes: list[str]) -> None:
+    """The first sample of a few classes, large: of the base model, of the adapted one, and real."""
+    base = next((row for row in BASE_ROWS if row in blocks), None)
+    chosen = glance_classes(classes)
+    rows = {GLANCE_TITLES[row]: blocks[row][:1, chosen] for row in (base, "adapted", "real") if row}
     image_rows(path, rows, [classes[k] for k in chosen], inches=1.7)
 
 
@@ -91,26 +94,6 @@ def glance_classes(classes: list[str]) -> list[int]:
             for shape in range(len(classes) // engravings)
         ]
     return [i * len(classes) // GLANCE for i in range(min(GLANCE, len(classes)))]
-
-
-def draw_samples(
-    path: Path,
-    pipeline: Pipeline,
-    stages: dict[str, Stage],
-    generated: dict[str, str],
-    at_crops: Path,
-) -> None:
-    """Real crops, then the samples of every method, a class a column."""
-    classes = class_names(at_crops)
-    images, labels = crops(at_crops, "fresh")
-    real = np.stack(
-        [images[labels == k][:SHOWN] for k in range(len(classes))], 1
-    )  # [SHOWN, classes, 3, H, W]
-    rows = {"real": real}
-    for title, role in generated.items():
-        samples = np.load(pipeline.path(stages[role]) / "shown.npz")["samples"]
-        rows[title] = by_image(samples, len(classes))
-    image_rows(path, rows, classes)
 
 
 def draw_curves(folder: Path, pipeline: Pipeline, stages: dict[str, Stage]) -> None:

@@ -22,14 +22,15 @@ SHOWN = 4
 
 def make_crops(work: Work, data: DataConfig, seed: int) -> None:
     """uint8 crops and labels of the three splits, and the class names."""
-    for split, count in (
-        ("heldout", data.eval_crops),
-        ("fresh", data.eval_crops),
-        ("train", data.train_crops),
-    ):
+    splits: dict[Split, int] = {
+        "heldout": data.eval_crops,
+        "fresh": data.eval_crops,
+        "train": data.train_crops,
+    }
+    for split, count in splits.items():
         shape = (count, 3, data.resolution_px, data.resolution_px)
         file = open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
-        _, labels, classes = draw_images(data, seed, split, count, out=file)  # type: ignore[arg-type]
+        _, labels, classes = draw_images(data, seed, split, count, out=file)
         file.flush()
         if data.eval_crops < SHOWN * len(classes):
             least = SHOWN * len(classes)

@@ -107,7 +107,7 @@ def pool(e: Experiment) -> Stage:
 
 
 def base_stages(e: Experiment) -> Stages:
-    """The stages that depend on `base_seed` only: data, base VAE, base DiT and real references."""
+    """The stages that several `seed`s share: data, base VAE, base DiT and real references."""
     s: Stages = {}
     family = family_of(e)
     images = {"scale": e.data.scale, "antialias": e.data.antialias}

@@ -57,7 +57,7 @@ class Ablation:
 
     def recipe(self, arm: Arm) -> str:
         """The key without its seeds."""
-        stages, e = arm.stages(), replace(arm.experiment, seed=0)
+        stages, e = arm.stages(), replace(arm.experiment, seed=0, base_seed=0, data_seed=0)
         return digest([e, [stages[role].recipe for role in self.measured if role in stages]])
 
     def key(self, arm: Arm) -> str:

@@ -1,0 +1,31 @@
+"""The README's snippet, as it stands, on a small pipeline of the real classes."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+
+from davae.models.davae import DAVAE, DAVAEConfig
+from tests.stages.test_text import save_sd3
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_snippet_for_ones_own_pipeline_runs(tmp_path, monkeypatch):
+    save_sd3(tmp_path)
+    (tmp_path / "pipe").rename(tmp_path / "sd35m")
+    torch.manual_seed(0)
+    vae = AutoencoderKL.from_pretrained(tmp_path / "sd35m" / "vae")
+    davae = DAVAE(**asdict(DAVAEConfig.of_base(vae, 16)))
+    davae.load_base(vae, init_detail=True)
+    davae.save_pretrained(tmp_path / "my_davae")
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    assert snippet.count("=1024") == 2
+    names = {}
+    exec(snippet.replace("=1024", "=64"), names)
+    assert names["pipe"].vae.config.latent_channels == vae.config.latent_channels + 16
+    image = names["pipe"]("a prompt", height=64, width=64, num_inference_steps=1).images[0]
+    assert image.size == (64, 64)

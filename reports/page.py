@@ -24,7 +24,6 @@ from davae.analysis.tables import (
 )
 from davae.core import records
 
-
 UNADJUSTED = (
     "Verdicts come from the unadjusted 95% interval of the paired difference over seeds; one seed "
     "decides nothing."

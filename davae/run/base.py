@@ -26,10 +26,11 @@ def shipped_stages(e: Experiment, base_seeds: tuple[int, ...]) -> dict[str, Stag
         if not train.round_weights:
             raise ValueError(f"{name}.train.round_weights is off; shipped models are rounded")
     stages = graph(e)
-    shipped = {role: stages[role] for role in ("base_vae", "davae", "no_detail_decoder")}
-    for seed in base_seeds:
-        shipped[f"base_dit{seed}"] = graph(replace(e, base_seed=seed))["base_dit"]
-    return shipped
+    base_dits = {
+        f"base_dit{seed}": graph(replace(e, base_seed=seed))["base_dit"] for seed in base_seeds
+    }
+    autoencoders = {role: stages[role] for role in ("base_vae", "davae")}
+    return autoencoders | base_dits | {"no_detail_decoder": stages["no_detail_decoder"]}
 
 
 def make_base(e: Experiment, base_seeds: tuple[int, ...], pipeline: Pipeline, to: Path) -> Path:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import ablations
+from davae.cli.flags import switched_on
 from davae.cli.guard import guard, say
 from davae.core.extend import load_extensions, load_file
-from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -44,11 +44,14 @@ class Options:
     your own that defines ABLATION."""
     preset: str = "smoke"
     """The experiment that the arms start from. At tiny and smoke they adapt 0.4 and 0.5 times as
-    long as `davae run` does, unless the ablation looks at the models of the run itself."""
+    long as `davae run` does, on the shipped DA-VAE or on one of their own, unless the ablation
+    looks at the models of the run itself; --dry-run says which."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
     eval: Judging = field(default_factory=Judging)
     runtime: Runtime = field(default_factory=Runtime)
+    dry_run: bool = False
+    """Say what would be trained and what is there already, and stop."""
     out: Path = Path("runs")
     """Where records, table and figure go: OUT/PRESET/ablations/NAME."""
     store: Path = Path("store")
@@ -80,24 +83,25 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     prog = "python -m ablations"
-    options = tyro.cli(Options, prog=prog, args=argv, config=(tyro.conf.FlagConversionOff,))
+    words = switched_on(argv, ("--dry-run",))
+    options = tyro.cli(Options, prog=prog, args=words, config=(tyro.conf.FlagConversionOff,))
 
     def action() -> None:
         ablation = load(options.name)
-        if options.preset not in PRESETS:
-            raise ValueError(
-                f"there is no preset {options.preset!r}; presets: {', '.join(PRESETS)}"
-            )
         from davae.core.records import load_records
         from davae.stages.stage import Pipeline
+        from davae.sweep.dry_run import dry_run
         from davae.sweep.execute import run_ablation
         from davae.sweep.report import still_failed
 
         pipeline = Pipeline.at(options.store, options.runtime, say)
         seeds = list(options.seeds)
-        base = (PRESETS if ablation.full_length else ARMS)[options.preset]
+        base = ablation.base(options.preset)
         asked = {name: value for name, value in vars(options.eval).items() if value}
         base = replace(base, eval=replace(base.eval, **asked))
+        if options.dry_run:
+            print(dry_run(ablation, base, seeds, pipeline.store))
+            return
         folder = run_ablation(
             ablation, base, preset=options.preset, seeds=seeds, pipeline=pipeline, out=options.out
         )

@@ -28,6 +28,7 @@ ABLATION = Ablation(
     question="What does the weight of the alignment loss cost in reconstruction and buy in "
     "generation?",
     arms=arms,
+    trains="davae",
     metrics={
         "psnr_db": "PSNR dB",
         "psnr_over_zeroed_db": "PSNR above zeroed detail, dB",

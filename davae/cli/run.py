@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from davae.cli.flags import switched_on
 from davae.cli.guard import guard, say
 from davae.cli.presets import preset_of
 from davae.core.experiment import Experiment
@@ -45,7 +46,7 @@ def parse(preset: str, default: Experiment, argv: list[str]) -> RunOptions:
     """The options of one preset; exits with help or a message as command lines do.
 
     The words of FLAGS stand alone, unlike the experiment's fields, which take a value."""
-    words = [part for word in argv for part in ((word, "True") if word in FLAGS else (word,))]
+    words = switched_on(argv, FLAGS)
     return tyro.cli(
         RunOptions, prog=f"davae run {preset}", args=words, default=RunOptions(experiment=default),
         config=(tyro.conf.FlagConversionOff,),

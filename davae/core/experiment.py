@@ -6,8 +6,10 @@ everything that only changes speed or place is in `davae.core.runtime.Runtime` a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Suppress
 
 from davae.core.hashing import option
 
@@ -371,6 +373,12 @@ class Experiment:
     """Data sets whose crops together train the autoencoders; empty: the experiment's own."""
     shared_davae: bool = option(False, neutral=False)
     """Whether the DA-VAE has the seed of the data, so that several `seed`s share it."""
+    davae_start: Annotated[DetailConfig | None, Suppress] = field(
+        default=None, metadata={"neutral": None}
+    )
+    """The DA-VAE, a stage of its own with the seed of the data, whose weights this one starts from,
+    so that arms that differ in the DA-VAE need not each train one from the base VAE; None: from
+    the base VAE."""
 
     @property
     def base_factor(self) -> int:

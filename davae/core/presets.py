@@ -1,8 +1,8 @@
-"""Named experiments."""
+"""Named experiments, and what the arms of ablations start from."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from davae.core.experiment import (
     RUN_METRICS,
@@ -115,25 +115,6 @@ SMOKE = replace(
 )
 """The first run: from the shipped models of `tiny`, an adaptation of minutes, judged by the facts
 that the scenes show."""
-
-SMOKE_ARM = replace(
-    SMOKE,
-    adapt=replace(
-        SMOKE.adapt, detail_warmup_steps=60, train=replace(SMOKE.adapt.train, steps=200),
-    ),
-)  # fmt: skip
-"""An arm of an ablation of the first run: half the adaptation."""
-
-TINY_ARM = replace(
-    TINY,
-    adapt=replace(
-        TINY.adapt, detail_warmup_steps=120, train_crops=8_190,
-        train=replace(TINY.adapt.train, steps=400, lr_warmup_steps=20, ema_decay=0.99),
-    ),
-    sample=replace(TINY.sample, num_inference_steps=10),
-)  # fmt: skip
-"""An arm of an ablation at `tiny`: the shipped models, 0.4 of the adaptation, half the sampling
-steps."""
 
 IMAGENET512 = Experiment(
     data=DataConfig(
@@ -276,5 +257,37 @@ PRESETS: dict[str, Experiment] = {
     "imagenet512": IMAGENET512, "sd35m_1k": SD35M_1K, "sd35m_2k": SD35M_2K, "flux_1k": FLUX_1K,
 }  # fmt: skip
 
-ARMS: dict[str, Experiment] = {**PRESETS, "smoke": SMOKE_ARM, "tiny": TINY_ARM}
-"""What the arms of an ablation start from, by preset."""
+
+@dataclass(frozen=True)
+class Arms:
+    """What the arms of an ablation start from."""
+
+    adapt: Experiment
+    """Questions about the transformer: the preset's DA-VAE, a shorter adaptation."""
+    davae: Experiment
+    """Questions about the autoencoder: every arm trains a DA-VAE with its own seed as well, from
+    one that was trained without alignment."""
+
+
+def arms_of(adapted: Experiment, davae_steps: int) -> Arms:
+    """The arms of one shorter adaptation, whose own DA-VAEs train for `davae_steps`."""
+    start = replace(adapted.davae, align_weight=0.0, align_mode="fixed")
+    short = replace(adapted.davae, train=replace(adapted.davae.train, steps=davae_steps))
+    own = replace(adapted, davae=short, davae_start=start, shared_davae=False)
+    return Arms(adapted, own)
+
+
+def shorter(e: Experiment, steps: int, warmup_steps: int, train_crops: int) -> Experiment:
+    """The adaptation of an arm, with 10 sampling steps; `warmup_steps` is N_warm."""
+    train = replace(e.adapt.train, steps=steps, lr_warmup_steps=20, ema_decay=0.99)
+    adapt = replace(e.adapt, detail_warmup_steps=warmup_steps, train_crops=train_crops, train=train)
+    return replace(e, adapt=adapt, sample=replace(e.sample, num_inference_steps=10))
+
+
+ARMS: dict[str, Arms] = {
+    "nano": arms_of(NANO, 4),
+    "smoke": arms_of(shorter(SMOKE, 200, 60, 6_144), 200),
+    "tiny": arms_of(shorter(TINY, 400, 120, 8_190), 1_000),
+    "tiny_photos": arms_of(shorter(TINY_PHOTOS, 400, 120, 8_190), 1_000),
+}
+"""The arms of the presets that one machine can sweep; others have the preset's own."""

@@ -257,6 +257,15 @@ class DAVAE(ModelMixin, ConfigMixin):
         body = {k: v for k, v in vae.decoder.state_dict().items() if not k.startswith("conv_in.")}
         self.decoder.load_state_dict(body)
 
+    def load_matching(self, other: DAVAE) -> list[str]:
+        """Copy every weight that has the same name and shape in `other`; returns the names of
+        those that stay as they are: with other detail channels, the layers that read or write
+        them."""
+        own, theirs = self.state_dict(), other.state_dict()
+        same = {k for k, v in own.items() if k in theirs and theirs[k].shape == v.shape}
+        self.load_state_dict({**own, **{k: theirs[k] for k in same}})
+        return sorted(own.keys() - same)
+
 
 def _encoder(config: DAVAEConfig, channels: int) -> Encoder:
     levels = len(config.base_widths)

@@ -96,6 +96,9 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     seeded(seed, "davae")
     model = DAVAE(**asdict(config))
     model.load_base(vae, davae.init_from_base)
+    if "start" in work.inputs:
+        left = model.load_matching(DAVAE.from_pretrained(work.inputs["start"] / MODEL))
+        (work.folder / "start.txt").write_text("".join(f"not taken over: {k}\n" for k in left))
     if davae.freeze_encoder and davae.detail_channels:
         model.detail_encoder.requires_grad_(False)
     model = model.to(work.runtime.device, memory_format=work.runtime.layout())

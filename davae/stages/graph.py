@@ -83,12 +83,15 @@ def davae_stage(e: Experiment, s: Stages) -> Stage:
         "base_vae": s["base_vae"],
         "base_latents": s["pool_latents" if pooled else "base_latents"],
     }
+    if e.davae_start is not None:
+        start = replace(e, davae=e.davae_start, davae_start=None, shared_davae=True)
+        upstream["start"] = davae_stage(start, s)
     return Stage("davae", 1, autoencoder.make_davae, config, upstream)
 
 
 def no_detail_decoder(e: Experiment, s: Stages) -> Stage:
     """The decoder of the base latent alone, trained as the DA-VAE is."""
-    return davae_stage(replace(e, davae=replace(e.davae, detail_channels=0)), s)
+    return davae_stage(replace(e, davae=replace(e.davae, detail_channels=0), davae_start=None), s)
 
 
 def drawing(e: Experiment) -> Stage:

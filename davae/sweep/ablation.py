@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from davae.analysis.findings import Claim
 from davae.core.experiment import Experiment
 from davae.core.hashing import digest
+from davae.core.presets import ARMS, PRESETS
 from davae.stages.graph import analyses, graph
 from davae.stages.stage import Stage
 
@@ -52,8 +54,18 @@ class Ablation:
     """Role to the file of its artifact that is kept beside the records, to draw from."""
     draw: Callable[[Sidecars, Path], None] | None = None
     """Further figures from the sidecars, into a folder."""
-    full_length: bool = False
-    """Whether arms train as long as a run of the preset does, rather than as its short arms."""
+    trains: Literal["run", "adapt", "davae"] = "adapt"
+    """What arms train. run: all that a run of the preset does, as long; adapt: a shorter
+    adaptation on the preset's DA-VAE; davae: a DA-VAE of their own before it, from a common start
+    (`davae.core.presets.ARMS`)."""
+
+    def base(self, preset: str) -> Experiment:
+        """What `arms` is given; raises ValueError for an unknown preset."""
+        if preset not in PRESETS:
+            raise ValueError(f"there is no preset {preset!r}; presets: {', '.join(PRESETS)}")
+        if self.trains == "run" or preset not in ARMS:
+            return PRESETS[preset]
+        return ARMS[preset].adapt if self.trains == "adapt" else ARMS[preset].davae
 
     def recipe(self, arm: Arm) -> str:
         """The key without its seeds."""

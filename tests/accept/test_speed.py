@@ -152,7 +152,7 @@ def test_an_arm_of_the_tiny_ablations(tmp_path, capsys):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(artifact)
     pipeline = Pipeline(Store(tmp_path / "store"), Runtime(), announce=lambda text: None)
-    stages = graph(ARMS["tiny"])
+    stages = graph(ARMS["tiny"].davae)
     for role in ("base_dit", "references"):
         pipeline.path(stages[role])
     seconds = {}

@@ -163,3 +163,16 @@ def test_up_block_shortcut_repeats_and_shuffles():
     ]
     with pytest.raises(ValueError, match="cannot be grouped"):
         UpBlock(9, 2, 2)
+
+
+def test_matching_weights_are_taken_over_and_others_named(base_vae):
+    torch.manual_seed(1)
+    twelve, eight = (DAVAE(**asdict(DAVAEConfig.of_base(base_vae, d))) for d in (12, 8))
+    before = {k: v.clone() for k, v in eight.state_dict().items()}
+    left = eight.load_matching(twelve)
+    after, theirs = eight.state_dict(), twelve.state_dict()
+    assert left
+    assert all(theirs[k].shape != after[k].shape for k in left)
+    assert all(torch.equal(after[k], before[k]) for k in left)
+    assert all(torch.equal(after[k], theirs[k]) for k in after.keys() - set(left))
+    assert not twelve.load_matching(twelve)

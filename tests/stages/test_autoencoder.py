@@ -92,3 +92,16 @@ def test_rounded_weights_are_in_file_what_they_are_in_use(nano, tmp_path):
     images = base_images(crops(nano[0].path(stages["crops"]), "train")[0], 2, False)
     latents = encode_all(vae, images, nano[0].runtime)
     assert vae.config.shift_factor == pytest.approx(float(latents.mean()), rel=1e-5)
+
+
+def test_a_davae_starts_from_the_weights_of_another(nano):
+    pipeline = nano[0]
+    untrained = replace(NANO.davae, train=replace(NANO.davae.train, steps=0))
+    e = replace(NANO, davae_start=NANO.davae, davae=untrained)
+    stage = graph(e)["davae"]
+    own, start = (
+        DAVAE.from_pretrained(pipeline.path(s) / MODEL).state_dict()
+        for s in (stage, stage.upstream["start"])
+    )
+    assert all(torch.equal(own[name], value) for name, value in start.items())
+    assert (pipeline.path(stage) / "start.txt").read_text() == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from davae.core.experiment import DataConfig, Experiment
-from davae.core.presets import PRESETS
+from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.stages.graph import graph
@@ -28,6 +28,16 @@ def test_arms_share_what_they_have_in_common():
     assert aliased["crops"].key == a["crops"].key
     assert aliased["base_vae"].key != a["base_vae"].key
     assert "adapted" not in graph(replace(e, davae=replace(e.davae, detail_channels=0)))
+
+
+def test_arms_that_train_a_davae_share_its_start():
+    e = ARMS["nano"].davae
+    a, b = graph(e), graph(replace(e, seed=1, davae=replace(e.davae, align_weight=0.5)))
+    assert a["davae"].key != b["davae"].key
+    assert a["davae"].upstream["start"].key == b["davae"].upstream["start"].key
+    plain = replace(PRESETS["nano"].davae, align_weight=0.0)
+    assert a["davae"].upstream["start"].config["davae"] == plain
+    assert "start" not in a["no_detail_decoder"].upstream
 
 
 def test_runtime_is_in_no_key():

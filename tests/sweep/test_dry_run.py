@@ -1,0 +1,37 @@
+"""What an ablation would train."""
+
+from pathlib import Path
+
+from ablations.align_weight import ABLATION as ALIGN_WEIGHT
+from ablations.init import ABLATION as INIT
+from davae.core.presets import ARMS
+from davae.core.store import Store
+from davae.sweep.dry_run import dry_run
+
+COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
+
+
+def networks(ablation, tmp_path, seeds=(0, 1)):
+    """(network, steps, arms) of every row."""
+    store = Store(tmp_path, COMMITTED)
+    lines = dry_run(ablation, ablation.base("tiny"), seeds, store).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [(name, int(steps.replace(",", "")), arms) for name, _, steps, arms in cells]
+
+
+def test_questions_of_the_transformer_train_no_davae(tmp_path):
+    rows = networks(INIT, tmp_path)
+    trained = [row for row in rows if row[1]]
+    assert [row[0] for row in trained] == ["adapted"] * 4
+    assert {row[1] for row in trained} == {ARMS["tiny"].adapt.adapt.train.steps}
+    assert [row[0] for row in rows].count("davae") == 1
+
+
+def test_questions_of_the_autoencoder_train_one_an_arm_and_seed(tmp_path):
+    rows = networks(ALIGN_WEIGHT, tmp_path)
+    short = ARMS["tiny"].davae.davae.train.steps
+    assert [row[0] for row in rows if row[1] == short] == ["davae"] * 6
+    [start] = [row for row in rows if row[0] == "davae" and row[1] != short]
+    assert all(
+        f"{arm} (seed {seed})" in start[2] for arm in ("lambda=0", "lambda=0.1") for seed in (0, 1)
+    )

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    flop_registry,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
+
+MULTIPLIES = re.compile(r"mm$|mv$|matmul|convolution|attention|conv_?\dd|lstm|gru|linear$|dot$")
+"""Names of operators whose FLOPs are to be counted."""
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
@@ -29,6 +38,14 @@ def count_flops(run: Callable[[], Any]) -> tuple[int, Any]:
     with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
         result = run()
     return counter.get_total_flops(), result
+
+
+def check_counted(operators: Iterable[str]) -> None:
+    """Raise ValueError for operators, as `aten.addmm`, that multiply and that no formula counts."""
+    counted = {str(packet) for packet in (*flop_registry, *CPU_ATTENTION)}
+    missed = sorted(name for name in operators if MULTIPLIES.search(name) and name not in counted)
+    if missed:
+        raise ValueError(f"no FLOP formula for {', '.join(missed)}: add one to davae.measure.flops")
 
 
 def dit_forward_flops(tokens: int, width: int, depth: int, batch: int = 1) -> int:

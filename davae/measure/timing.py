@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
+STEADY = 0.05
+"""Warm-up ends when two runs in a row differ by less than this share of the shorter one."""
+MOST_WARMUP_RUNS = 10
 
 
 def synchronise(device: str | torch.device) -> None:
@@ -17,22 +22,83 @@ def synchronise(device: str | torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+@dataclass(frozen=True)
+class Clock:
+    """Seconds of a device: called, it waits for the device and then reads the time."""
+
+    device: str | torch.device = "cpu"
+    now: Callable[[], float] = time.perf_counter
+    wait: Callable[[str | torch.device], None] = synchronise
+
+    def __call__(self) -> float:
+        """The time, when the device has done all that it was given."""
+        self.wait(self.device)
+        return self.now()
+
+    @property
+    def name(self) -> str:
+        """What it reads, for records."""
+        waits = torch.device(self.device).type == "cuda"
+        return "perf_counter after synchronisation" if waits else "perf_counter"
+
+    def timed(self, run: Callable[[], T]) -> tuple[float, T]:
+        """(seconds, result) of `run()`."""
+        start = self()
+        result = run()
+        return self() - start, result
+
+    def block(self, run: Callable[[], object], count: int) -> float:
+        """Seconds of one `run`, over a block of `count`."""
+
+        def repeated() -> None:
+            for _ in range(count):
+                run()
+
+        return self.timed(repeated)[0] / count
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The raw times of a run."""
+
+    first_call_s: float
+    """The first call, which compiles and allocates."""
+    warmup_s: tuple[float, ...]
+    """Until two in a row agree (STEADY), MOST_WARMUP_RUNS at most."""
+    seconds: tuple[float, ...]
+    """Of one run, a block each."""
+    repeats: int
+    """Runs a block."""
+
+
+def warm_up(run: Callable[[], object], clock: Clock) -> tuple[float, tuple[float, ...]]:
+    """(seconds of the first call, of the calls after it until they are steady)."""
+    first = clock.timed(run)[0]
+    later = [clock.timed(run)[0]]
+    while len(later) < MOST_WARMUP_RUNS:
+        later.append(clock.timed(run)[0])
+        if abs(later[-1] - later[-2]) < STEADY * min(later[-2:]):
+            break
+    return first, tuple(later)
+
+
+def measure(
+    run: Callable[[], object], clock: Clock, *, rounds: int, block_seconds: float = 0.0
+) -> Timing:
+    """Warm up, then time `rounds` blocks that last at least `block_seconds` each."""
+    first, warmup = warm_up(run, clock)
+    repeats = max(1, math.ceil(block_seconds / warmup[-1])) if warmup[-1] > 0 else 1
+    seconds = tuple(clock.block(run, repeats) for _ in range(rounds))
+    return Timing(first, warmup, seconds, repeats)
+
+
 def timed(run: Callable[[], T], device: str | torch.device = "cpu") -> tuple[float, T]:
     """(seconds, result) of `run()`."""
-    synchronise(device)
-    start = time.perf_counter()
-    result = run()
-    synchronise(device)
-    return time.perf_counter() - start, result
+    return Clock(device).timed(run)
 
 
 def block_seconds(
     run: Callable[[], object], count: int, device: str | torch.device = "cpu"
 ) -> float:
     """Seconds of one `run`, over a block of `count`."""
-
-    def block() -> None:
-        for _ in range(count):
-            run()
-
-    return timed(block, device)[0] / count
+    return Clock(device).block(run, count)

@@ -20,8 +20,44 @@ def test_seconds_are_those_between_two_waits(monkeypatch):
         return "result"
 
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    gpu = timing.Clock("cuda", now=lambda: clock[0])
     pending[0] = 3.0  # work from before is not counted
-    assert timing.timed(launch, "cuda") == (pytest.approx(0.501), "result")
-    assert timing.block_seconds(launch, 4, "cuda") == pytest.approx((4 * 0.001 + 0.5) / 4)
-    assert timing.timed(launch, "cpu")[0] == pytest.approx(0.001)
+    assert gpu.timed(launch) == (pytest.approx(0.501), "result")
+    assert gpu.block(launch, 4) == pytest.approx((4 * 0.001 + 0.5) / 4)
+    cpu = timing.Clock("cpu", now=lambda: clock[0])
+    assert cpu.timed(launch)[0] == pytest.approx(0.001)
+
+
+class Runs:
+    """Runs of these lengths one after the other, by a clock that moves with them."""
+
+    def __init__(self, *seconds):
+        self.seconds, self.now, self.calls = seconds, 0.0, 0
+
+    def __call__(self):
+        self.now += self.seconds[min(self.calls, len(self.seconds) - 1)]
+        self.calls += 1
+
+    @property
+    def clock(self):
+        return timing.Clock(now=lambda: self.now)
+
+
+def test_the_first_call_stands_apart_and_warm_up_ends_when_steady():
+    run = Runs(10.0, 3.0, 2.0, 1.0, 1.04)
+    found = timing.measure(run, run.clock, rounds=3, block_seconds=3.0)
+    assert found.first_call_s == pytest.approx(10.0)
+    assert found.warmup_s == pytest.approx((3.0, 2.0, 1.0, 1.04))
+    assert found.repeats == 3
+    assert found.seconds == pytest.approx((1.04,) * 3)
+    assert run.calls == 1 + 4 + 3 * 3
+
+
+def test_warm_up_ends_at_its_limit():
+    run = Runs(*(2.0 ** -(n % 2) for n in range(100)))
+    assert len(timing.measure(run, run.clock, rounds=1).warmup_s) == timing.MOST_WARMUP_RUNS
+
+
+def test_the_timer_takes_less_than_a_hundredth_of_ten_milliseconds():
+    best = min(timing.Clock().block(lambda: timing.timed(lambda: None), 1000) for _ in range(5))
+    assert best < 0.01 * 0.010

@@ -1,0 +1,1 @@
+"""Tracking speed: paired comparisons, work counters, history."""

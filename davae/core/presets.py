@@ -62,10 +62,11 @@ TINY = Experiment(
     ),
     base_dit=BaseDiTConfig(
         train=TrainConfig(
-            steps=6_000,
+            steps=24_000,
             batch_size=24,
             lr=1e-3,
             lr_warmup_steps=200,
+            lr_schedule="cosine",
             ema_decay=0.999,
             round_weights=True,
         ),

@@ -133,7 +133,7 @@ def random_dit(config: DiTConfig) -> DiT:
     return dit
 
 
-def dit_trainer(dit: DiT, batch: int, folder: Path) -> Trainer:
+def dit_trainer(dit: DiT, batch: int, folder: Path, runtime: Runtime | None = None) -> Trainer:
     """The training of a DiT on random latents, as the pipeline does it, with EMA."""
     c = dit.config
     latents = torch.randn(4 * batch, c.in_channels, c.input_size, c.input_size)
@@ -144,7 +144,8 @@ def dit_trainer(dit: DiT, batch: int, folder: Path) -> Trainer:
     task = transformer_task(
         "adaptation", denoiser, data, {}, flow=FlowConfig(), dropout=0.1, seed=0, adapt=adapt
     )
-    return Trainer(task, TrainConfig(batch_size=batch, ema_decay=0.999), Runtime(), folder)
+    train = TrainConfig(batch_size=batch, ema_decay=0.999)
+    return Trainer(task, train, runtime or Runtime(), folder)
 
 
 def davae_trainer(model: DAVAE, batch: int, px: int, folder: Path) -> Trainer:

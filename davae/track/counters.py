@@ -1,0 +1,64 @@
+"""Work counters of two revisions, compared exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from davae.track.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One number of one case that is not what it was; 0 where an operator is not called."""
+
+    case: str
+    counter: str
+    """A counter, or an operator as `calls: aten.clone`."""
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        change = f"{self.after - self.before:+,}"
+        return f"{self.case}: {self.counter} {self.before:,} -> {self.after:,} ({change})"
+
+
+def flat(counters: dict[str, Any]) -> dict[str, int]:
+    """Every number of a case's counters by a name of its own."""
+    numbers: dict[str, int] = {}
+    for name, value in counters.items():
+        if isinstance(value, dict):
+            numbers |= {f"{name}: {part}": count for part, count in value.items()}
+        else:
+            numbers[name] = value
+    return numbers
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
+    """What differs between the counters of the cases that both have, calls of operators first."""
+    found = []
+    for case in sorted(before.keys() & after.keys()):
+        old, new = flat(before[case]), flat(after[case])
+        for name in sorted(old.keys() | new.keys(), key=lambda n: (not n.startswith("calls"), n)):
+            if old.get(name, 0) != new.get(name, 0):
+                found.append(Difference(case, name, old.get(name, 0), new.get(name, 0)))
+    return found
+
+
+def compare(before: dict[str, Any], after: dict[str, Any]) -> tuple[Verdict, list[str]]:
+    """The verdict on two files of counters, {"torch": version, "cases": {name: counters}}, and its
+    reasons.
+
+    Any difference, fewer operators too, is a regression until the new counters are committed:
+    what the code does has changed and someone has to say why. invalid: two versions of torch;
+    no baseline: a case that was not counted before."""
+    if before["torch"] != after["torch"]:
+        versions = f"torch {before['torch']} and {after['torch']}"
+        return Verdict.INVALID, [f"{versions}: operators of two versions are not compared"]
+    found = [str(d) for d in differences(before["cases"], after["cases"])]
+    if found:
+        return Verdict.REGRESSION, found
+    new = sorted(after["cases"].keys() - before["cases"].keys())
+    if new:
+        return Verdict.NO_BASELINE, [f"{case}: not counted before" for case in new]
+    return Verdict.OK, []

@@ -1,0 +1,51 @@
+"""What a comparison found, as Markdown for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from davae.analysis.tables import to_markdown
+from davae.track.paired import Comparison
+from davae.track.verdict import CONFIDENCE, Verdict
+
+SHOWN = 40
+"""Differences of counters that are listed."""
+
+
+def paired_table(found: Sequence[Comparison], base: str, head: str, verdict: Verdict) -> str:
+    """A row a case: verdict, change in percent with its bounds, margin, pairs, noise."""
+    rows = []
+    for comparison in found:
+        middle, low, high = comparison.change.percent
+        rows.append(
+            {
+                "case": comparison.case,
+                "verdict": str(comparison.verdict),
+                "slower by %": f"{middle:+.1f}",
+                "bounds %": f"{low:+.1f} … {high:+.1f}",
+                "margin %": f"{100 * comparison.margin:g}",
+                "pairs": comparison.change.pairs,
+                "base against itself %": f"{100 * comparison.control:.1f}",
+            }
+        )
+    one_sided = 50 + 50 * CONFIDENCE
+    note = (
+        f"Time of {head} over {base}, in pairs of fresh processes; each bound is one-sided at "
+        f"{one_sided:.0f}%. A regression has shown in two sets of pairs."
+    )
+    return f"**{verdict}**\n\n{to_markdown(pd.DataFrame(rows))}\n{note}"
+
+
+def counter_summary(verdict: Verdict, reasons: Sequence[str]) -> str:
+    """The verdict and the differences, the first SHOWN of them."""
+    lines = [f"- {reason}" for reason in reasons[:SHOWN]]
+    if len(reasons) > SHOWN:
+        lines.append(f"- and {len(reasons) - SHOWN} more")
+    if verdict == Verdict.REGRESSION:
+        lines.append(
+            "\nThe work has changed. If that is meant: `davae track counters --write True`, and "
+            "commit the file with the reason."
+        )
+    return "\n".join([f"**{verdict}**", "", *lines])

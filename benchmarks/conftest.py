@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 
 from davae.core.environment import machine, revision, versions
 from davae.measure.roofline import convolution_rate, matmul_rate
@@ -26,10 +25,3 @@ def pytest_benchmark_update_json(
 ) -> None:
     """Keep the revision and drop the author and host that the plugin adds by default."""
     output_json["commit_info"] = revision()
-
-
-@pytest.fixture(autouse=True)
-def no_gradients():
-    """Benchmarks here are of inference."""
-    with torch.inference_mode():
-        yield

@@ -32,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
+@torch.inference_mode()
 def test_extraction(benchmark: Any, folder: Path) -> None:
     """Reading, resizing and EfficientNet-Lite0 at 224 px, 192 features: `davae eval`'s default."""
     extractor, images = open_extractor("effnet_lite0:input_px=224,blocks=15"), open_images(folder)

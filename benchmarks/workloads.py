@@ -28,6 +28,13 @@ SPREAD = 0.02
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+def weights_dtype(s: Scenario) -> torch.dtype:
+    """Of weights and inputs: the scenario's for a pretrained pipeline's networks; float32 for
+    those that are trained here, whose products alone are cast (torch.autocast)."""
+    captions = family_of(PRESETS[s.preset]).conditions == "captions"
+    return DTYPES[s.dtype] if captions else torch.float32
+
+
 @dataclass
 class Workload:
     """A function to time, and what it works on."""
@@ -50,18 +57,19 @@ class Workload:
 
 
 def materialised(build: Callable[[], nn.Module], device: str, dtype: torch.dtype) -> Any:
-    """The network that `build` describes, on the device, every weight drawn from N(0, SPREAD^2)."""
+    """The network that `build` describes, on the device, every weight drawn from N(0, SPREAD^2).
+
+    Made on `meta`, for initialising billions of weights takes minutes; integer buffers, which that
+    would lose, are an error."""
     with torch.device("meta"):
         network = build()
-    network = network.to_empty(device=device).to(dtype).eval()
+    network = network.to_empty(device=device).to(dtype)
     generator = torch.Generator(device).manual_seed(0)
-    for tensor in (*network.parameters(), *network.buffers()):
-        if tensor.is_floating_point():
-            with torch.no_grad():
-                tensor.normal_(0.0, SPREAD, generator=generator)
-        else:
-            tensor.zero_()
-    return network
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        assert tensor.is_floating_point(), f"{name} holds integers"
+        with torch.no_grad():
+            tensor.normal_(0.0, SPREAD, generator=generator)
+    return network.eval()
 
 
 def random_like(tensors: dict[str, torch.Tensor], device: str, dtype: torch.dtype) -> dict:
@@ -101,14 +109,14 @@ def transformer(e: Experiment, s: Scenario, device: str) -> Any:
             network = native_dit(network, side)
         return network
 
-    return materialised(build, device, DTYPES[s.dtype])
+    return materialised(build, device, weights_dtype(s))
 
 
 def autoencoder(e: Experiment, s: Scenario, device: str) -> Any:
-    """The base VAE, or the DA-VAE."""
-    if s.form == "native":
-        return materialised(lambda: base_vae(e), device, DTYPES[s.dtype])
-    return materialised(lambda: DAVAE(**asdict(davae_config(e))), device, DTYPES[s.dtype])
+    """The base VAE, or the DA-VAE, as they are initialised."""
+    torch.manual_seed(0)
+    network = base_vae(e) if s.form == "native" else DAVAE(**asdict(davae_config(e)))
+    return network.to(device, weights_dtype(s)).eval()
 
 
 def parameters(*networks: nn.Module) -> int:
@@ -122,7 +130,7 @@ def denoise(s: Scenario, device: str) -> Workload:
     channels, side = grid(e, s)
     arch, patch = architecture(e), family_of(e).patch_size or e.base_dit.patch_size
     network = transformer(e, s, device)
-    inputs = random_like(arch.inputs(s.batch, channels, side), device, DTYPES[s.dtype])
+    inputs = random_like(arch.inputs(s.batch, channels, side), device, weights_dtype(s))
     tokens = (side // patch) ** 2
     return Workload(
         run=lambda: first(network(**inputs)),
@@ -141,7 +149,7 @@ def decode(s: Scenario, device: str) -> Workload:
     e = experiment_of(s)
     channels, side = grid(e, s)
     network = autoencoder(e, s, device).to(memory_format=torch.channels_last)
-    z = torch.randn(s.batch, channels, side, side, device=device, dtype=DTYPES[s.dtype])
+    z = torch.randn(s.batch, channels, side, side, device=device, dtype=weights_dtype(s))
     used = [network.decoder, *([network.detail_up] if s.form == "widened" else [])]
     return Workload(
         run=lambda: network.decode(z).sample,
@@ -159,7 +167,7 @@ def encode(s: Scenario, device: str) -> Workload:
     e = experiment_of(s)
     network = autoencoder(e, s, device).to(memory_format=torch.channels_last)
     px = e.data.resolution_px
-    images = torch.rand(s.batch, 3, px, px, device=device, dtype=DTYPES[s.dtype])
+    images = torch.rand(s.batch, 3, px, px, device=device, dtype=weights_dtype(s))
     encoders = (
         (network.encoder,) if s.form == "native" else (network.base_encoder, network.detail_encoder)
     )
@@ -180,7 +188,7 @@ def sample(s: Scenario, device: str) -> Workload:
     channels, side = grid(e, s)
     network, vae = transformer(e, s, device), autoencoder(e, s, device)
     vae = vae.to(memory_format=torch.channels_last)
-    noise = torch.randn(s.batch, channels, side, side, device=device, dtype=DTYPES[s.dtype])
+    noise = torch.randn(s.batch, channels, side, side, device=device, dtype=weights_dtype(s))
     labels = torch.zeros(s.batch, dtype=torch.long, device=device)
 
     def run() -> torch.Tensor:
@@ -234,6 +242,14 @@ def workload(s: Scenario, device: str = "cpu") -> Workload:
     built = STAGES[s.stage](s, device)
     for network in built.networks:
         compile_network(network, s.compile)
+    if weights_dtype(s) != DTYPES[s.dtype]:
+        plain, runtime = built.run, Runtime(device=device, dtype=s.dtype)
+
+        def run() -> Any:
+            with runtime.autocast():
+                return plain()
+
+        built.run = run
     return built
 
 

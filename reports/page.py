@@ -146,8 +146,10 @@ def benchmark_section(path: Path) -> list[str]:
     """A benchmark file's cases, and the machine they were timed on."""
     frame = records.load_records(path)
     frame["images_per_s"] = frame["batch"] / frame["median_s"]
-    frame = frame.reindex(columns=sorted({*frame.columns, "flops", "tokens"}))
-    frame["gflops_per_s"] = frame["flops"].astype(float) / frame["median_s"] / 1e9
+    if "flops" in frame:  # the name of before 2026-11-25
+        frame["flops_forward"] = frame.get("flops_forward", frame["flops"]).fillna(frame["flops"])
+    frame = frame.reindex(columns=sorted({*frame.columns, "flops_forward", "tokens"}))
+    frame["gflops_per_s"] = frame["flops_forward"].astype(float) / frame["median_s"] / 1e9
     columns = {
         "arm": "case",
         "stage": "stage",

@@ -215,3 +215,26 @@ def spectra_figure(
     axes[0, 0].legend(fontsize=7, frameon=False)
     figure.tight_layout()
     save(figure, path, path.with_suffix(".svg"))
+
+
+def history_figure(path: Path, history: pd.DataFrame, steps: list[tuple[str, str]]) -> None:
+    """Cost of every case over the revisions, as a share of its first; (case, revision) of steps
+    are marked.
+
+    history: columns case, git_sha, cost in the order of time."""
+    cases = sorted(history["case"].unique())
+    figure, axes = plt.subplots(
+        len(cases), 1, figsize=(8, 0.6 + 1.4 * len(cases)), sharex=True, squeeze=False
+    )
+    for axis, case in zip(axes.flat, cases, strict=True):
+        part = history[history["case"] == case]
+        at = np.arange(len(part))
+        axis.plot(at, part["cost"] / part["cost"].iloc[0], "o-", ms=3, lw=1, color=COLOURS[0])
+        for place, revision in zip(at, part["git_sha"], strict=True):
+            if (case, revision) in steps:
+                axis.axvline(place - 0.5, color=COLOURS[1], lw=1, ls="--")
+        axis.set_title(case, loc="left", fontsize=8)
+        axis.set_ylabel("cost / first")
+    axes.flat[-1].set_xlabel("revision, oldest first")
+    figure.tight_layout()
+    save(figure, path)

@@ -50,9 +50,25 @@ class CounterOptions:
     """A Markdown file to write the differences to."""
 
 
+@dataclass(frozen=True)
+class HistoryOptions:
+    """Look for lasting steps in the cases of a folder of benchmark files, oldest first.
+
+    Times are taken in units of the machine's own product in the same file, so that a slower host
+    is no step. Exit codes: 0 none or faster ones only, 1 a case has become slower."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Files of pytest --benchmark-json."""
+    least: float = 0.05
+    """Steps below this share are not reported."""
+    out: Path = Path("runs/history.png")
+    """The plot."""
+
+
 Options = (
     Annotated[PairedOptions, tyro.conf.subcommand("paired")]
     | Annotated[CounterOptions, tyro.conf.subcommand("counters")]
+    | Annotated[HistoryOptions, tyro.conf.subcommand("history")]
 )
 
 
@@ -63,8 +79,10 @@ def run(argv: list[str]) -> int:
 
     def action() -> None:
         nonlocal code
-        act: Callable[..., int] = paired if isinstance(options, PairedOptions) else counters
-        code = act(options)
+        acts: dict[type, Callable[..., int]] = {
+            PairedOptions: paired, CounterOptions: counters, HistoryOptions: history
+        }  # fmt: skip
+        code = acts[type(options)](options)
 
     return guard(action, "no verdict") or code
 
@@ -115,11 +133,27 @@ def counters(options: CounterOptions) -> int:
         say(f"written: {options.base}; commit it with the reason")
         return 0
     if not options.base.exists():
-        say(f"no baseline: there is no {options.base}; make it by --write True")
+        say(f"no baseline: there is no {options.base}; make it by --write")
         return EXIT_CODES[Verdict.NO_BASELINE]
     verdict, reasons = compare(json.loads(options.base.read_text()), json.loads(done.stdout))
     report(counter_summary(verdict, reasons), options.summary)
     return EXIT_CODES[verdict]
+
+
+def history(options: HistoryOptions) -> int:
+    """Look for steps; returns the exit code."""
+    from davae.analysis.plots import history_figure
+    from davae.track.history import read_history, steps
+    from davae.track.summary import steps_table
+    from davae.track.verdict import EXIT_CODES, Verdict
+
+    series = read_history(options.folder)
+    found = steps(series, options.least)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    history_figure(options.out, series, [(step.case, step.revision) for step in found])
+    say(f"{steps_table(found)}\nPlot: {options.out}")
+    slower = any(step.factor > 1 for step in found)
+    return EXIT_CODES[Verdict.REGRESSION if slower else Verdict.OK]
 
 
 def report(text: str, path: Path | None) -> None:

@@ -85,10 +85,17 @@ TINY = Experiment(
         ),
     ),
     adapt=AdaptConfig(
-        detail_warmup_steps=300,
-        train=TrainConfig(steps=1_000, batch_size=24, lr=1e-3, lr_warmup_steps=50, ema_decay=0.995),
+        detail_warmup_steps=1_500,
+        train=TrainConfig(
+            steps=6_000,
+            batch_size=24,
+            lr=2e-3,
+            lr_warmup_steps=50,
+            lr_schedule="cosine",
+            ema_decay=0.995,
+        ),
     ),
-    sample=SampleConfig(num_inference_steps=20),
+    sample=SampleConfig(num_inference_steps=20, guidance_scale=2.0),
     eval=EvalConfig(
         metrics=(*RUN_METRICS, *SCENE_METRICS), also=("effnet_lite0:input_px=224,blocks=15",)
     ),
@@ -106,9 +113,16 @@ TINY_PHOTOS = replace(
 SMOKE = replace(
     TINY,
     adapt=AdaptConfig(
-        detail_warmup_steps=100,
+        detail_warmup_steps=200,
         train_crops=6_144,
-        train=TrainConfig(steps=400, batch_size=24, lr=1e-3, lr_warmup_steps=20, ema_decay=0.99),
+        train=TrainConfig(
+            steps=1_000,
+            batch_size=24,
+            lr=4e-3,
+            lr_warmup_steps=20,
+            lr_schedule="cosine",
+            ema_decay=0.99,
+        ),
     ),
     sample=SampleConfig(num_inference_steps=10, guidance_scale=2.0),
     eval=EvalConfig(metrics=("psnr", *SCENE_METRICS), count=480),
@@ -279,15 +293,15 @@ def arms_of(adapted: Experiment, davae_steps: int) -> Arms:
 
 def shorter(e: Experiment, steps: int, warmup_steps: int, train_crops: int) -> Experiment:
     """The adaptation of an arm, with 10 sampling steps; `warmup_steps` is N_warm."""
-    train = replace(e.adapt.train, steps=steps, lr_warmup_steps=20, ema_decay=0.99)
+    train = replace(e.adapt.train, steps=steps, lr=4e-3, lr_warmup_steps=20, ema_decay=0.99)
     adapt = replace(e.adapt, detail_warmup_steps=warmup_steps, train_crops=train_crops, train=train)
     return replace(e, adapt=adapt, sample=replace(e.sample, num_inference_steps=10))
 
 
 ARMS: dict[str, Arms] = {
     "nano": arms_of(NANO, 4),
-    "smoke": arms_of(shorter(SMOKE, 200, 60, 6_144), 200),
-    "tiny": arms_of(shorter(TINY, 400, 120, 8_190), 1_000),
-    "tiny_photos": arms_of(shorter(TINY_PHOTOS, 400, 120, 8_190), 1_000),
+    "smoke": arms_of(shorter(SMOKE, 300, 60, 6_144), 200),
+    "tiny": arms_of(shorter(TINY, 1_000, 300, 8_190), 1_000),
+    "tiny_photos": arms_of(shorter(TINY_PHOTOS, 1_000, 300, 8_190), 1_000),
 }
 """The arms of the presets that one machine can sweep; others have the preset's own."""

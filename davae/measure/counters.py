@@ -131,6 +131,11 @@ class Tracer(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
+        if torch.is_inference_mode_enabled():  # composite operators arrive whole
+            with self:
+                parts = func.decompose(*args, **(kwargs or {}))
+            if parts is not NotImplemented:
+                return parts
         out = func(*args, **(kwargs or {}))
         name = func._schema.name.split("::")[1]
         group = group_of(func, name, self.modules.parents)

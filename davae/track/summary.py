@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from davae.analysis.tables import to_markdown
+from davae.track.history import Step
 from davae.track.paired import Comparison
 from davae.track.verdict import CONFIDENCE, Verdict
 
@@ -38,6 +39,17 @@ def paired_table(found: Sequence[Comparison], base: str, head: str, verdict: Ver
     return f"**{verdict}**\n\n{to_markdown(pd.DataFrame(rows))}\n{note}"
 
 
+def steps_table(found: Sequence[Step]) -> str:
+    """A row a step, or that there is none."""
+    if not found:
+        return "no lasting step"
+    rows = [
+        {"case": s.case, "since": s.revision[:12], "slower by %": f"{100 * (s.factor - 1):+.1f}"}
+        for s in found
+    ]
+    return to_markdown(pd.DataFrame(rows))
+
+
 def counter_summary(verdict: Verdict, reasons: Sequence[str]) -> str:
     """The verdict and the differences, the first SHOWN of them."""
     lines = [f"- {reason}" for reason in reasons[:SHOWN]]
@@ -45,7 +57,7 @@ def counter_summary(verdict: Verdict, reasons: Sequence[str]) -> str:
         lines.append(f"- and {len(reasons) - SHOWN} more")
     if verdict == Verdict.REGRESSION:
         lines.append(
-            "\nThe work has changed. If that is meant: `davae track counters --write True`, and "
+            "\nThe work has changed. If that is meant: `davae track counters --write`, and "
             "commit the file with the reason."
         )
     return "\n".join([f"**{verdict}**", "", *lines])

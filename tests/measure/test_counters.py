@@ -129,3 +129,18 @@ def test_waiting_for_a_value_is_counted():
 def test_a_product_without_a_formula_is_an_error():
     with pytest.raises(ValueError, match=r"no FLOP formula for aten\.mv"):
         count_work(lambda: torch.zeros(3, 3).mv(torch.zeros(3)))
+
+
+def test_inference_mode_counts_the_same_operators():
+    dit = small_dit()
+    c = dit.config
+    x = torch.zeros(2, c.in_channels, c.input_size, c.input_size)
+    t, y = torch.full((2,), 0.5), torch.zeros(2).long()
+    with torch.no_grad():
+        plain = count_work(lambda: dit(x, t, y))
+    with torch.inference_mode():
+        inference = count_work(lambda: dit(x, t, y))
+    for group in ("attention", "mlp", "linear", "conv", "copy"):
+        assert inference.groups[group] == plain.groups[group], group
+    assert inference.flops == plain.flops
+    assert inference.peak_live_bytes == plain.peak_live_bytes

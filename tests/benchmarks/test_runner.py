@@ -1,0 +1,76 @@
+"""What a case reads under a clock that is known."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.runner import flops_of
+from benchmarks.workloads import Workload
+from davae.core.records import load_records
+
+CASES = '''
+import pytest
+from benchmarks.runner import time_workload
+from benchmarks.workloads import Workload
+from davae.measure.timing import Clock
+
+
+class Device:
+    """Works on for 10 ms after a launch that takes none; the clock moves while one waits."""
+
+    def __init__(self):
+        self.now, self.pending = 0.0, 0.0
+
+    def launch(self):
+        self.pending += 0.010
+
+    def wait(self, device):
+        self.now += self.pending
+        self.pending = 0.0
+
+
+DEVICE = Device()
+CLOCK = Clock("cpu", now=lambda: DEVICE.now, wait=DEVICE.wait)
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+@pytest.mark.parametrize("batch", [1, 4])
+def test_case(benchmark, batch):
+    built = Workload(DEVICE.launch, images=batch, params=0, tokens=0, channels=0, resolution_px=64)
+    benchmark.extra_info.update(batch=batch)
+    time_workload(benchmark, built, CLOCK, rounds=5)
+'''
+
+
+def test_a_known_clock_gives_known_rates(tmp_path):
+    (tmp_path / "test_cases.py").write_text(CASES)
+    out = tmp_path / "out.benchmark.json"
+    root = Path(__file__).parents[2]
+    (tmp_path / "conftest.py").write_text("from benchmarks.conftest import *")
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--benchmark-json", str(out), str(tmp_path)],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, check=True, capture_output=True,
+    )  # fmt: skip
+    rows = load_records(out).set_index("batch")
+    assert rows["img_per_s"].to_dict() == pytest.approx({1: 100.0, 4: 400.0}, rel=1e-9)
+    assert (rows["median_s"] - 0.010).abs().max() < 1e-12
+    assert (rows["first_call_s"] - 0.010).abs().max() < 1e-12
+    in_one_line = pd.json_normalize(json.loads(out.read_text())["benchmarks"])
+    assert in_one_line["extra_info.img_per_s"].tolist() == rows["img_per_s"].tolist()
+
+
+def test_a_closed_form_that_is_off_is_an_error():
+    x, w = torch.zeros(4, 8), torch.zeros(8, 16)
+
+    def built(closed):
+        return Workload(lambda: x @ w, 1, 0, 0, 0, 64, flops_closed_form=closed)
+
+    assert flops_of(built(1024)) == flops_of(built(0)) == 2 * 4 * 8 * 16
+    with pytest.raises(ValueError, match="1024 FLOPs counted, 512 by the closed form"):
+        flops_of(built(512))  # multiply-adds are not FLOPs

@@ -1,0 +1,63 @@
+"""The GPU's own figures, from a made-up NVML."""
+
+import pytest
+
+from davae.measure import board
+
+
+class Nvml:
+    """A GPU of 300 W that has spent 6 J more each time it is asked, held by its power cap."""
+
+    NVML_CLOCK_SM = 1
+    nvmlClocksThrottleReasonSwPowerCap = 4
+    nvmlClocksThrottleReasonHwSlowdown = 8
+    nvmlClocksThrottleReasonSwThermalSlowdown = 32
+
+    def __init__(self):
+        self.energy, self.open = 1000, 0
+
+    def nvmlInit(self):
+        self.open += 1
+
+    def nvmlShutdown(self):
+        self.open -= 1
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return f"gpu {index}"
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):
+        self.energy += 6000
+        return self.energy
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):
+        return 4
+
+    def nvmlDeviceGetClockInfo(self, handle, kind):
+        return 1500
+
+    def nvmlDeviceGetMaxClockInfo(self, handle, kind):
+        return 1980
+
+    def nvmlDeviceGetPowerUsage(self, handle):
+        return 300_000
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle):
+        return 300_000
+
+
+def test_energy_is_by_image_and_throttling_is_named():
+    nvml = Nvml()
+    with board.Board(0, nvml) as gpu:
+        pass
+    figures = gpu.figures(images=4)
+    assert figures["joules_image"] == pytest.approx(1.5)
+    assert figures["throttled"] == "power"
+    assert (figures["sm_clock_mhz"], figures["power_w"]) == (1500, 300)
+    assert nvml.open == 0
+
+
+def test_without_the_library_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(board, "library", lambda: None)
+    with board.Board() as gpu:
+        pass
+    assert gpu.figures(images=4) == {}

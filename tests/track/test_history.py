@@ -1,0 +1,58 @@
+"""Steps in a history of benchmark files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from davae.track.history import change_points, read_history, steps
+
+
+def write(folder, day, seconds, rate=2e11, sha="0"):
+    report = {
+        "datetime": f"2026-01-{day:02d}T00:00:00+00:00",
+        "commit_info": {"git_sha": sha, "git_dirty": False},
+        "machine_info": {"davae": {"matmul_flops_per_second": rate}},
+        "benchmarks": [{"name": "case", "stats": {"median": seconds}}],
+    }
+    (folder / f"{day:02d}.json").write_text(json.dumps(report))
+
+
+def test_a_step_is_found_at_its_revision(tmp_path):
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.01, 20))
+    for day in range(20):
+        write(tmp_path, day + 1, noise[day] * (1.0 if day < 12 else 1.1), sha=f"{day}")
+    [step] = steps(read_history(tmp_path), least=0.05)
+    assert (step.case, step.revision) == ("case", "12")
+    assert step.factor == pytest.approx(1.1, rel=0.02)
+    assert steps(read_history(tmp_path), least=0.2) == []
+
+
+def test_a_slower_host_is_no_step(tmp_path):
+    for day in range(10):
+        slower = day >= 5
+        write(tmp_path, day + 1, 2.0 if slower else 1.0, rate=1e11 if slower else 2e11)
+    history = read_history(tmp_path)
+    assert history["cost"].nunique() == 1
+    assert steps(history, least=0.05) == []
+
+
+def test_one_slow_point_is_an_outlier():
+    values = np.exp(np.random.default_rng(1).normal(0, 0.01, 20))
+    values[7] *= 1.5
+    found = change_points(values)
+    lasting = [np.median(values[a:b]) for a, b in zip([0, *found], [*found, 20], strict=True)]
+    assert max(lasting) / min(lasting) < 1.3
+    assert change_points(np.exp(np.random.default_rng(2).normal(0, 0.01, 40))) == []
+    assert change_points([1.0, 2.0, 2.0]) == []
+
+
+def test_files_without_a_reference_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no benchmark files"):
+        read_history(tmp_path)
+    write(tmp_path, 1, 1.0)
+    report = json.loads((tmp_path / "01.json").read_text())
+    del report["machine_info"]["davae"]
+    (tmp_path / "01.json").write_text(json.dumps(report))
+    with pytest.raises(ValueError, match="no rate of the reference"):
+        read_history(tmp_path)

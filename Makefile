@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+FIRST := denoise-b32 and not compile or decode or sample
 
 .PHONY: reproduce test lint bench report accept base clean
 
@@ -12,13 +13,13 @@ BIN := .venv/bin
 	touch $@
 
 reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and the report
-	@echo "1 of 4: adapting the shipped base model, sampling and judging (2 to 4 minutes)"
+	@echo "1 of 4: adapting the shipped base model, sampling and judging (4 to 5 minutes)"
 	$(BIN)/davae run smoke --brief --methods pretrained_upsampled
-	@echo "2 of 4: an ablation of two arms and two seeds (2 to 3 minutes)"
+	@echo "2 of 4: an ablation of two arms and two seeds (1 to 2 minutes)"
 	$(BIN)/python -m ablations init --preset smoke --seeds 0 1
 	@echo "3 of 4: benchmarks (half a minute)"
 	mkdir -p runs/benchmarks
-	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/core.benchmark.json -q
+	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/first.benchmark.json -q -k "$(FIRST)"
 	@echo "4 of 4: the report"
 	$(BIN)/python -m reports
 	@echo
@@ -38,7 +39,7 @@ lint: .venv/installed  ## style, types and layers
 
 bench: .venv/installed  ## the benchmark suite
 	mkdir -p runs/benchmarks
-	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/core.benchmark.json
+	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/suite.benchmark.json
 
 base: .venv/installed  ## train the shipped models again, in hours
 	$(BIN)/davae base tiny

@@ -113,15 +113,15 @@ TINY_PHOTOS = replace(
 SMOKE = replace(
     TINY,
     adapt=AdaptConfig(
-        detail_warmup_steps=200,
+        detail_warmup_steps=400,
         train_crops=6_144,
         train=TrainConfig(
-            steps=1_000,
-            batch_size=24,
-            lr=4e-3,
+            steps=2_000,
+            batch_size=12,
+            lr=2e-3,
             lr_warmup_steps=20,
             lr_schedule="cosine",
-            ema_decay=0.99,
+            ema_decay=0.995,
         ),
     ),
     sample=SampleConfig(num_inference_steps=10, guidance_scale=2.0),
@@ -291,17 +291,21 @@ def arms_of(adapted: Experiment, davae_steps: int) -> Arms:
     return Arms(adapted, own)
 
 
-def shorter(e: Experiment, steps: int, warmup_steps: int, train_crops: int) -> Experiment:
+def shorter(
+    e: Experiment, steps: int, warmup_steps: int, lr: float, train_crops: int
+) -> Experiment:
     """The adaptation of an arm, with 10 sampling steps; `warmup_steps` is N_warm."""
-    train = replace(e.adapt.train, steps=steps, lr=4e-3, lr_warmup_steps=20, ema_decay=0.99)
+    train = replace(e.adapt.train, steps=steps, lr=lr, lr_warmup_steps=20, ema_decay=0.99)
     adapt = replace(e.adapt, detail_warmup_steps=warmup_steps, train_crops=train_crops, train=train)
     return replace(e, adapt=adapt, sample=replace(e.sample, num_inference_steps=10))
 
 
+SMOKE_ARM = replace(shorter(SMOKE, 300, 60, 2e-3, 6_144), eval=replace(SMOKE.eval, count=240))
+
 ARMS: dict[str, Arms] = {
     "nano": arms_of(NANO, 4),
-    "smoke": arms_of(shorter(SMOKE, 300, 60, 6_144), 200),
-    "tiny": arms_of(shorter(TINY, 1_000, 300, 8_190), 1_000),
-    "tiny_photos": arms_of(shorter(TINY_PHOTOS, 1_000, 300, 8_190), 1_000),
+    "smoke": arms_of(SMOKE_ARM, 200),
+    "tiny": arms_of(shorter(TINY, 1_000, 300, 4e-3, 8_190), 1_000),
+    "tiny_photos": arms_of(shorter(TINY_PHOTOS, 1_000, 300, 4e-3, 8_190), 1_000),
 }
 """The arms of the presets that one machine can sweep; others have the preset's own."""

@@ -15,8 +15,8 @@ FIRST := denoise-b32 and not compile or decode or sample
 reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and the report
 	@echo "1 of 4: adapting the shipped base model, sampling and judging (4 to 5 minutes)"
 	$(BIN)/davae run smoke --brief --methods pretrained_upsampled
-	@echo "2 of 4: an ablation of two arms and two seeds (1 to 2 minutes)"
-	$(BIN)/python -m ablations init --preset smoke --seeds 0 1
+	@echo "2 of 4: an ablation of two arms and two seeds (half a minute)"
+	$(BIN)/python -m ablations guidance --preset smoke --seeds 0 1 --arms "scale 1" "scale 3"
 	@echo "3 of 4: benchmarks (half a minute)"
 	mkdir -p runs/benchmarks
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/first.benchmark.json -q -k "$(FIRST)"
@@ -25,7 +25,7 @@ reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and 
 	@echo
 	@echo "Picture:  runs/smoke/seed0/glance.png"
 	@echo "Table:    runs/smoke/seed0/table.md"
-	@echo "Ablation: runs/smoke/ablations/init/table.md, figure.png"
+	@echo "Ablation: runs/smoke/ablations/guidance/table.md, figure.png"
 	@echo "Report:   runs/report.md"
 
 test: .venv/installed  ## unit tests with every stage at nano

@@ -40,14 +40,17 @@ class Options:
     which may register metrics, extractors, base models and methods."""
 
     name: Annotated[str, tyro.conf.Positional]
-    """An ablation of this package (align_weight, init, latent_structure), or the path of a file of
+    """An ablation of this package (align_weight, guidance, init, latent_structure), or the path of a file of
     your own that defines ABLATION."""
     preset: str = "smoke"
     """The experiment that the arms start from. At tiny and smoke they adapt 0.4 and 0.5 times as
     long as `davae run` does, on the shipped DA-VAE or on one of their own, unless the ablation
     looks at the models of the run itself; --dry-run says which."""
     seeds: tuple[int, ...] = (0,)
-    """Seeds of the DA-VAE, the adaptation and the samples; the base models are shared."""
+    """Seeds of the DA-VAE, the adaptation and the samples, or of the samples alone where arms train
+    nothing; the base models are shared."""
+    arms: tuple[str, ...] = ()
+    """Run these arms only, by name; empty: all."""
     eval: Judging = field(default_factory=Judging)
     runtime: Runtime = field(default_factory=Runtime)
     dry_run: bool = False
@@ -100,10 +103,16 @@ def main() -> int:
         asked = {name: value for name, value in vars(options.eval).items() if value}
         base = replace(base, eval=replace(base.eval, **asked))
         if options.dry_run:
-            print(dry_run(ablation, base, seeds, pipeline.store))
+            print(dry_run(ablation, base, seeds, pipeline.store, options.arms))
             return
         folder = run_ablation(
-            ablation, base, preset=options.preset, seeds=seeds, pipeline=pipeline, out=options.out
+            ablation,
+            base,
+            preset=options.preset,
+            seeds=seeds,
+            pipeline=pipeline,
+            out=options.out,
+            names=options.arms,
         )
         print(f"\n{(folder / 'table.md').read_text()}\nRecords, table and figure: {folder}")
         failed = still_failed(load_records(folder))

@@ -367,6 +367,8 @@ class Experiment:
     """Seed of the DA-VAE (but see `shared_davae`), the adaptation, the control and the samples."""
     base_seed: int = 0
     """Seed of the base DiT, which several `seed`s share."""
+    sample_seed: int | None = option(None, neutral=None)
+    """Seed of the samples' noise; None: `seed`. Several of them judge one adapted model."""
     data_seed: int = option(0, neutral=0)
     """Seed of the crops and of the base VAE."""
     autoencoder_data: tuple[Literal["photos", "scenes"], ...] = option((), neutral=())

@@ -66,11 +66,16 @@ def adaptation(e: Experiment, s: Stages) -> Stage:
     )
 
 
+def noise_seed(e: Experiment) -> int:
+    """The seed of the samples' noise."""
+    return e.seed if e.sample_seed is None else e.sample_seed
+
+
 def text_samples(e: Experiment, s: Stages, adapted: Stage | None) -> Stage:
     """Images of the held-out captions by the pipeline, adapted or as it is."""
     config = {
         "base_dit": e.base_dit,
-        "seed": e.seed,
+        "seed": noise_seed(e),
         "sample": e.sample,
         "side": e.data.resolution_px,
         "scale": e.data.scale,
@@ -93,7 +98,7 @@ def sampled(e: Experiment, generator: Stage) -> Stage:
     config = {
         "sample": e.sample,
         "count": e.eval.count or e.data.eval_crops,
-        "seed": e.seed,
+        "seed": noise_seed(e),
         **_family_config(e),
     }
     return Stage("sampled", 1, samples.make_sampled, config, {"dit": generator})

@@ -54,8 +54,9 @@ class Ablation:
     """Role to the file of its artifact that is kept beside the records, to draw from."""
     draw: Callable[[Sidecars, Path], None] | None = None
     """Further figures from the sidecars, into a folder."""
-    trains: Literal["run", "adapt", "davae"] = "adapt"
-    """What arms train. run: all that a run of the preset does, as long; adapt: a shorter
+    trains: Literal["samples", "run", "adapt", "davae"] = "adapt"
+    """What arms train. samples: nothing, they sample from the models of the run, and seeds are
+    those of the noise; run: all that a run of the preset does, as long; adapt: a shorter
     adaptation on the preset's DA-VAE; davae: a DA-VAE of their own before it, from a common start
     (`davae.core.presets.ARMS`)."""
 
@@ -63,13 +64,20 @@ class Ablation:
         """What `arms` is given; raises ValueError for an unknown preset."""
         if preset not in PRESETS:
             raise ValueError(f"there is no preset {preset!r}; presets: {', '.join(PRESETS)}")
-        if self.trains == "run" or preset not in ARMS:
+        if self.trains in ("samples", "run") or preset not in ARMS:
             return PRESETS[preset]
         return ARMS[preset].adapt if self.trains == "adapt" else ARMS[preset].davae
 
+    def seeded(self, base: Experiment, seed: int) -> Experiment:
+        """The experiment that arms start from at a seed."""
+        if self.trains == "samples":
+            return replace(base, sample_seed=seed)
+        return replace(base, seed=seed)
+
     def recipe(self, arm: Arm) -> str:
         """The key without its seeds."""
-        stages, e = arm.stages(), replace(arm.experiment, seed=0, base_seed=0, data_seed=0)
+        stages = arm.stages()
+        e = replace(arm.experiment, seed=0, sample_seed=None, base_seed=0, data_seed=0)
         return digest([e, [stages[role].recipe for role in self.measured if role in stages]])
 
     def key(self, arm: Arm) -> str:

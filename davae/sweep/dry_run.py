@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -12,6 +11,7 @@ from davae.core.experiment import Experiment
 from davae.core.store import Store
 from davae.stages.stage import Stage
 from davae.sweep.ablation import Ablation
+from davae.sweep.execute import chosen_arms
 
 
 def needed(stages: Sequence[Stage], store: Store) -> Iterator[Stage]:
@@ -28,12 +28,18 @@ def steps_of(stage: Stage) -> int:
     return configs[0].steps if configs else 0
 
 
-def dry_run(ablation: Ablation, base: Experiment, seeds: Sequence[int], store: Store) -> str:
+def dry_run(
+    ablation: Ablation,
+    base: Experiment,
+    seeds: Sequence[int],
+    store: Store,
+    names: tuple[str, ...] = (),
+) -> str:
     """A row a network: its stage and key, the steps it would train (0: it is there already), and
     the arms and seeds that use it."""
     rows = []
     for seed in seeds:
-        for arm in ablation.arms(replace(base, seed=seed)):
+        for arm in chosen_arms(ablation, ablation.seeded(base, seed), names):
             stages = arm.stages()
             measured = [stages[role] for role in ablation.measured if role in stages]
             for stage in needed(measured, store):

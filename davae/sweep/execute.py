@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,10 @@ def run_ablation(
     seeds: list[int],
     pipeline: Pipeline,
     out: Path,
+    names: tuple[str, ...] = (),
 ) -> Path:
-    """Run every arm at every seed that has no record yet; write table, findings and figure.
+    """Run every arm, or those of these names, at every seed that has no record yet; write table,
+    findings and figure.
 
     A failed arm leaves one record with its error and the others go on.
     """
@@ -39,7 +40,7 @@ def run_ablation(
     folder.mkdir(parents=True, exist_ok=True)
     run_id = records.new_run_id()
     for seed in seeds:
-        for arm in ablation.arms(replace(base, seed=seed)):
+        for arm in chosen_arms(ablation, ablation.seeded(base, seed), names):
             run_arm(
                 ablation,
                 arm,
@@ -54,6 +55,18 @@ def run_ablation(
             )
     report(ablation, ablation.arms(base), folder)
     return folder
+
+
+def chosen_arms(ablation: Ablation, base: Experiment, names: tuple[str, ...]) -> tuple[Arm, ...]:
+    """The arms of these names, or all; raises ValueError for a name that no arm has."""
+    arms = ablation.arms(base)
+    there = [arm.name for arm in arms]
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise ValueError(
+            f"{ablation.name} has no arm {', '.join(unknown)}; arms: {', '.join(there)}"
+        )
+    return tuple(arm for arm in arms if not names or arm.name in names)
 
 
 def run_arm(

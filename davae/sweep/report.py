@@ -15,6 +15,8 @@ from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_ma
 from davae.core import records
 from davae.sweep.ablation import Ablation, Arm, Sidecars
 
+OF_ONE_MODEL = "Here the seeds are those of the samples' noise: intervals are conditional on one adapted model."
+
 
 def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
     """An arm a row, in the order of `arms`: mean over seeds of each metric, with the 95% interval's
@@ -71,6 +73,8 @@ def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
     text = f"**{ablation.question}**\n\n" + to_markdown(
         table if len(ablation.metrics) <= WIDE else upright(table)
     )
+    if ablation.trains == "samples":
+        text += f"\n{OF_ONE_MODEL}\n"
     text += findings_text(ablation, frame, folder)
     for _, row in failed.iterrows():
         text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
@@ -105,7 +109,8 @@ def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
 
 def draw(ablation: Ablation, arms: Sequence[Arm], frame: pd.DataFrame, folder: Path) -> None:
     """The figure of levels, and the ablation's own figures."""
-    declared = list(dict.fromkeys(arm.level for arm in arms))
+    there = set(frame["arm"])
+    declared = list(dict.fromkeys(arm.level for arm in arms if arm.name in there))
     levels = [*declared, *(level for level in frame["level"].unique() if level not in declared)]
     plotted = {metric: ablation.metrics[metric] for metric in ablation.plotted or ablation.metrics}
     level_figure(

@@ -12,7 +12,7 @@ SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """One adapted model sampled at each scale, on all channels; without guidance is the reference."""
+    """One adapted model sampled at each scale, on all channels; scale 1 is the reference."""
     return tuple(
         Arm(
             f"scale {scale:g}",

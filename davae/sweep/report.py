@@ -15,7 +15,9 @@ from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_ma
 from davae.core import records
 from davae.sweep.ablation import Ablation, Arm, Sidecars
 
-OF_ONE_MODEL = "Here the seeds are those of the samples' noise: intervals are conditional on one adapted model."
+OF_ONE_MODEL = (
+    "Here the seeds are those of the noise: intervals are conditional on one adapted model."
+)
 
 
 def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FIRST := denoise-b32 and not compile or decode or sample
 
-.PHONY: reproduce test lint bench report accept base clean
+.PHONY: reproduce test lint counters bench report accept base clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,9 @@ lint: .venv/installed  ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy davae
 	$(BIN)/lint-imports
+
+counters: .venv/installed  ## the work of every scenario, exactly as it was committed
+	$(BIN)/davae track counters
 
 bench: .venv/installed  ## the benchmark suite
 	mkdir -p runs/benchmarks

@@ -55,6 +55,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("tiny", "decode", "native", batch=8),
     Scenario("tiny", "decode", batch=8),
     Scenario("nano", "sample", batch=16),
+    Scenario("nano", "train", batch=16, rounds=5),
     Scenario("tiny", "train", batch=24, rounds=5),
     Scenario("sd35m_1k", "denoise", "native", resolution_px=1024, rounds=3, tier="full_size"),
     Scenario("sd35m_1k", "denoise", resolution_px=1024, rounds=3, tier="full_size"),

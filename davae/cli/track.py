@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +38,37 @@ class PairedOptions:
 
 
 @dataclass(frozen=True)
+class CompareOptions:
+    """Compare two files of pytest --benchmark-json: counts exactly, times where one machine made
+    both.
+
+    The times of two files were not taken in pairs: what the machine did in between lies on them.
+    `davae track paired` is the judge of speed. Exit codes: 0 ok, 1 regression, 3 inconclusive, 4
+    invalid, 5 no baseline."""
+
+    base: Annotated[Path, tyro.conf.Positional]
+    """The file to compare with."""
+    head: Annotated[Path, tyro.conf.Positional]
+    """The file that is judged."""
+    summary: Path | None = None
+    """A Markdown file to write the table to."""
+
+
+@dataclass(frozen=True)
 class CounterOptions:
-    """Compare the work counters of this tree exactly with the committed ones: seconds, no clock.
+    """Compare work counters exactly: this tree's with the committed ones, or two revisions'.
 
-    Exit codes: 0 ok, 1 a difference, 4 another version of torch, 5 nothing to compare with."""
+    Seconds, and no clock. Exit codes: 0 ok, 1 a difference, 4 another version of torch, 5 nothing
+    to compare with."""
 
-    base: Path = COUNTED
-    """Counters to compare with."""
+    base: str = str(COUNTED)
+    """A file of counters, or a revision."""
+    head: str = ""
+    """A revision; empty: this tree as it is."""
+    cases: tuple[str, ...] = ()
+    """Names of scenarios; empty: all that are not compiled."""
     write: bool = False
-    """Replace them by this tree's, to be committed with the reason."""
+    """Replace the file by the counters of the head, to be committed with the reason."""
     summary: Path | None = None
     """A Markdown file to write the differences to."""
 
@@ -66,7 +89,8 @@ class HistoryOptions:
 
 
 Options = (
-    Annotated[PairedOptions, tyro.conf.subcommand("paired")]
+    Annotated[CompareOptions, tyro.conf.subcommand("compare")]
+    | Annotated[PairedOptions, tyro.conf.subcommand("paired")]
     | Annotated[CounterOptions, tyro.conf.subcommand("counters")]
     | Annotated[HistoryOptions, tyro.conf.subcommand("history")]
 )
@@ -80,17 +104,30 @@ def run(argv: list[str]) -> int:
     def action() -> None:
         nonlocal code
         acts: dict[type, Callable[..., int]] = {
-            PairedOptions: paired, CounterOptions: counters, HistoryOptions: history
+            CompareOptions: compare, PairedOptions: paired, CounterOptions: counters,
+            HistoryOptions: history,
         }  # fmt: skip
         code = acts[type(options)](options)
 
     return guard(action, "no verdict") or code
 
 
+def compare(options: CompareOptions) -> int:
+    """Compare two files; returns the exit code."""
+    from davae.track.compare import compare_files, read_file
+    from davae.track.summary import file_table
+    from davae.track.verdict import EXIT_CODES, worst
+
+    found, unlike = compare_files(
+        read_file(options.base), read_file(options.head), tomllib.loads(MARGINS.read_text())
+    )
+    verdict = worst([comparison.verdict for comparison in found])
+    report(file_table(found, unlike, verdict), options.summary)
+    return EXIT_CODES[verdict]
+
+
 def paired(options: PairedOptions) -> int:
     """Compare two revisions; returns the exit code."""
-    import tomllib
-
     from davae.track import paired as pairing
     from davae.track.summary import paired_table
     from davae.track.verdict import EXIT_CODES, Verdict, worst
@@ -101,7 +138,8 @@ def paired(options: PairedOptions) -> int:
         say(f"invalid: {', '.join(changed)} differ, so that other packages may be measured")
         return EXIT_CODES[Verdict.INVALID]
     found = []
-    with pairing.two_trees(options.base, options.head) as sides:
+    with pairing.tree_of(options.base) as base, pairing.tree_of(options.head) as head:
+        sides: dict[pairing.Side, Path] = {"base": base, "head": head}
         for case in options.cases or settings["cases"]:
             margin = settings["margins"].get(case, settings["default"])
 
@@ -123,21 +161,32 @@ def counters(options: CounterOptions) -> int:
     from davae.track.summary import counter_summary
     from davae.track.verdict import EXIT_CODES, Verdict
 
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.counters"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise ValueError(f"the scenarios could not be counted: {done.stderr.strip()[-500:]}")
+    after, file = counted(options.head, options.cases), Path(options.base)
     if options.write:
-        options.base.write_text(done.stdout)
-        say(f"written: {options.base}; commit it with the reason")
+        file.write_text(after)
+        say(f"written: {file}; commit it with the reason")
         return 0
-    if not options.base.exists():
-        say(f"no baseline: there is no {options.base}; make it by --write")
+    if file.suffix == ".json" and not file.exists():
+        say(f"no baseline: there is no {file}; make it by --write")
         return EXIT_CODES[Verdict.NO_BASELINE]
-    verdict, reasons = compare(json.loads(options.base.read_text()), json.loads(done.stdout))
+    before = file.read_text() if file.exists() else counted(options.base, options.cases)
+    verdict, reasons = compare(json.loads(before), json.loads(after))
     report(counter_summary(verdict, reasons), options.summary)
     return EXIT_CODES[verdict]
+
+
+def counted(revision: str, cases: tuple[str, ...]) -> str:
+    """The counters of a revision, or of this tree where it is empty, as JSON."""
+    from contextlib import nullcontext
+
+    from davae.track.paired import tree_of
+
+    command = [sys.executable, "-m", "benchmarks.counters", *cases]
+    with tree_of(revision) if revision else nullcontext() as folder:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"the scenarios could not be counted: {done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 def history(options: HistoryOptions) -> int:

@@ -101,27 +101,19 @@ def changed_dependencies(base: str, head: str) -> list[str]:
 
 
 @contextmanager
-def two_trees(base: str, head: str) -> Iterator[dict[Side, Path]]:
-    """A folder a side with that revision's `davae` and the present `benchmarks`, removed at the
-    end."""
+def tree_of(revision: str) -> Iterator[Path]:
+    """A folder with that revision's `davae` and the present `benchmarks`, removed at the end."""
     top = Path(git("rev-parse", "--show-toplevel").strip())
-    revisions: dict[Side, str] = {"base": base, "head": head}
     with tempfile.TemporaryDirectory(prefix="davae_track") as scratch:
-        sides: dict[Side, Path] = {}
+        tree, folder = Path(scratch) / "tree", Path(scratch) / "side"
+        git("worktree", "add", "--detach", str(tree), revision)
         try:
-            for side, revision in revisions.items():
-                tree, folder = Path(scratch) / f"{side}_tree", Path(scratch) / side
-                git("worktree", "add", "--detach", str(tree), revision)
-                folder.mkdir()
-                (folder / "davae").symlink_to(tree / "davae")
-                (folder / "benchmarks").symlink_to(top / "benchmarks")
-                sides[side] = folder
-            yield sides
+            folder.mkdir()
+            (folder / "davae").symlink_to(tree / "davae")
+            (folder / "benchmarks").symlink_to(top / "benchmarks")
+            yield folder
         finally:
-            for side in revisions:
-                tree = Path(scratch) / f"{side}_tree"
-                if tree.exists():
-                    git("worktree", "remove", "--force", str(tree))
+            git("worktree", "remove", "--force", str(tree))
 
 
 def fresh_process(case: str, folder: Path) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from davae.analysis.tables import to_markdown
+from davae.track.compare import FileComparison
 from davae.track.history import Step
 from davae.track.paired import Comparison
 from davae.track.verdict import CONFIDENCE, Verdict
@@ -36,6 +37,22 @@ def paired_table(found: Sequence[Comparison], base: str, head: str, verdict: Ver
         f"Time of {head} over {base}, in pairs of fresh processes; each bound is one-sided at "
         f"{one_sided:.0f}%. A regression has shown in two sets of pairs."
     )
+    return f"**{verdict}**\n\n{to_markdown(pd.DataFrame(rows))}\n{note}"
+
+
+def file_table(found: Sequence[FileComparison], unlike: Sequence[str], verdict: Verdict) -> str:
+    """A row a case of two files, and why times were not compared, if they were not."""
+    rows = []
+    for comparison in found:
+        row = {"case": comparison.case, "verdict": str(comparison.verdict)}
+        row |= {"slower by %": "", "bounds %": ""}
+        if comparison.change is not None:
+            middle, low, high = comparison.change.percent
+            row |= {"slower by %": f"{middle:+.1f}", "bounds %": f"{low:+.1f} … {high:+.1f}"}
+        rows.append({**row, "reason": comparison.reason})
+    note = "The files were not measured in pairs: `davae track paired` is the judge of speed."
+    if unlike:
+        note = f"Times are not compared: {'; '.join(unlike)}."
     return f"**{verdict}**\n\n{to_markdown(pd.DataFrame(rows))}\n{note}"
 
 

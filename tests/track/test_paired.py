@@ -76,11 +76,10 @@ def test_each_side_imports_its_own_revision(tmp_path, monkeypatch):
         git("add", "-A")
         git("commit", "-m", "a revision")
     monkeypatch.chdir(tmp_path)
-    with paired.two_trees("HEAD~1", "HEAD") as sides:
-        assert paired.fresh_process("case", sides["base"]) == 1.5
-        assert paired.fresh_process("case", sides["head"]) == 2.5
-        folder = sides["base"]
-    assert not folder.exists()
+    with paired.tree_of("HEAD~1") as base, paired.tree_of("HEAD") as head:
+        assert paired.fresh_process("case", base) == 1.5
+        assert paired.fresh_process("case", head) == 2.5
+    assert not base.exists()
     assert paired.changed_dependencies("HEAD~1", "HEAD") == ["pyproject.toml"]
-    with pytest.raises(ValueError, match="nowhere"), paired.two_trees("nowhere", "HEAD"):
+    with pytest.raises(ValueError, match="nowhere"), paired.tree_of("nowhere"):
         pass

@@ -3,9 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+OUT ?= runs/gpu
 FIRST := denoise-b32 and not compile or decode or sample
 
-.PHONY: reproduce test lint counters bench report accept base clean
+.PHONY: reproduce test lint counters bench bench-gpu report accept base clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -43,6 +44,9 @@ counters: .venv/installed  ## the work of every scenario, exactly as it was comm
 bench: .venv/installed  ## the benchmark suite
 	mkdir -p runs/benchmarks
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/suite.benchmark.json
+
+bench-gpu:  ## the paper's settings on one GPU, from this tree and the packages there: OUT=DIR
+	$(PYTHON) -m benchmarks.gpu --out $(OUT)
 
 base: .venv/installed  ## train the shipped models again, in hours
 	$(BIN)/davae base tiny

@@ -1,4 +1,4 @@
-"""What every benchmark records beside its timings."""
+"""Options of the suite, and what every benchmark file records beside timings."""
 
 from __future__ import annotations
 
@@ -7,21 +7,83 @@ from typing import Any
 import pytest
 
 from davae.core.environment import machine, revision, versions
-from davae.measure.roofline import convolution_rate, matmul_rate
+from davae.core.runtime import Runtime
+from davae.measure.roofline import convolution_rate, copy_rate, matmul_rate
+
+FAILURES = pytest.StashKey[list[dict[str, Any]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The suite's own options."""
+    group = parser.getgroup("davae benchmarks")
+    group.addoption(
+        "--scale", choices=("cpu", "gpu"), default="cpu",
+        help="cpu: what fits 2 cores in 10 minutes (with -m full_size: SD3.5-Medium's shapes); "
+        "gpu: the paper's settings in bfloat16",
+    )  # fmt: skip
+    group.addoption(
+        "--device", default=None, help="cpu, cuda or cuda:N; without it what the scale needs"
+    )
+    group.addoption(
+        "--isolate", action="store_true",
+        help="every case in a fresh process with its own compile cache",
+    )  # fmt: skip
+    group.addoption(
+        "--model", default="", metavar="PKG.MODULE:FACTORY",
+        help="a model of your own: factory(batch, device) -> (network, arguments by name); "
+        "give -k own_model to time it alone",
+    )  # fmt: skip
+    group.addoption(
+        "--small", action="store_true",
+        help="stand-ins of a few thousand weights, to test the commands of a GPU on a CPU",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the device."""
+    config.stash[FAILURES] = []
+    if config.option.device is None:
+        config.option.device = "cuda" if config.option.scale == "gpu" else "cpu"
+    Runtime(device=config.option.device).apply()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the scenarios, keep those of the scale."""
+    gpu, kept, left = config.option.scale == "gpu", [], []
+    for item in items:
+        others = not hasattr(item, "callspec") or "scenario" not in item.callspec.params
+        is_gpu = item.get_closest_marker("bench_gpu") is not None
+        wanted = (not gpu or item.name.startswith("test_own_model")) if others else is_gpu == gpu
+        (kept if wanted else left).append(item)
+    items[:] = kept
+    if left:
+        config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture
+def failures(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """Rows of cases that failed, for the file."""
+    return request.config.stash[FAILURES]
 
 
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:
-    """The machine, versions and ceiling; the host's name is left out."""
+    """The machine, versions and ceilings; the host's name is left out."""
     machine_info.pop("node", None)
-    about = {"machine": machine(), "versions": versions(), "matmul_flops_per_second": matmul_rate()}
-    about["convolution_flops_per_second"] = convolution_rate()
-    machine_info["davae"] = about
+    device = config.option.device
+    machine_info["davae"] = {
+        "machine": machine(), "versions": versions(), "device": device,
+        "matmul_flops_per_second": matmul_rate(device),
+        "convolution_flops_per_second": convolution_rate(device),
+        "copy_bytes_per_second": copy_rate(device),
+    }  # fmt: skip
 
 
 def pytest_benchmark_update_json(
     config: pytest.Config, benchmarks: list, output_json: dict[str, Any]
 ) -> None:
-    """Keep the revision and drop the author and host that the plugin adds by default."""
+    """Keep the revision, drop the author and host that the plugin adds by default, and list what
+    failed."""
     output_json["commit_info"] = revision()
+    output_json["failed"] = config.stash[FAILURES]

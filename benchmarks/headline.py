@@ -1,19 +1,18 @@
-"""`python -m benchmarks.headline`: SD3.5-Medium as it is and with the DA-VAE, at 1024 and 2048 px.
+"""`python -m benchmarks.headline`: SD3.5-Medium as it is and with the DA-VAE, at 512 to 2048 px.
 
 Exact FLOPs by stage; seconds of a denoising step and of a decode measured on this machine at random
-weights, and the throughput composed from them; the throughput of a GPU predicted from one MFU; the
-published figures beside. Nothing predicted or composed is called measured.
+weights, and the throughput composed from them; one real image of two steps; the throughput of a GPU
+predicted from one MFU; the published figures beside. Nothing predicted or composed is called
+measured.
 """
 
 from __future__ import annotations
 
-import gc
-import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import torch
 import tyro
 
 from benchmarks.prediction import (
@@ -26,18 +25,28 @@ from benchmarks.prediction import (
     unexplained_seconds,
     work_of,
 )
-from benchmarks.scenarios import Form, Scenario
-from benchmarks.workloads import workload
+from benchmarks.scenarios import Form
+from benchmarks.stopwatch import (
+    PAIR_PX,
+    TILED_PX,
+    Place,
+    median,
+    pair_seconds,
+    seconds_of,
+    tiled_seconds,
+)
 from davae.analysis.tables import to_markdown
 from davae.core import records
+from davae.core.environment import machine, versions
 from davae.core.runtime import Runtime
+from davae.core.store import write_json
 from davae.measure.roofline import convolution_rate, matmul_rate
-from davae.measure.timing import Clock
 from davae.plan.describe import PEAK_TFLOPS
 
 FORMS: tuple[Form, ...] = ("native", "widened")
-ROUNDS = {512: 5, 1024: 3, 2048: 1}
-"""Timed runs by resolution, after one that is not counted (2048: none, it takes minutes)."""
+RUN = records.new_run_id()
+MATCHED = {1024: 512, 2048: 1024}
+"""The native resolution that has as many tokens as the widened model at a resolution."""
 
 
 @dataclass(frozen=True)
@@ -48,50 +57,26 @@ class Options:
     """Sides in px."""
     measure: bool = True
     """Time a denoising forward and a decode of each here: about half an hour on 2 cores, 12 GB."""
+    pair: bool = True
+    """Also make one real image of two steps at 1024 px each way: text, denoising, decode; 17 GB."""
+    small: bool = False
+    """Stand-ins of a few thousand weights in place of what is measured, to test the command."""
     out: Path = Path("runs/headline")
     """Where records and table go."""
     runtime: Runtime = field(default_factory=Runtime)
 
 
-def seconds_of(stage: str, form: Form, px: int, runtime: Runtime) -> list[float]:
-    """Seconds of one forward or decode of one image, round by round."""
-    scenario = Scenario(PRESET, stage, form, resolution_px=px)  # type: ignore[arg-type]
-    clock = Clock(runtime.device)
-    with torch.inference_mode():
-        built = workload(scenario, runtime.device)
-        if ROUNDS[px] > 1:
-            built.run()
-        times = [clock.timed(built.run)[0] for _ in range(ROUNDS[px])]
-    del built
-    gc.collect()
-    return times
+def row(work: Work, metric: str, value: float, kind: str, n: int = 1) -> dict[str, Any]:
+    """A record; its protocol says whether it is counted, measured, composed or predicted."""
+    return records.row(
+        run_id=RUN, suite="headline", arm=arm(work), key="", preset=PRESET, seed=0,
+        metric=metric, value=value, n_samples=n, higher_is_better=None, protocol=kind,
+    )  # fmt: skip
 
 
-def measured_rows(options: Options, works: list[Work]) -> list[dict]:
-    """Seconds of a forward and of a decode, and the rates that they are."""
-    rows = []
-    for work in works:
-        for stage, tflop in (("denoise", work.forward), ("decode", work.decode)):
-            times = seconds_of(stage, work.form, work.resolution_px, options.runtime)
-            seconds = statistics.median(times)
-            print(f"{work.form} {work.resolution_px} px {stage}: {seconds:.2f} s", flush=True)
-            rows.append(row(work, f"{stage}_s", seconds, "measured", len(times)))
-            rate = tflop * 1e12 / seconds
-            rows.append(row(work, f"{stage}_flops_per_second", rate, "measured", len(times)))
-    ceilings = {"matmul": matmul_rate, "convolution": convolution_rate}
-    for name, rate_of in ceilings.items():
-        rows.append(row(works[0], f"{name}_ceiling", rate_of(options.runtime.device), "measured"))
-    return rows
-
-
-def composed_rows(works: list[Work], measured: list[dict]) -> list[dict]:
-    """Images a second from the measured seconds of a forward and of a decode; text is left out."""
-    seconds = {(m["arm"], m["metric"]): m["value"] for m in measured}
-    rows = []
-    for work in works:
-        image = work.forwards * seconds[arm(work), "denoise_s"] + seconds[arm(work), "decode_s"]
-        rows.append(row(work, "img_per_s", 1 / image, "composed"))
-    return rows
+def arm(work: Work) -> str:
+    """The row's name."""
+    return f"{work.form} {work.resolution_px} px"
 
 
 def counted_rows(works: list[Work]) -> list[dict]:
@@ -113,31 +98,61 @@ def predicted_rows(works: list[Work], mfu: float) -> list[dict]:
     ]
 
 
-def arm(work: Work) -> str:
-    """The row's name."""
-    return f"{work.form} {work.resolution_px} px"
+def measured_rows(works: list[Work], place: Place) -> list[dict]:
+    """Seconds of a forward and of a decode, and the rates that they are; the fused forward."""
+    rows, kind = [], f"measured, {place.dtype}"
+    for work in works:
+        for stage, tflop in (("denoise", work.forward), ("decode", work.decode)):
+            s = place.scenario(stage, work.form, work.resolution_px)
+            times = seconds_of(s, place.device)
+            print(f"{arm(work)} {stage}: {median(times):.2f} s", flush=True)
+            rows.append(row(work, f"{stage}_s", median(times), kind, len(times)))
+            rate = tflop * 1e12 / median(times)
+            rows.append(row(work, f"{stage}_flops_per_second", rate, kind, len(times)))
+        if work.form == "widened" and work.resolution_px in MATCHED:
+            s = place.scenario("denoise", "widened", work.resolution_px, fused=True)
+            times = seconds_of(s, place.device)
+            rows.append(row(work, "denoise_fused_s", median(times), kind, len(times)))
+    for name, rate_of in {"matmul": matmul_rate, "convolution": convolution_rate}.items():
+        rows.append(row(works[0], f"{name}_flops_per_second", rate_of(place.device), "measured"))
+    return rows
 
 
-def row(work: Work, metric: str, value: float, kind: str, n: int = 1) -> dict:
-    """A record; its protocol says whether it is counted, measured, composed or predicted."""
-    return records.row(
-        run_id=RUN, suite="headline", arm=arm(work), key="", preset=PRESET, seed=0,
-        metric=metric, value=value, n_samples=n, higher_is_better=None, protocol=kind,
-    )  # fmt: skip
+def whole_rows(works: list[Work], place: Place, pair: bool) -> list[dict]:
+    """The real pair of two steps, and the tiled decode."""
+    rows = []
+    by = {(w.form, w.resolution_px): w for w in works}
+    for form in FORMS:
+        if pair and (form, PAIR_PX) in by:
+            for part, seconds in pair_seconds(form, place).items():
+                kind = "measured, 2 steps, bfloat16"
+                rows.append(row(by[form, PAIR_PX], f"pair_{part}_s", seconds, kind))
+    if ("native", TILED_PX) in by:
+        for name, value in tiled_seconds(place).items():
+            kind = f"measured, {place.dtype}"
+            rows.append(row(by["native", TILED_PX], f"decode_{name}", value, kind))
+    return rows
 
 
-RUN = records.new_run_id()
+def composed_rows(works: list[Work], measured: list[dict]) -> list[dict]:
+    """Images a second from the measured seconds of a forward and of a decode; text is left out."""
+    seconds = {(m["arm"], m["metric"]): m["value"] for m in measured}
+    rows = []
+    for work in works:
+        image = work.forwards * seconds[arm(work), "denoise_s"] + seconds[arm(work), "decode_s"]
+        rows.append(row(work, "img_per_s", 1 / image, "composed"))
+    return rows
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
-    """A form and resolution a row."""
+    """A quantity a row, a form and resolution a column."""
     frame = pd.DataFrame(rows)
-    frame["column"] = frame["metric"] + " (" + frame["protocol"] + ")"
-    wide = frame.pivot_table(index="arm", columns="column", values="value", sort=False)
+    frame["quantity"] = frame["metric"] + " (" + frame["protocol"] + ")"
+    wide = frame.pivot_table(index="quantity", columns="arm", values="value", sort=False)
     return wide.reset_index()
 
 
-def sentences(works: list[Work]) -> str:
+def predictions(works: list[Work]) -> str:
     """What the predictions say of the published figures."""
     by = {(w.form, w.resolution_px): w for w in works}
     if not PUBLISHED_IMG_S.keys() <= by.keys():
@@ -162,23 +177,63 @@ def sentences(works: list[Work]) -> str:
     return text
 
 
-def main() -> None:
+def measurements(measured: list[dict]) -> str:
+    """The ratios that the measured seconds make."""
+    value = {(m["arm"], m["metric"]): m["value"] for m in measured}
+    text = ""
+    for px, matched in MATCHED.items():
+        native, widened = f"native {px} px", f"widened {px} px"
+        if (native, "img_per_s") not in value:
+            continue
+        ratio = value[widened, "img_per_s"] / value[native, "img_per_s"]
+        text += (
+            f"{px} px here: {ratio:.2f} times the images a second (composed of measured stages), "
+            f"{PUBLISHED_SPEEDUP[px]} published on an A100.\n"
+        )
+        control, fused = f"native {matched} px", value[widened, "denoise_fused_s"]
+        if (control, "denoise_s") in value:
+            own = value[control, "denoise_s"]
+            text += (
+                f"{px} px: a forward of the widened model takes "
+                f"{value[widened, 'denoise_s'] / own:.3f} times that of the native one with as "
+                f"many tokens ({matched} px), {fused / own:.3f} fused: that is the widening's own "
+                "cost.\n"
+            )
+    pair = [value.get((f"{form} {PAIR_PX} px", "pair_all_s")) for form in FORMS]
+    if None not in pair:
+        text += (
+            f"A real image of 2 steps at {PAIR_PX} px, text and decode included: "
+            f"{pair[0]:.1f} s native, {pair[1]:.1f} s widened: {pair[0] / pair[1]:.2f} times.\n"
+        )
+    return text
+
+
+def main(argv: list[str] | None = None) -> None:
     """Parse, count, measure, and write records and table."""
     options = tyro.cli(
-        Options, prog="python -m benchmarks.headline", config=(tyro.conf.FlagConversionOff,)
+        Options,
+        prog="python -m benchmarks.headline",
+        args=argv,
+        config=(tyro.conf.FlagConversionOff,),
     )
-    options.runtime.apply()
+    runtime = options.runtime
+    runtime.apply()
+    place = Place(runtime.device, runtime.dtype or "float32", options.small)
     works = [work_of(form, px) for px in options.resolutions for form in FORMS]
     rows = counted_rows(works)
     if PUBLISHED_IMG_S.keys() <= {(w.form, w.resolution_px) for w in works}:
         rows += predicted_rows(works, fit_mfu(works, PUBLISHED_IMG_S).mfu)
+    said = predictions(works)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(options.out / "environment.json", {"machine": machine(), "versions": versions()})
     records.append(options.out / "records.jsonl", rows)
     if options.measure:
-        measured = measured_rows(options, works)
-        measured += composed_rows(works, measured)
+        measured = measured_rows(works, place)
+        measured += composed_rows(works, measured) + whole_rows(works, place, options.pair)
         records.append(options.out / "records.jsonl", measured)
         rows += measured
-    text = f"{to_markdown(table(rows))}\n{sentences(works)}"
+        said += measurements(measured)
+    text = f"{to_markdown(table(rows))}\n{said}"
     (options.out / "table.md").write_text(text)
     print(text)
 

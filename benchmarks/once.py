@@ -9,7 +9,7 @@ import sys
 import torch
 
 from benchmarks.scenarios import named
-from benchmarks.workloads import workload
+from benchmarks.workloads import trains, workload
 from davae.core.runtime import Runtime
 from davae.measure.timing import Clock, measure
 
@@ -21,7 +21,7 @@ def main(name: str) -> None:
     """Time the scenario and print the median of its rounds."""
     Runtime().apply()
     scenario = named(name)
-    with torch.inference_mode(scenario.stage != "train"):
+    with torch.inference_mode(not trains(scenario)):
         built = workload(scenario)
         found = measure(built.run, Clock(), rounds=ROUNDS, block_seconds=BLOCK_SECONDS)
     seconds = statistics.median(found.seconds)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
-from torch import nn
 
 from benchmarks.scenarios import Form
+from davae.core.experiment import Experiment
 from davae.core.presets import PRESETS
 from davae.measure.flops import count_flops
-from davae.plan.count import architecture, count, tokens
+from davae.plan.count import Count, architecture, count, tokens
 from davae.plan.describe import PEAK_TFLOPS, forwards
 
 PRESET = "sd35m_1k"
@@ -49,28 +50,38 @@ class Work:
         return self.text + self.denoise + self.decode
 
 
-def text_tflop(encoders: list[nn.Module]) -> float:
+@lru_cache
+def text_tflop() -> float:
     """TFLOP of encoding one image's prompts: the CLIP towers at 77 tokens, T5 at 256."""
     total = 0
-    for encoder in encoders:
-        length = 256 if "T5" in type(encoder).__name__ else 77
-        ids = torch.zeros(PROMPTS, length, dtype=torch.long, device="meta")
-        total += count_flops(lambda encoder=encoder, ids=ids: encoder(ids))[0]  # type: ignore[misc]
+    with torch.device("meta"), torch.no_grad():
+        for encoder in architecture(PRESETS[PRESET]).text_encoders():
+            length = 256 if "T5" in type(encoder).__name__ else 77
+            ids = torch.zeros(PROMPTS, length, dtype=torch.long)
+            total += count_flops(lambda encoder=encoder, ids=ids: encoder(ids))[0]  # type: ignore[misc]
     return total / 1e12
+
+
+@lru_cache
+def counted_at(px: int) -> Count:
+    """The networks of the preset at a resolution, counted once."""
+    return count(at(px))
+
+
+def at(px: int) -> Experiment:
+    """The preset at a resolution."""
+    preset = PRESETS[PRESET]
+    return replace(preset, data=replace(preset.data, resolution_px=px))
 
 
 def work_of(form: Form, px: int) -> Work:
     """The work of SD3.5-Medium, as it is or with the DA-VAE, at `px`."""
-    preset = PRESETS[PRESET]
-    e = replace(preset, data=replace(preset.data, resolution_px=px))
-    counted, native = count(e), form == "native"
-    with torch.device("meta"), torch.no_grad():
-        text = text_tflop(architecture(e).text_encoders())
+    e, counted, native = at(px), counted_at(px), form == "native"
     return Work(
         form, px,
         tokens=tokens(e) * (e.data.scale**2 if native else 1),
         forwards=forwards(e),
-        text=text,
+        text=text_tflop(),
         forward=(counted.native_forward if native else counted.forward) / 1e12,
         decode=(counted.native_decode if native else counted.decode) / 1e12,
     )  # fmt: skip

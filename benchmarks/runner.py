@@ -2,55 +2,157 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
-from benchmarks.workloads import Workload
+from benchmarks.scenarios import FITS, Scenario
+from benchmarks.workloads import STAGES, Workload, trains, workload
 from davae.core.runtime import Runtime
+from davae.measure.board import Board
+from davae.measure.counters import count_work
 from davae.measure.flops import count_flops
 from davae.measure.memory import peak_of
+from davae.measure.roofline import convolution_rate, matmul_rate
 from davae.measure.timing import Clock, warm_up
 
 BLOCK_SECONDS = 0.05
 """A timed block lasts at least this long."""
 AGREE = 0.01
 """Counted FLOPs and a closed form may differ by this share."""
+CEILINGS = {"matmul": matmul_rate, "convolution": convolution_rate}
+MOST, MOST_SMALL = 4096, 4
+"""Images that a batch is tried up to, and of a stand-in, which would fit thousands."""
 
 
-def flops_of(built: Workload) -> int:
-    """FLOPs of a run, counted; raises ValueError where a closed form says otherwise."""
-    counted, _ = count_flops(built.run)
-    closed = built.flops_closed_form
+def checked(counted: int, closed: int) -> int:
+    """The FLOPs counted; raises ValueError where a closed form says otherwise."""
     if closed and abs(closed / counted - 1) > AGREE:
         raise ValueError(f"{counted} FLOPs counted, {closed} by the closed form")
     return counted
 
 
-def time_workload(
-    benchmark: Any, built: Workload, clock: Clock, *, rounds: int, counted: bool = True
-) -> None:
-    """Warm up until steady, count, and time `rounds` blocks by `clock`, which is the benchmark's
-    timer too.
+def work_of(s: Scenario, device: str, built: Workload) -> dict[str, int]:
+    """FLOPs and, where they are counted on a run, bytes of one run, eager.
 
-    counted: whether FLOPs can be counted: not where the network is compiled."""
+    The tiers of large networks are counted on `meta`, where bytes of kernels are not known."""
+    plain = replace(s, compile="off")
+    if s.tier != "cpu" and not trains(s):
+        counted, _ = count_flops(STAGES[s.stage](replace(plain, dtype="float32"), "meta").run)
+        return {"flops_forward": checked(counted, built.flops_closed_form), "bytes_moved": 0}
+    eager = built if s.compile == "off" else workload(plain, device)
+    work = count_work(eager.run)
+    return {
+        "flops_forward": checked(work.flops, built.flops_closed_form),
+        "bytes_moved": work.bytes_read + work.bytes_written,
+    }
+
+
+def largest_batch(fits: Callable[[int], bool], most: int = MOST) -> int:
+    """The largest batch up to `most` that fits, by doubling and halving the gap.
+
+    Raises ValueError where one image does not fit."""
+    if not fits(1):
+        raise ValueError("a batch of one image does not fit")
+    low, high = 1, 2
+    while high <= most and fits(high):
+        low, high = high, 2 * high
+    high = min(high, most + 1)
+    while high - low > max(1, low // 16):
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def fits_device(s: Scenario, device: str, limit_bytes: int = 0) -> Callable[[int], bool]:
+    """Whether the scenario runs at a batch: without an error for memory, and, where a limit is
+    given, within it."""
+
+    def fits(batch: int) -> bool:
+        built = None
+        try:
+            built = workload(replace(s, batch=batch), device)
+            peak, _ = peak_of(built.run, device)
+        except torch.OutOfMemoryError:
+            return False
+        finally:
+            del built
+            gc.collect()
+            if torch.device(device).type == "cuda":
+                torch.cuda.empty_cache()
+        return not limit_bytes or peak.bytes <= limit_bytes
+
+    return fits
+
+
+def prepared(s: Scenario, device: str) -> tuple[Scenario, Workload]:
+    """The scenario with its batch settled, and its workload."""
+    if s.batch == FITS:
+        most = MOST_SMALL if s.small else MOST
+        s = replace(s, batch=largest_batch(fits_device(s, device), most))
+    return s, workload(s, device)
+
+
+def time_workload(
+    benchmark: Any, built: Workload, clock: Clock, *, rounds: int, work: dict[str, int]
+) -> None:
+    """Warm up until steady and time `rounds` blocks by `clock`, which is the benchmark's timer
+    too; the machine's own rate is taken before and after."""
+    device = str(clock.device)
     first, warmup = warm_up(built.run, clock)
     peak, _ = peak_of(built.run, clock.device)
-    flops = flops_of(built) if counted else 0
+    parts = {name: part_seconds(part, clock) for name, part in built.parts.items()}
     repeats = max(1, math.ceil(BLOCK_SECONDS / warmup[-1]))
-    benchmark.extra_info.update(
-        params=built.params, tokens=built.tokens, channels=built.channels, images=built.images,
-        resolution_px=built.resolution_px, steps=built.steps, cfg_forwards=built.cfg_forwards,
-        flops_forward=flops, flops_image=flops / built.images,
-        flops_closed_form=built.flops_closed_form, first_call_s=first, warmup_runs=len(warmup),
-        timer=clock.name, device=str(clock.device), threads=torch.get_num_threads(),
-        attention=Runtime().attention, peak_bytes=peak.bytes, peak_of=peak.of,
-    )  # fmt: skip
-    benchmark.pedantic(built.run, rounds=rounds, iterations=repeats)
+    ceiling = CEILINGS.get(built.ceiling)
+    rates = [ceiling(device)] if ceiling else []
+    with watched(device) as figures:
+        benchmark.pedantic(built.run, rounds=rounds, iterations=repeats)
+    rates += [ceiling(device)] if ceiling else []
     seconds = benchmark.stats.stats
+    flops = work["flops_forward"]
     benchmark.extra_info |= {
-        "img_per_s": built.images / seconds.median,
-        "img_per_s_low": built.images / seconds.max,
+        "params": built.params, "tokens": built.tokens, "channels": built.channels,
+        "images": built.images, "resolution_px": built.resolution_px, "steps": built.steps,
+        "cfg_forwards": built.cfg_forwards, **work, "flops_image": flops / built.images,
+        "flops_closed_form": built.flops_closed_form, "first_call_s": first,
+        "warmup_runs": len(warmup), "timer": clock.name, "device": device,
+        "threads": torch.get_num_threads(), "attention": Runtime().attention,
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "peak_bytes": peak.bytes, "peak_of": peak.of,
+        "img_per_s": built.images / seconds.median, "img_per_s_low": built.images / seconds.max,
         "img_per_s_high": built.images / seconds.min,
-    }
+        "p50_s": float(np.quantile(seconds.data, 0.5)),
+        "p90_s": float(np.quantile(seconds.data, 0.9)),
+        **{f"{name}_s": value for name, value in parts.items()},
+        **figures(built.images * rounds * repeats),
+    }  # fmt: skip
+    if rates and flops:
+        rate = statistics.mean(rates)
+        benchmark.extra_info |= {
+            "ceiling": built.ceiling, "ceiling_flops_per_second": rate,
+            "share_of_ceiling": flops / seconds.median / rate,
+        }  # fmt: skip
+
+
+@contextmanager
+def watched(device: str) -> Iterator[Callable[[int], dict[str, Any]]]:
+    """What the GPU says of itself between entering and leaving, for a number of images; nothing
+    for a CPU."""
+    where = torch.device(device)
+    if where.type != "cuda":
+        yield lambda images: {}
+        return
+    with Board(where.index or 0) as board:
+        yield board.figures
+
+
+def part_seconds(part: Callable[[], Any], clock: Clock, rounds: int = 3) -> float:
+    """The median seconds of a stage of the run."""
+    return statistics.median(clock.timed(part)[0] for _ in range(rounds))

@@ -1,33 +1,78 @@
-"""Every scenario of the CPU tier, timed by the synchronised clock."""
+"""Every scenario of the chosen scale, timed by the synchronised clock."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.runner import time_workload
+from benchmarks.clock import CLOCK, replayed
+from benchmarks.isolated import measured_apart
+from benchmarks.runner import prepared, time_workload, work_of
 from benchmarks.scenarios import SCENARIOS, Scenario
-from benchmarks.workloads import workload
+from benchmarks.workloads import trains
 from davae.measure.timing import Clock
 
-CLOCK = Clock()
-MARKS = {"cpu": [], "full_size": [pytest.mark.full_size]}
+MARKS = {"cpu": [], "full_size": [pytest.mark.full_size], "gpu": [pytest.mark.bench_gpu]}
+PARAMETERS = [pytest.param(s, id=s.name, marks=MARKS[s.tier]) for s in SCENARIOS]
 
 
 @pytest.mark.benchmark(timer=CLOCK)
-@pytest.mark.parametrize(
-    "scenario", [pytest.param(s, id=s.name, marks=MARKS[s.tier]) for s in SCENARIOS]
-)
-def test_scenario(benchmark: Any, scenario: Scenario) -> None:
-    """Build it with random weights and time it."""
-    benchmark.extra_info.update(
-        preset=scenario.preset, model=scenario.preset, form=scenario.form, stage=scenario.stage,
-        batch=scenario.batch, dtype=scenario.dtype, compile=scenario.compile, weights="random",
-        seed=0,
-    )  # fmt: skip
-    with torch.inference_mode(scenario.stage != "train"):
-        built = workload(scenario)
-        counted = scenario.compile == "off"
-        time_workload(benchmark, built, CLOCK, rounds=scenario.rounds, counted=counted)
+@pytest.mark.parametrize("scenario", PARAMETERS)
+def test_scenario(
+    benchmark: Any, scenario: Scenario, request: pytest.FixtureRequest, failures: list
+) -> None:
+    """Build it with random weights and time it; one that fails leaves a row with its error."""
+    run(benchmark, scenario, request, failures)
+
+
+@pytest.mark.benchmark(timer=CLOCK)
+def test_own_model(benchmark: Any, request: pytest.FixtureRequest, failures: list) -> None:
+    """A forward of the model that --model names."""
+    model = request.config.getoption("--model")
+    if not model:
+        pytest.skip("no --model pkg.module:factory")
+    run(benchmark, Scenario(model, "forward", "native"), request, failures)
+
+
+def run(benchmark: Any, scenario: Scenario, request: pytest.FixtureRequest, failures: list) -> None:
+    """Time the scenario, here or in a process of its own."""
+    option = request.config.getoption
+    scenario = replace(scenario, small=option("--small"))
+    about = {
+        "model": scenario.model, "preset": scenario.model, "form": scenario.form,
+        "stage": scenario.stage, "batch": scenario.batch, "dtype": scenario.dtype,
+        "compile": scenario.compile, "fused": scenario.fused, "tier": scenario.tier,
+        "weights": weights(scenario), "seed": 0, "isolated": option("--isolate"),
+    }  # fmt: skip
+    benchmark.extra_info.update(about)
+    try:
+        if option("--isolate"):
+            apart = measured_apart(request.node, request.config)
+            replayed(benchmark, apart["stats"]["data"])
+            benchmark.extra_info.update(apart["extra_info"], isolated=True)
+        else:
+            time_here(benchmark, scenario, option("--device"))
+    except Exception as error:
+        failed = {**about, "status": "failed", "error": f"{type(error).__name__}: {error}"}
+        failures.append({"name": request.node.name, "extra_info": failed})
+        raise
+
+
+def weights(s: Scenario) -> str:
+    """What the row says of its weights."""
+    if s.stage == "forward":
+        return "of the factory"
+    return "random, a small stand-in" if s.small else "random"
+
+
+def time_here(benchmark: Any, scenario: Scenario, device: str) -> None:
+    """Build, count and time the scenario in this process."""
+    with torch.inference_mode(not trains(scenario)):
+        scenario, built = prepared(scenario, device)
+        work = work_of(scenario, device, built)
+        benchmark.extra_info["batch"] = scenario.batch
+        clock = Clock(device, now=CLOCK.now, wait=CLOCK.wait)
+        time_workload(benchmark, built, clock, rounds=scenario.rounds, work=work)

@@ -1,38 +1,43 @@
-"""What the scenarios run: networks of the presets' shapes, with random weights."""
+"""What the scenarios run: a function to time, and what it works on."""
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from benchmarks.networks import (
+    DTYPES,
+    MODELS,
+    architecture_of,
+    autoencoder,
+    experiment_of,
+    grid,
+    materialised,
+    normal,
+    parameters,
+    random_like,
+    side_px,
+    transformer,
+    weights_dtype,
+)
 from benchmarks.scenarios import Scenario
-from benchmarks.speed import dit_trainer
-from davae.core.experiment import Experiment
-from davae.core.presets import PRESETS
+from benchmarks.trainers import batch_drawing, bookkeeping, davae_trainer, dit_trainer
 from davae.core.runtime import Runtime
-from davae.models.adapt import adapt
-from davae.models.davae import DAVAE
+from davae.method.sampler import guided_forwards
 from davae.models.dit import DiT
 from davae.models.families.registry import family_of
-from davae.plan.count import architecture, base_vae, davae_config, first, native_dit
+from davae.plan.count import first
 from davae.stages.samples import sample_latents
 
-SPREAD = 0.02
-"""Standard deviation of random weights: nothing is computed on zeros, and nothing overflows."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-def weights_dtype(s: Scenario) -> torch.dtype:
-    """Of weights and inputs: the scenario's for a pretrained pipeline's networks; float32 for
-    those that are trained here, whose products alone are cast (torch.autocast)."""
-    captions = family_of(PRESETS[s.preset]).conditions == "captions"
-    return DTYPES[s.dtype] if captions else torch.float32
+PROMPT_TOKENS = {"T5EncoderModel": 256}
+"""Of a prompt, where it is not CLIP's 77."""
 
 
 @dataclass
@@ -54,81 +59,17 @@ class Workload:
     """Of a run, where there is a closed form; 0: there is none."""
     steps: int = 0
     cfg_forwards: int = 0
-
-
-def materialised(build: Callable[[], nn.Module], device: str, dtype: torch.dtype) -> Any:
-    """The network that `build` describes, on the device, every weight drawn from N(0, SPREAD^2).
-
-    Made on `meta`, for initialising billions of weights takes minutes; integer buffers, which that
-    would lose, are an error."""
-    with torch.device("meta"):
-        network = build()
-    network = network.to_empty(device=device).to(dtype)
-    generator = torch.Generator(device).manual_seed(0)
-    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
-        assert tensor.is_floating_point(), f"{name} holds integers"
-        with torch.no_grad():
-            tensor.normal_(0.0, SPREAD, generator=generator)
-    return network.eval()
-
-
-def random_like(tensors: dict[str, torch.Tensor], device: str, dtype: torch.dtype) -> dict:
-    """Numbers in the place of a forward's arguments on `meta`: floats of N(0, 1), integers 0."""
-    generator = torch.Generator(device).manual_seed(1)
-    return {
-        name: torch.randn(t.shape, generator=generator, device=device, dtype=dtype)
-        if t.is_floating_point()
-        else torch.zeros(t.shape, device=device, dtype=t.dtype)
-        for name, t in tensors.items()
-    }
-
-
-def experiment_of(s: Scenario) -> Experiment:
-    """The preset at the scenario's resolution."""
-    e = PRESETS[s.preset]
-    return replace(e, data=replace(e.data, resolution_px=s.resolution_px)) if s.resolution_px else e
-
-
-def grid(e: Experiment, s: Scenario) -> tuple[int, int]:
-    """(channels, side) of the latent that the scenario's transformer sees."""
-    config = davae_config(e)
-    if s.form == "native":
-        return config.base_channels, e.latent_size * e.data.scale
-    return config.latent_channels, e.latent_size
-
-
-def transformer(e: Experiment, s: Scenario, device: str) -> Any:
-    """The scenario's transformer: the preset's at the full resolution, or widened."""
-    _, side = grid(e, s)
-
-    def build() -> nn.Module:
-        network: Any = architecture(e).build()
-        if s.form == "widened":
-            adapt(network, e.davae.detail_channels)
-        elif isinstance(network, DiT):
-            network = native_dit(network, side)
-        return network
-
-    return materialised(build, device, weights_dtype(s))
-
-
-def autoencoder(e: Experiment, s: Scenario, device: str) -> Any:
-    """The base VAE, or the DA-VAE, as they are initialised."""
-    torch.manual_seed(0)
-    network = base_vae(e) if s.form == "native" else DAVAE(**asdict(davae_config(e)))
-    return network.to(device, weights_dtype(s)).eval()
-
-
-def parameters(*networks: nn.Module) -> int:
-    """The number of their parameters."""
-    return sum(p.numel() for network in networks for p in network.parameters())
+    ceiling: Literal["matmul", "convolution", ""] = ""
+    """The machine's own rate that the run is held against; empty: none."""
+    parts: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    """Stages of the run that are also timed apart."""
 
 
 def denoise(s: Scenario, device: str) -> Workload:
     """One forward of the transformer."""
     e = experiment_of(s)
     channels, side = grid(e, s)
-    arch, patch = architecture(e), family_of(e).patch_size or e.base_dit.patch_size
+    arch, patch = architecture_of(e, s), family_of(e).patch_size or e.base_dit.patch_size
     network = transformer(e, s, device)
     inputs = random_like(arch.inputs(s.batch, channels, side), device, weights_dtype(s))
     tokens = (side // patch) ** 2
@@ -141,15 +82,19 @@ def denoise(s: Scenario, device: str) -> Workload:
         resolution_px=e.data.resolution_px,
         networks=(network,),
         flops_closed_form=s.batch * arch.closed_form(tokens, channels * patch**2),
+        ceiling="matmul",
     )
 
 
 def decode(s: Scenario, device: str) -> Workload:
     """Latents to images."""
-    e = experiment_of(s)
-    channels, side = grid(e, s)
-    network = autoencoder(e, s, device).to(memory_format=torch.channels_last)
-    z = torch.randn(s.batch, channels, side, side, device=device, dtype=weights_dtype(s))
+    e = experiment_of(s) if s.model in MODELS else None
+    network = autoencoder(e, s, device)
+    if e is None:
+        channels, side, px = 32, side_px(s) // 32, side_px(s)
+    else:
+        (channels, side), px = grid(e, s), e.data.resolution_px
+    z = normal((s.batch, channels, side, side), device, weights_dtype(s))
     used = [network.decoder, *([network.detail_up] if s.form == "widened" else [])]
     return Workload(
         run=lambda: network.decode(z).sample,
@@ -157,46 +102,87 @@ def decode(s: Scenario, device: str) -> Workload:
         params=parameters(*used),
         tokens=0,
         channels=channels,
-        resolution_px=e.data.resolution_px,
+        resolution_px=px,
         networks=(network.decoder,),
+        ceiling="convolution",
     )
 
 
 def encode(s: Scenario, device: str) -> Workload:
     """Images to latents, base and detail."""
-    e = experiment_of(s)
-    network = autoencoder(e, s, device).to(memory_format=torch.channels_last)
-    px = e.data.resolution_px
-    images = torch.rand(s.batch, 3, px, px, device=device, dtype=weights_dtype(s))
-    encoders = (
-        (network.encoder,) if s.form == "native" else (network.base_encoder, network.detail_encoder)
-    )
+    e = experiment_of(s) if s.model in MODELS else None
+    network = autoencoder(e, s, device)
+    px = side_px(s) if e is None else e.data.resolution_px
+    images = normal((s.batch, 3, px, px), device, weights_dtype(s)).clamp(-1, 1)
+    if e is None:
+        run, encoders = (lambda: network.encode(images).latent), (network.encoder,)
+    else:
+        run = lambda: network.encode(images).latent_dist.mode()  # noqa: E731
+        encoders = (network.encoder,) if s.form == "native" else (
+            network.base_encoder, network.detail_encoder
+        )  # fmt: skip
     return Workload(
-        run=lambda: network.encode(images).latent_dist.mode(),
+        run=run,
         images=s.batch,
         params=parameters(*encoders),
         tokens=0,
-        channels=grid(e, s)[0],
+        channels=32 if e is None else grid(e, s)[0],
         resolution_px=px,
         networks=encoders,
+        ceiling="convolution",
+    )
+
+
+def text(s: Scenario, device: str, clip_only: bool = False) -> Workload:
+    """The prompts of a batch through the text encoders, with the empty ones of guidance."""
+    e = experiment_of(s)
+    prompts = s.batch * guided_forwards(e.sample.guidance_scale)
+    with torch.device("meta"):
+        built = architecture_of(e, s).text_encoders()
+    kept = [x for x in built if not clip_only or type(x).__name__.startswith("CLIP")]
+    encoders = [materialised(lambda x=x: x, device, weights_dtype(s)) for x in kept]  # type: ignore[misc]
+    ids = [
+        torch.zeros(
+            prompts, PROMPT_TOKENS.get(type(x).__name__, 77), dtype=torch.long, device=device
+        )
+        for x in encoders
+    ]
+    return Workload(
+        run=lambda: [x(i)[0] for x, i in zip(encoders, ids, strict=True)],
+        images=s.batch,
+        params=parameters(*encoders),
+        tokens=0,
+        channels=0,
+        resolution_px=e.data.resolution_px,
+        networks=tuple(encoders),
+        ceiling="matmul",
     )
 
 
 def sample(s: Scenario, device: str) -> Workload:
-    """Noise to images: every step with guidance, then the decoder."""
+    """Prompts or classes and noise to images: text, every step with guidance, then the decoder."""
     e = experiment_of(s)
     channels, side = grid(e, s)
+    family, dtype = family_of(e), weights_dtype(s)
     network, vae = transformer(e, s, device), autoencoder(e, s, device)
-    vae = vae.to(memory_format=torch.channels_last)
-    noise = torch.randn(s.batch, channels, side, side, device=device, dtype=weights_dtype(s))
-    labels = torch.zeros(s.batch, dtype=torch.long, device=device)
+    z = normal((s.batch, channels, side, side), device, dtype)
+    parts: dict[str, Callable[[], Any]] = {}
+    if family.conditions == "captions":
+        encoders = text(s, device)
+        parts["text"] = encoders.run
+        parts["denoise"] = euler(network, e, s, device)
+    else:
+        labels = torch.zeros(s.batch, dtype=torch.long, device=device)
+        parts["denoise"] = lambda: sample_latents(
+            family.guided(network, labels, e.sample), z, e.sample
+        )
+    parts["decode"] = lambda: vae.decode(z).sample
 
-    def run() -> torch.Tensor:
-        velocity = family_of(e).guided(network, labels, e.sample)
-        return vae.decode(sample_latents(velocity, noise, e.sample)).sample
+    def run() -> None:
+        for part in parts.values():
+            part()
 
-    steps = e.sample.num_inference_steps
-    patch = e.base_dit.patch_size
+    steps, patch = e.sample.num_inference_steps, family.patch_size or e.base_dit.patch_size
     return Workload(
         run=run,
         images=s.batch,
@@ -206,8 +192,37 @@ def sample(s: Scenario, device: str) -> Workload:
         resolution_px=e.data.resolution_px,
         networks=(network, vae.decoder),
         steps=steps,
-        cfg_forwards=steps * architecture(e).forwards_a_step,
+        cfg_forwards=steps * architecture_of(e, s).forwards_a_step,
+        ceiling="matmul",
+        parts=parts,
     )
+
+
+def euler(network: nn.Module, e: Any, s: Scenario, device: str) -> Callable[[], torch.Tensor]:
+    """The steps of a pipeline's sampling on its transformer's own arguments, guidance as a doubled
+    batch."""
+    channels, side = grid(e, s)
+    arch, steps = architecture_of(e, s), e.sample.num_inference_steps
+    copies = arch.forwards_a_step
+    inputs = random_like(arch.inputs(copies * s.batch, channels, side), device, weights_dtype(s))
+
+    def run() -> torch.Tensor:
+        x = inputs["hidden_states"][: s.batch]
+        for _ in range(steps):
+            both = torch.cat([x] * copies)
+            velocity = first(network(**{**inputs, "hidden_states": both}))
+            if copies == 2:
+                prompted, empty = velocity.chunk(2)
+                velocity = empty + e.sample.guidance_scale * (prompted - empty)
+            x = x + velocity / steps
+        return x
+
+    return run
+
+
+def scratch() -> Path:
+    """A folder for a training's log."""
+    return Path(tempfile.mkdtemp(prefix="davae_bench"))
 
 
 def train(s: Scenario, device: str) -> Workload:
@@ -215,16 +230,53 @@ def train(s: Scenario, device: str) -> Workload:
     e = experiment_of(s)
     channels, side = grid(e, s)
     network = transformer(e, s, device)
-    folder = Path(tempfile.mkdtemp(prefix="davae_bench"))
-    trainer = dit_trainer(network, s.batch, folder, Runtime(device=device))
+    trainer = dit_trainer(network, s.batch, scratch(), Runtime(device=device))
+    runs = {"train": trainer.step, "update": bookkeeping(trainer), "draw": batch_drawing(trainer)}
     return Workload(
-        run=trainer.step,
+        run=runs[s.stage],
         images=s.batch,
         params=parameters(network),
         tokens=(side // e.base_dit.patch_size) ** 2,
         channels=channels,
         resolution_px=e.data.resolution_px,
         networks=(network,),
+        ceiling="matmul" if s.stage == "train" else "",
+    )
+
+
+def train_vae(s: Scenario, device: str) -> Workload:
+    """One step of the DA-VAE's training on random images."""
+    e = experiment_of(s)
+    network = autoencoder(e, s, device)
+    px = e.data.resolution_px
+    trainer = davae_trainer(network, s.batch, px, scratch(), Runtime(device=device))
+    return Workload(
+        run=trainer.step,
+        images=s.batch,
+        params=parameters(network),
+        tokens=0,
+        channels=grid(e, s)[0],
+        resolution_px=px,
+        ceiling="convolution",
+    )
+
+
+def forward(s: Scenario, device: str) -> Workload:
+    """One forward of a model of your own: `pkg.module:factory`, factory(batch, device) -> (network,
+    its arguments by name)."""
+    module, _, name = s.model.partition(":")
+    if not name:
+        raise ValueError(f"--model {s.model}: give pkg.module:factory")
+    network, inputs = getattr(importlib.import_module(module), name)(s.batch, device)
+    return Workload(
+        run=lambda: network(**inputs),
+        images=s.batch,
+        params=parameters(network),
+        tokens=0,
+        channels=0,
+        resolution_px=s.resolution_px,
+        networks=(network,),
+        ceiling="matmul",
     )
 
 
@@ -233,8 +285,19 @@ STAGES: dict[str, Callable[[Scenario, str], Workload]] = {
     "sample": sample,
     "encode": encode,
     "decode": decode,
+    "text": text,
+    "text_clip": lambda s, device: text(s, device, clip_only=True),
     "train": train,
+    "update": train,
+    "draw": train,
+    "train_vae": train_vae,
+    "forward": forward,
 }
+
+
+def trains(s: Scenario) -> bool:
+    """Whether the scenario needs gradients."""
+    return s.stage in ("train", "train_vae", "update", "draw")
 
 
 def workload(s: Scenario, device: str = "cpu") -> Workload:
@@ -243,14 +306,20 @@ def workload(s: Scenario, device: str = "cpu") -> Workload:
     for network in built.networks:
         compile_network(network, s.compile)
     if weights_dtype(s) != DTYPES[s.dtype]:
-        plain, runtime = built.run, Runtime(device=device, dtype=s.dtype)
-
-        def run() -> Any:
-            with runtime.autocast():
-                return plain()
-
-        built.run = run
+        runtime = Runtime(device=device, dtype=s.dtype)
+        built.run = cast_products(built.run, runtime)
+        built.parts = {name: cast_products(part, runtime) for name, part in built.parts.items()}
     return built
+
+
+def cast_products(run: Callable[[], Any], runtime: Runtime) -> Callable[[], Any]:
+    """`run` under the runtime's autocast."""
+
+    def cast() -> Any:
+        with runtime.autocast():
+            return run()
+
+    return cast
 
 
 def compile_network(network: nn.Module, how: str) -> None:

@@ -14,13 +14,24 @@ PLACES = {
     "widen": "davae.method.widen",
     "adapt": "davae.models.adapt",
     "attach": "davae.models.adapt",
+    "fuse": "davae.method.fuse",
     "Experiment": "davae.core.experiment",
     "PRESETS": "davae.core.presets",
     "load_records": "davae.core.records",
 }
 """Where each public name lives."""
 
-__all__ = ["DAVAE", "PRESETS", "DiT", "Experiment", "adapt", "attach", "load_records", "widen"]
+__all__ = [
+    "DAVAE",
+    "PRESETS",
+    "DiT",
+    "Experiment",
+    "adapt",
+    "attach",
+    "fuse",
+    "load_records",
+    "widen",
+]
 
 
 def __getattr__(name: str) -> Any:

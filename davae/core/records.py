@@ -171,14 +171,12 @@ def is_benchmark(path: Path) -> bool:
 def _benchmark_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a pytest-benchmark file: one a case, with the median of its raw timings."""
     report = json.loads(path.read_text())
+    shared = {"suite": "benchmarks", "time_utc": report["datetime"], "schema": SCHEMA}
+    shared |= report["commit_info"]
+    for case in report.get("failed", []):
+        yield {**shared, "arm": case["name"], **case["extra_info"]}
     for case in report["benchmarks"]:
-        identity = {
-            "suite": "benchmarks",
-            "arm": case["name"],
-            "status": "ok",
-            "time_utc": report["datetime"],
-        }
-        identity |= {"schema": SCHEMA, **report["commit_info"]}
+        identity = {**shared, "arm": case["name"], "status": "ok", "error": ""}
         timing = {"median_s": case["stats"]["median"], "rounds": case["stats"]["rounds"]}
         yield {**identity, **case["extra_info"], **timing, "raw_s": case["stats"]["data"]}
 

@@ -35,6 +35,14 @@ def convolution_rate(device: str = "cpu", seconds: float = 0.5) -> float:
     return _rate(lambda: F.conv2d(x, w, padding=1), 2 * 9 * 128 * 128 * 64 * 64 * 2, seconds, where)
 
 
+def copy_rate(device: str = "cpu", seconds: float = 0.5) -> float:
+    """Bytes a second read and written by a copy of 256 MiB, which no cache holds."""
+    where = torch.device(device)
+    source = torch.ones(2**26, device=where)
+    target = torch.empty_like(source)
+    return _rate(lambda: target.copy_(source), 2 * 4 * 2**26, seconds, where)
+
+
 def weight_gradient_rates(device: str = "cpu", seconds: float = 0.25) -> dict[str, float]:
     """FLOP/s of the weight gradient of a channels-last 64-channel 3x3 convolution of 64 x 64, batch
     2: in its own layout, and in the contiguous one, the conversion included."""

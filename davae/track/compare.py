@@ -1,7 +1,7 @@
 """Two benchmark files, case by case: counts exactly, times where one machine made both.
 
-Times of two files were not taken in pairs, so that all that the machine did in between lies on them;
-the rates of its own products, which both files hold, are the control.
+Times of two files were not taken in pairs, so that all that the machine did in between lies on
+them; the rates of its own products, which both files hold, are the control.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def read_file(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text())
     if not isinstance(content, dict) or not {"benchmarks", "machine_info"} <= content.keys():
         raise ValueError(f"{path} was not written by pytest --benchmark-json")
+    content["benchmarks"] += content.get("failed", [])
     return content
 
 

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.runner import flops_of
+from benchmarks import runner
+from benchmarks.runner import fits_device, largest_batch, work_of
+from benchmarks.scenarios import Scenario
 from benchmarks.workloads import Workload
 from davae.core.records import load_records
 
@@ -44,7 +46,7 @@ CLOCK = Clock("cpu", now=lambda: DEVICE.now, wait=DEVICE.wait)
 def test_case(benchmark, batch):
     built = Workload(DEVICE.launch, images=batch, params=0, tokens=0, channels=0, resolution_px=64)
     benchmark.extra_info.update(batch=batch)
-    time_workload(benchmark, built, CLOCK, rounds=5)
+    time_workload(benchmark, built, CLOCK, rounds=5, work={"flops_forward": 7, "bytes_moved": 9})
 '''
 
 
@@ -66,11 +68,44 @@ def test_a_known_clock_gives_known_rates(tmp_path):
 
 
 def test_a_closed_form_that_is_off_is_an_error():
-    x, w = torch.zeros(4, 8), torch.zeros(8, 16)
+    scenario, (x, w) = Scenario("nano", "denoise"), (torch.zeros(4, 8), torch.zeros(8, 16))
 
-    def built(closed):
-        return Workload(lambda: x @ w, 1, 0, 0, 0, 64, flops_closed_form=closed)
+    def work(closed):
+        built = Workload(lambda: x @ w, 1, 0, 0, 0, 64, flops_closed_form=closed)
+        return work_of(scenario, "cpu", built)
 
-    assert flops_of(built(1024)) == flops_of(built(0)) == 2 * 4 * 8 * 16
+    assert work(1024) == work(0)
+    assert work(0) == {
+        "flops_forward": 2 * 4 * 8 * 16,
+        "bytes_moved": 4 * (4 * 8 + 8 * 16 + 4 * 16),
+    }
     with pytest.raises(ValueError, match="1024 FLOPs counted, 512 by the closed form"):
-        flops_of(built(512))  # multiply-adds are not FLOPs
+        work(512)  # multiply-adds are not FLOPs
+
+
+@pytest.mark.parametrize("largest", [1, 2, 3, 100, 4096, 5000])
+def test_the_largest_batch_is_found_by_trying(largest):
+    tried = []
+
+    def fits(batch):
+        tried.append(batch)
+        return batch <= largest
+
+    found = largest_batch(fits)
+    assert found <= min(largest, 4096)
+    assert found >= 15 / 16 * min(largest, 4096) - 1
+    assert len(tried) < 25
+
+
+def test_a_batch_that_runs_out_of_memory_does_not_fit(monkeypatch):
+    def built(s, device):
+        def run():
+            if s.batch > 5:
+                raise torch.OutOfMemoryError("the device is full")
+
+        return Workload(run, s.batch, 0, 0, 0, 64)
+
+    monkeypatch.setattr(runner, "workload", built)
+    assert largest_batch(fits_device(Scenario("nano", "denoise"), "cpu")) == 5
+    with pytest.raises(ValueError, match="one image does not fit"):
+        largest_batch(lambda batch: False)

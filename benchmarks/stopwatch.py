@@ -1,0 +1,107 @@
+"""What the headline measures: seconds of single scenarios, a real pair, and a tiled decode."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from benchmarks.networks import autoencoder, experiment_of, grid, normal, weights_dtype
+from benchmarks.prediction import PRESET
+from benchmarks.scenarios import Form, Scenario
+from benchmarks.workloads import workload
+from davae.measure.timing import Clock
+
+ROUNDS = {512: 5, 1024: 3, 2048: 1}
+"""Timed runs by resolution, after one that is not counted (2048: none, it takes minutes)."""
+PAIR_PX, PAIR_STEPS = 1024, 2
+"""The real end-to-end pair."""
+TILED_PX = 2048
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and in what the headline is measured."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    small: bool = False
+    """Stand-ins, to test the command."""
+
+    def scenario(self, stage: str, form: Form, px: int, **changes: Any) -> Scenario:
+        """A scenario of SD3.5-Medium here."""
+        settings = {"dtype": self.dtype, "small": self.small, **changes}
+        return Scenario(PRESET, stage, form, resolution_px=px, **settings)  # type: ignore[arg-type]
+
+
+def released(measure: Callable[[], Any]) -> Any:
+    """The result of `measure()`, its networks' memory given back."""
+    with torch.inference_mode():
+        result = measure()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return result
+
+
+def seconds_of(s: Scenario, device: str) -> list[float]:
+    """Seconds of a run, round by round."""
+    rounds = ROUNDS.get(s.resolution_px, 1)
+
+    def measure() -> list[float]:
+        built, clock = workload(s, device), Clock(device)
+        if rounds > 1:
+            built.run()
+        return [clock.timed(built.run)[0] for _ in range(rounds)]
+
+    return released(measure)
+
+
+def pair_seconds(form: Form, place: Place) -> dict[str, float]:
+    """Seconds of the parts of one real image of two steps, and of all: text, denoising, decode.
+
+    In bfloat16 on any device: three text encoders and the transformer fill 16 GB."""
+    s = place.scenario("sample", form, PAIR_PX, steps=PAIR_STEPS, dtype="bfloat16")
+
+    def measure() -> dict[str, float]:
+        built, clock = workload(s, place.device), Clock(place.device)
+        parts = {name: clock.timed(part)[0] for name, part in built.parts.items()}
+        return {**parts, "all": sum(parts.values())}
+
+    return released(measure)
+
+
+def tiled_seconds(place: Place) -> dict[str, float]:
+    """Seconds of diffusers' tiled decode at TILED_PX by the base VAE, in tiles of half the side
+    (1024 px, as SD3's config says), and its difference from the whole decode on the scale [-1, 1].
+    """
+    s = place.scenario("decode", "native", TILED_PX)
+    e = experiment_of(s)
+    (channels, side), clock = grid(e, s), Clock(place.device)
+
+    def measure() -> dict[str, float]:
+        vae = autoencoder(e, s, place.device)
+        z = normal((1, channels, side, side), place.device, weights_dtype(s))
+        whole, image = clock.timed(lambda: vae.decode(z).sample)
+        vae.enable_tiling()
+        vae.tile_latent_min_size = side // 2
+        vae.tile_sample_min_size = e.data.resolution_px // 2
+        tiled, other = clock.timed(lambda: vae.decode(z).sample)
+        difference = (image - other).abs()
+        return {
+            "whole_s": whole,
+            "tiled_s": tiled,
+            "tiled_difference": float(difference.max()),
+            "tiled_difference_mean": float(difference.mean()),
+        }
+
+    return released(measure)
+
+
+def median(times: list[float]) -> float:
+    """The middle one."""
+    return statistics.median(times)

@@ -8,7 +8,7 @@ measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +100,16 @@ def predicted_rows(works: list[Work], mfu: float) -> list[dict]:
 
 def measured_rows(works: list[Work], place: Place) -> list[dict]:
     """Seconds of a forward and of a decode, and the rates that they are; the fused forward."""
-    rows, kind = [], f"measured, {place.dtype}"
+    rows, kind = [], place.kind
     for work in works:
         for stage, tflop in (("denoise", work.forward), ("decode", work.decode)):
             s = place.scenario(stage, work.form, work.resolution_px)
             times = seconds_of(s, place.device)
             print(f"{arm(work)} {stage}: {median(times):.2f} s", flush=True)
             rows.append(row(work, f"{stage}_s", median(times), kind, len(times)))
-            rate = tflop * 1e12 / median(times)
-            rows.append(row(work, f"{stage}_flops_per_second", rate, kind, len(times)))
+            if not place.small:
+                rate = tflop * 1e12 / median(times)
+                rows.append(row(work, f"{stage}_flops_per_second", rate, kind, len(times)))
         if work.form == "widened" and work.resolution_px in MATCHED:
             s = place.scenario("denoise", "widened", work.resolution_px, fused=True)
             times = seconds_of(s, place.device)
@@ -125,12 +126,11 @@ def whole_rows(works: list[Work], place: Place, pair: bool) -> list[dict]:
     for form in FORMS:
         if pair and (form, PAIR_PX) in by:
             for part, seconds in pair_seconds(form, place).items():
-                kind = "measured, 2 steps, bfloat16"
+                kind = f"{replace(place, dtype='bfloat16').kind}, 2 steps"
                 rows.append(row(by[form, PAIR_PX], f"pair_{part}_s", seconds, kind))
     if ("native", TILED_PX) in by:
         for name, value in tiled_seconds(place).items():
-            kind = f"measured, {place.dtype}"
-            rows.append(row(by["native", TILED_PX], f"decode_{name}", value, kind))
+            rows.append(row(by["native", TILED_PX], f"decode_{name}", value, place.kind))
     return rows
 
 

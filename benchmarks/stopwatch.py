@@ -32,6 +32,11 @@ class Place:
     small: bool = False
     """Stand-ins, to test the command."""
 
+    @property
+    def kind(self) -> str:
+        """The protocol of what is measured here."""
+        return f"measured, {self.dtype}{', stand-ins' if self.small else ''}"
+
     def scenario(self, stage: str, form: Form, px: int, **changes: Any) -> Scenario:
         """A scenario of SD3.5-Medium here."""
         settings = {"dtype": self.dtype, "small": self.small, **changes}

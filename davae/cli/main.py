@@ -1,12 +1,12 @@
-"""The command line: `davae run`, `eval`, `convert`, `plan`, `base` and `track`, built from
-dataclasses by tyro."""
+"""The command line: `davae run`, `eval`, `convert`, `plan`, `base`, `profile` and `track`, built
+from dataclasses by tyro."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-COMMANDS = ("run", "eval", "convert", "plan", "base", "track")
+COMMANDS = ("run", "eval", "convert", "plan", "base", "profile", "track")
 HELP = """usage: davae COMMAND ...
 
   davae run PRESET [--seed N] [--davae.align-weight X]     all stages of a preset, as one table
@@ -14,7 +14,9 @@ HELP = """usage: davae COMMAND ...
   davae convert SRC --out DIR                              a checkpoint into a folder, and back
   davae plan PRESET [options]                              what it would compute and cost
   davae base PRESET                                        train the models that are shipped
-  davae track paired --base REV | counters | history DIR   is it slower, and since when
+  davae profile CASE                                       where a benchmark case's time goes
+  davae track paired --base REV | compare A B | counters | history DIR
+                                                           is it slower, and since when
 
 `davae COMMAND --help` lists the options. `--extend FILE.py` runs a file of yours first, which may
 register metrics, extractors, base models and methods. Ablations: python -m ablations --help.

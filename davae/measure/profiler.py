@@ -1,7 +1,7 @@
 """Where the time of a run goes: a trace of torch.profiler, and its operators by group.
 
-The trace is a `*.pt.trace.json` as Perfetto (ui.perfetto.dev) and TensorBoard with torch-tb-profiler
-read it. Groups are those of the work counters, so that time, calls and bytes stand side by side."""
+The trace is a `*.pt.trace.json` as Perfetto (ui.perfetto.dev) and TensorBoard with
+torch-tb-profiler read it. Groups are those of the work counters, so that time, calls and bytes stand side by side."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function, tensorboard_trace_handler
 
-from davae.measure.counters import ATTENTION, GROUPS, MLP, PRODUCTS, count_work, group_of
+from davae.measure.counters import ATTENTION, GROUPS, MLP, count_work, group_of
 
 RANGE = "davae/"
 """Prefix of the ranges that mark the modules whose products have a group of their own."""
-KINDS = ("attention", "mlp")
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,9 @@ def group_of_event(event: Any) -> str:
         if parent.name.startswith(RANGE):
             around.add({"attention": "attn", "mlp": "mlp"}[parent.name.removeprefix(RANGE)])
         parent = parent.cpu_parent
+    if "conv" in name:  # composites and the libraries' own, as mkldnn_convolution
+        return "conv"
     overload = getattr(packet, packet.overloads()[0])
-    if name in ("linear", "matmul", "conv2d", "convolution", *PRODUCTS):
-        name = {"linear": "mm", "matmul": "mm", "conv2d": "convolution"}.get(name, name)
+    if name in ("linear", "matmul"):
+        name = "mm"
     return group_of(overload, name, around)

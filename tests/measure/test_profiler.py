@@ -35,6 +35,13 @@ def test_every_group_has_its_time_and_its_calls(traced):
     assert found.flops > 0
 
 
+def test_time_goes_to_what_takes_it(tmp_path):
+    conv, x = torch.nn.Conv2d(64, 64, 3, padding=1), torch.zeros(4, 64, 64, 64)
+    found = profile_run(torch.no_grad()(lambda: conv(x).relu()), tmp_path)
+    by = {group.group: group.seconds for group in found.groups}
+    assert by["conv"] > 0.7 * sum(by.values())
+
+
 def test_the_trace_is_one_that_perfetto_reads(traced):
     _, found = traced
     events = json.loads(found.trace.read_text())["traceEvents"]

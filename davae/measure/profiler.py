@@ -1,7 +1,8 @@
 """Where the time of a run goes: a trace of torch.profiler, and its operators by group.
 
 The trace is a `*.pt.trace.json` as Perfetto (ui.perfetto.dev) and TensorBoard with
-torch-tb-profiler read it. Groups are those of the work counters, so that time, calls and bytes stand side by side."""
+torch-tb-profiler read it. Groups are those of the work counters, so that time, calls and bytes
+stand side by side."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from davae.analysis.findings import CONDITIONS
+from davae.analysis.plots import roofline_figure
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import (
     RUN_COLUMNS,
@@ -54,7 +55,7 @@ def page(root: Path, to: Path) -> str:
             table = (path.parent / "table.md").read_text()
             parts += [f"## Evaluation: `{path.parent.name}`\n", table]
     for path in benchmarks:
-        parts += benchmark_section(path)
+        parts += benchmark_section(path, to)
     return "\n".join(parts)
 
 
@@ -142,9 +143,12 @@ def ablation_section(folder: Path, to: Path) -> list[str]:
     return [*parts, provenance(frame), *pictures]
 
 
-def benchmark_section(path: Path) -> list[str]:
-    """A benchmark file's cases, and the machine they were timed on."""
+def benchmark_section(path: Path, to: Path) -> list[str]:
+    """A benchmark file's cases, the machine they were timed on, and the roofline, drawn beside the
+    page."""
     frame = records.load_records(path)
+    failed = frame[frame["status"] != "ok"]
+    frame = frame[frame["status"] == "ok"]
     frame["images_per_s"] = frame["batch"] / frame["median_s"]
     if "flops" in frame:  # the name of before 2026-11-25
         frame["flops_forward"] = frame.get("flops_forward", frame["flops"]).fillna(frame["flops"])
@@ -170,7 +174,30 @@ def benchmark_section(path: Path) -> list[str]:
         f"## Benchmarks: `{path.name}`\n",
         to_markdown(frame[list(columns)].rename(columns=columns)),
     ]
-    return [*parts, ceiling + machine_text(job)]
+    parts += [f"Failed: {row['arm']}: {row['error']}\n" for _, row in failed.iterrows()]
+    parts.append(ceiling + machine_text(job))
+    points = roofline_points(frame)
+    if len(points):
+        picture = to.parent / f"{path.name.partition('.')[0]}.roofline.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        rates = job["matmul_flops_per_second"], job["copy_bytes_per_second"]
+        roofline_figure((picture,), points, *rates)
+        parts.append(link(picture, to, f"roofline of {path.name}"))
+    return parts
+
+
+def roofline_points(frame: pd.DataFrame) -> pd.DataFrame:
+    """The eager cases whose FLOPs and bytes were counted: case, intensity, flops_per_second."""
+    if "bytes_moved" not in frame:
+        return pd.DataFrame()
+    kept = frame[(frame["bytes_moved"] > 0) & (frame["compile"] == "off")]
+    return pd.DataFrame(
+        {
+            "case": kept["arm"].str.extract(r"\[(.*)\]", expand=False),
+            "intensity": kept["flops_forward"] / kept["bytes_moved"],
+            "flops_per_second": kept["flops_forward"] / kept["median_s"],
+        }
+    )
 
 
 def machine_text(environment: dict[str, Any]) -> str:

@@ -238,3 +238,40 @@ def history_figure(path: Path, history: pd.DataFrame, steps: list[tuple[str, str
     axes.flat[-1].set_xlabel("revision, oldest first")
     figure.tight_layout()
     save(figure, path)
+
+
+def roofline_figure(
+    paths: tuple[Path, ...], points: pd.DataFrame, flops_per_second: float, bytes_per_second: float
+) -> None:
+    """Rates of cases against their arithmetic intensity, below the roof of the measured product
+    rate and copy bandwidth.
+
+    points: columns case, intensity (FLOPs a byte moved) and flops_per_second. Bytes are those that
+    the operators read and write; what stays in a cache between two of them is counted as well, so
+    that a point may lie above the slope."""
+    figure, axis = plt.subplots(figsize=(7, 4.2))
+    low = min(points["intensity"].min() / 2, 0.5)
+    high = max(points["intensity"].max(), flops_per_second / bytes_per_second) * 3
+    x = np.geomspace(low, high, 200)
+    axis.loglog(x, np.minimum(flops_per_second, bytes_per_second * x) / 1e9, color=INK, lw=1.2)
+    ridge = flops_per_second / bytes_per_second
+    axis.axvline(ridge, color=INK, lw=0.6, ls=":")
+    stages = points["case"].str.split("-").str[2].fillna("other")
+    for colour, stage in zip(COLOURS * 3, dict.fromkeys(stages), strict=False):
+        part = points[stages == stage]
+        axis.plot(
+            part["intensity"], part["flops_per_second"] / 1e9, "o", ms=4, color=colour, label=stage
+        )
+    for _, row in points.iterrows():
+        axis.annotate(
+            row["case"], (row["intensity"], row["flops_per_second"] / 1e9), fontsize=5,
+            xytext=(3, 2), textcoords="offset points",
+        )  # fmt: skip
+    axis.set(
+        xlabel="FLOPs a byte that operators read or write", ylabel="GFLOP/s",
+        title=f"{flops_per_second / 1e9:.0f} GFLOP/s, {bytes_per_second / 1e9:.1f} GB/s measured; "
+        f"they meet at {ridge:.0f} FLOPs a byte",
+    )  # fmt: skip
+    axis.legend(fontsize=7, frameon=False, loc="lower right")
+    figure.tight_layout()
+    save(figure, *paths)

@@ -55,3 +55,21 @@ def test_rows_of_images_are_where_they_should_be(tmp_path):
     assert where[40][1] < where[80][1]  # columns from left to right
     assert where[120][0] > where[40][0]  # the second block below the first
     assert where[160][1] == pytest.approx(where[40][1], abs=3)
+
+
+def test_the_roof_is_the_lower_of_bandwidth_and_product(axes):
+    points = pd.DataFrame(
+        {
+            "case": ["tiny-widened-denoise-b1", "tiny-widened-decode-b8"],
+            "intensity": [1.0, 50.0],
+            "flops_per_second": [5e9, 1.5e11],
+        }
+    )
+    plots.roofline_figure((), points, 2e11, 1e10)  # they meet at 20 FLOPs a byte
+    roof = axes[0].get_lines()[0]
+    x, y = np.array(roof.get_xdata()), np.array(roof.get_ydata())
+    assert y[x > 20] == pytest.approx(200)
+    assert y[x < 20] == pytest.approx(10 * x[x < 20])
+    drawn = {tuple(line.get_xydata()[0]) for line in axes[0].get_lines()[2:]}
+    assert drawn == {(1.0, 5.0), (50.0, 150.0)}
+    assert {t.get_text() for t in axes[0].get_legend().get_texts()} == {"denoise", "decode"}

@@ -1,0 +1,139 @@
+"""The suite's options, on stand-ins: what a GPU runs, processes apart, own models, failures."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu
+from benchmarks.clock import CLOCK, SOURCE, replayed
+from benchmarks.networks import MODELS
+from benchmarks.scenarios import CPU, GPU, SCENARIOS
+from davae.core.records import load_records
+
+CHOSEN = "own_model or tiny-widened-draw"
+ROOT = Path(__file__).parents[2]
+FIELDS = {
+    "model", "weights", "stage", "resolution_px", "tokens", "channels", "batch", "steps",
+    "cfg_forwards", "dtype", "compile", "attention", "threads", "timer", "first_call_s",
+    "flops_forward", "flops_image", "flops_closed_form", "params", "peak_bytes", "preset", "seed",
+    "img_per_s", "img_per_s_low", "img_per_s_high", "tf32", "p50_s", "p90_s", "status", "error",
+    "git_sha", "time_utc", "schema", "suite", "arm",
+}  # fmt: skip
+"""Columns that every row of the suite has."""
+
+
+def suite(*words, folder, extra="", check=True):
+    """Run `pytest benchmarks` with these words; (process, rows of its file)."""
+    out = folder / "out.benchmark.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks", "-o", "addopts=", "-q", *words,
+         "--benchmark-json", str(out)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{extra}"},
+    )  # fmt: skip
+    assert not check or done.returncode == 0, done.stdout[-2000:]
+    return done, load_records(out)
+
+
+def test_names_are_unique_and_models_exist():
+    names = [s.name for s in SCENARIOS]
+    assert len(set(names)) == len(names)
+    assert {s.model for s in SCENARIOS} <= {*MODELS, "dcae_f32c32"}
+    assert {s.tier for s in CPU} == {"cpu"}
+    assert {(s.tier, s.dtype) for s in GPU} == {("gpu", "bfloat16")}
+
+
+def test_replayed_times_are_read_as_they_are():
+    class Benchmark:
+        def pedantic(self, run, rounds, iterations):
+            self.times = []
+            for _ in range(rounds):
+                start = CLOCK()
+                run()
+                self.times.append(CLOCK() - start)
+
+    benchmark = Benchmark()
+    replayed(benchmark, [0.5, 0.25, 2.0])
+    assert benchmark.times == [0.5, 0.25, 2.0]
+    assert SOURCE.told is None
+
+
+def test_a_gpus_commands_run_on_a_cpu_argument_by_argument(tmp_path):
+    chosen = "sd35m_1k-widened-sample-b10-bfloat16 or sd35m_1k-widened-denoise-b_fits or train_vae"
+    options = gpu.Options(tmp_path, device="cpu", small=True, keyword=chosen)
+    real = gpu.commands(gpu.Options(tmp_path))
+    for words, on_gpu in zip(gpu.commands(options), real, strict=True):
+        flags = [w for w in on_gpu if w.startswith("--")]
+        assert [w for w in words if w in flags] == flags  # nothing that a GPU runs is left out
+        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+    rows = load_records(tmp_path / "gpu.benchmark.json").set_index("arm")
+    assert len(rows) == 3
+    assert set(rows["weights"]) == {"random, a small stand-in"}
+    assert set(rows.columns) | {"arm"} >= FIELDS
+    pair = rows.loc["test_scenario[sd35m_1k-widened-sample-b10-bfloat16]"]
+    assert pair["text_s"] > 0
+    assert pair["denoise_s"] > pair["decode_s"] > 0
+    largest = rows.loc["test_scenario[sd35m_1k-widened-denoise-b_fits-bfloat16]"]
+    assert largest["batch"] == largest["images"] == 4
+    headline = load_records(tmp_path / "headline")
+    assert {"counted", "composed"} <= set(headline["protocol"])
+    assert headline["protocol"].str.contains("stand-ins").any()
+
+
+MODELS_OF_MINE = """
+import torch
+
+
+def factory(batch, device):
+    return torch.nn.Linear(64, 64).to(device), {"input": torch.zeros(batch, 64, device=device)}
+
+
+def broken(batch, device):
+    raise RuntimeError("no such weights")
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A folder with a module of one's own."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "mine.py").write_text(MODELS_OF_MINE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def apart(own):
+    """The file of two cases, each timed in a process of its own, and its rows."""
+    words = ("-k", CHOSEN, "--model", "mine:factory", "--isolate")
+    _, rows = suite(*words, folder=own, extra=str(own))
+    first = own / "first.json"
+    first.write_bytes((own / "out.benchmark.json").read_bytes())
+    return first, rows.set_index("stage")
+
+
+def test_a_model_of_ones_own_is_timed_in_a_process_of_its_own(apart):
+    row = apart[1].loc["forward"]
+    assert (row["model"], row["weights"]) == ("mine:factory", "of the factory")
+    assert row["flops_forward"] == 2 * 64 * 64
+    assert row["isolated"]
+    assert row["img_per_s"] == pytest.approx(1 / row["median_s"])
+
+
+def test_failures_leave_rows_and_files_compare(own, apart):
+    done, rows = suite(
+        "-k", CHOSEN, "--model", "mine:broken", f"--benchmark-compare={apart[0]}",
+        f"--benchmark-histogram={own / 'histogram'}", folder=own, extra=str(own), check=False,
+    )  # fmt: skip
+    assert done.returncode == 1  # one case has failed
+    by_status = rows.set_index("status")
+    assert "no such weights" in by_status.loc["failed", "error"]
+    assert by_status.loc["ok", "stage"] == "draw"
+    assert "(NOW)" in done.stdout  # beside the times of the first file
+    assert list(own.glob("histogram*.svg"))
+    machine = json.loads(apart[0].read_text())["machine_info"]
+    assert "node" not in machine
+    assert machine["davae"]["copy_bytes_per_second"] > 0

@@ -257,6 +257,7 @@ def train_vae(s: Scenario, device: str) -> Workload:
         tokens=0,
         channels=grid(e, s)[0],
         resolution_px=px,
+        networks=(network,),
         ceiling="convolution",
     )
 

@@ -77,7 +77,8 @@ def cases(tmp_path_factory):
 
 
 def test_shares_of_the_machines_own_rates(cases, capsys):
-    """FLOPs that are run, a second, over the product's or the convolution's rate around them."""
+    """FLOPs of the network as defined, a second, over the product's or the convolution's rate
+    around them."""
     missed = []
     for name, target in TARGETS.items():
         share = cases.loc[name, "share_of_ceiling"]

@@ -78,6 +78,7 @@ def test_a_closed_form_that_is_off_is_an_error():
     assert work(0) == {
         "flops_forward": 2 * 4 * 8 * 16,
         "bytes_moved": 4 * (4 * 8 + 8 * 16 + 4 * 16),
+        "flops_defined": 2 * 4 * 8 * 16,
     }
     with pytest.raises(ValueError, match="1024 FLOPs counted, 512 by the closed form"):
         work(512)  # multiply-adds are not FLOPs

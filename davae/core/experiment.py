@@ -237,10 +237,14 @@ class DetailConfig:
 class AdaptConfig:
     """Widening the base DiT by D channels and fine-tuning it (Eq. 12 and 13)."""
 
-    init: Literal["zero", "random", "repeat", "reset"] = "zero"
-    """How the new channels' layers start; see `davae.method.widen`."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """w(n) of Eq. 12, or: n / N_warm, or 1 from the first step."""
+    init: Literal["zero", "random", "random_in", "random_out", "repeat", "reset", "scratch"] = (
+        "zero"
+    )
+    """How the new channels' layers start, see `davae.method.widen`; scratch: the whole network is
+    drawn anew, as random."""
+    schedule: Literal["cosine", "linear", "sigmoid", "step", "constant"] = "cosine"
+    """w(n) of Eq. 12, or another curve to 1 at N_warm, or 1 from the first step
+    (`davae.method.schedule`)."""
     detail_warmup_steps: int = 500
     """N_warm of Eq. 12."""
     cosine_weight: float = 0.0

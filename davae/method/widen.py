@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-Init = Literal["zero", "random", "repeat", "reset"]
+Init = Literal["zero", "random", "random_in", "random_out", "repeat", "reset"]
 Status = Literal["untouched", "copied", "widened", "new"]
 
 
@@ -165,6 +165,7 @@ def widen(
       head rows U(+-1/sqrt width), head bias U(+-0.01); repeat  base input columns tiled over the
       new channels and all, the base's too, divided by
               ceil((C + D) / C); head rows and bias tiled undivided;
+      random_in, random_out  as random in the input columns or the head rows alone, the others 0;
       reset   as random, and the base layers are drawn anew too: nothing of the two layers is kept.
 
     Raises ValueError for layers of other types, names that are not there, or sizes that do not fit.
@@ -206,19 +207,20 @@ def initialise(
     generator: torch.Generator | None,
 ) -> None:
     """Fill the new layers (and rescale or redraw the base ones) as `widen` describes."""
-    if init == "zero":
-        for parameter in (*embed.detail.parameters(), *head.detail.parameters()):
-            nn.init.zeros_(parameter)
-    elif init == "repeat":
+    if init not in get_args(Init):
+        raise ValueError(f"init is {init!r}; it is one of {', '.join(get_args(Init))}")
+    if init == "repeat":
         _repeat(embed, head)
-    elif init in ("random", "reset"):
+        return
+    for parameter in (*embed.detail.parameters(), *head.detail.parameters()):
+        nn.init.zeros_(parameter)
+    if init in ("random", "random_in", "reset"):
         _draw_embed(embed.detail, generator)
+    if init in ("random", "random_out", "reset"):
         _draw_head(head.detail, generator)
-        if init == "reset":
-            _draw_embed(embed.base, generator)
-            _draw_head(head.base, generator)
-    else:
-        raise ValueError(f"init is {init!r}; it is zero, random, repeat or reset")
+    if init == "reset":
+        _draw_embed(embed.base, generator)
+        _draw_head(head.base, generator)
 
 
 def _draw_embed(layer: nn.Conv2d | nn.Linear, generator: torch.Generator | None) -> None:

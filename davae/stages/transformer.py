@@ -125,8 +125,12 @@ def make_adapted(
 ) -> None:
     """Widen the base network and fine-tune it on [base | detail] latents."""
     network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    init = adapt.init
+    if init == "scratch":
+        seeded(seed, "adapt/scratch")
+        network, init = type(network)(**network.config), "random"
     channels = np.load(work.inputs["detail_latents"] / "train.npy", mmap_mode="r").shape[1]
-    report = widen_base(network, channels, adapt.init, keyed.generator(seed, "adapt/init"))
+    report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
     (work.folder / "widen.txt").write_text(f"{report}\n")
     roles = ("base_latents", "detail_latents")
     train_network(
@@ -212,6 +216,11 @@ def make_text_adapted(
 ) -> None:
     """Widen the pipeline's transformer, train adapters and widened layers, and leave a folder for
     `attach`."""
+    if adapt_config.init == "scratch":
+        raise ValueError(
+            "adapt.init 'scratch' draws the whole network anew, which is for the families trained "
+            "here; choose another"
+        )
     if not adapt_config.train.steps:
         raise ValueError(
             "adapt.train.steps is 0: the untrained detail would be decoded as noise; train 1 "

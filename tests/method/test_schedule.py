@@ -26,5 +26,10 @@ def test_other_shapes_of_the_detail_weight():
     assert detail_weight(25, 100, "linear") == 0.25
     assert detail_weight(0, 100, "constant") == 1.0
     assert detail_weight(0, 0) == 1.0
-    with pytest.raises(ValueError, match="cosine, linear or constant"):
-        detail_weight(0, 100, "step")
+    assert [detail_weight(n, 100, "step") for n in (0, 99, 100)] == [0.0, 0.0, 1.0]
+    sigmoid = [detail_weight(n, 100, "sigmoid") for n in (0, 20, 50, 80, 100)]
+    ends = 1 / (1 + math.exp(6.0)), 1 / (1 + math.exp(-6.0))
+    at_20 = (1 / (1 + math.exp(3.6)) - ends[0]) / (ends[1] - ends[0])
+    assert sigmoid == pytest.approx([0.0, at_20, 0.5, 1 - at_20, 1.0], abs=1e-12)
+    with pytest.raises(ValueError, match="one of cosine, linear, sigmoid, step, constant"):
+        detail_weight(0, 100, "square")

@@ -100,6 +100,20 @@ def test_random_init_has_the_stated_ranges_and_keeps_the_base():
     }
 
 
+def test_one_sided_random_inits_draw_what_random_draws():
+    both, inner, outer = (
+        pair(4, 60, 2, 256, linear=False, init=init)[1]
+        for init in ("random", "random_in", "random_out")
+    )
+    assert torch.equal(inner.embed.detail.weight, both.embed.detail.weight)
+    assert not inner.head.detail.weight.any()
+    assert not inner.head.detail.bias.any()
+    assert not outer.embed.detail.weight.any()
+    assert outer.head.detail.weight.detach().std().item() == pytest.approx(1 / 16 / 3**0.5, rel=0.05)
+    with pytest.raises(ValueError, match="one of zero, random, random_in"):
+        pair(4, 4, 1, 16, linear=False, init="other")
+
+
 def test_repeat_init_tiles_and_divides_the_input_only():
     base, wide, report = pair(4, 6, 1, 8, linear=False, init="repeat")  # ceil(10 / 4) = 3
     torch.testing.assert_close(wide.embed.base.weight, base.embed.weight / 3)

@@ -123,10 +123,12 @@ def level_figure(
 ) -> None:
     """A panel a (metric, extractor): every seed's value at each level of a factor, and the mean.
 
-    frame has the columns level, seed, metric, protocol and value; `panels` are titles, as
-    `davae.analysis.tables.column_titles` gives them. Numeric levels are sorted and their means
-    joined by a line; categorical ones stand in the order of `levels`, their means as bars across.
+    frame has the columns level, seed, metric, protocol and value, and may have series, of which
+    each has a colour; `panels` are titles, as `davae.analysis.tables.column_titles` gives them.
+    Numeric levels are sorted and their means joined by a line; categorical ones stand in the order
+    of `levels`, their means as bars across.
     """
+    series = frame["series"].fillna("") if "series" in frame else pd.Series("", frame.index)
     numeric = all(isinstance(level, (int, float)) for level in levels)
     levels = sorted(levels) if numeric else levels
     rows_of_three = math.ceil(len(panels) / 3)
@@ -136,25 +138,37 @@ def level_figure(
     extractors = extractor_of(frame["protocol"])
     shown = axes.flat[: len(panels)]
     for axis, ((metric, extractor), label) in zip(shown, panels.items(), strict=True):
-        rows = frame[(frame["metric"] == metric) & (extractors == extractor)]
-        values = {
-            place: rows.loc[rows["level"] == level, "value"] for place, level in enumerate(levels)
-        }
-        values = {place: seeds for place, seeds in values.items() if len(seeds)}
-        for place, seeds in values.items():
-            axis.plot([place] * len(seeds), seeds, "o", ms=4, color=COLOURS[0], alpha=0.6)
-        means = [seeds.mean() for seeds in values.values()]
-        if numeric:
-            axis.plot(list(values), means, "-", color=INK, lw=1)
-        else:
-            axis.plot(list(values), means, "_", ms=18, mew=1.5, color=INK)
+        of_panel = (frame["metric"] == metric) & (extractors == extractor)
+        for colour, name in zip(COLOURS * 3, series.unique(), strict=False):
+            draw_levels(axis, frame[of_panel & (series == name)], levels, colour, name)
         names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
         axis.set_xticks(range(len(levels)), names)
         axis.set_xlim(-0.5, len(levels) - 0.5)
         axis.set(xlabel=factor, title=label)
+    if series.nunique() > 1:
+        axes[0, 0].legend(fontsize=7, frameon=False)
     figure.suptitle(title, fontsize=9)
     figure.tight_layout()
     save(figure, *paths)
+
+
+def draw_levels(
+    axis: plt.Axes, rows: pd.DataFrame, levels: list[float | str], colour: str, name: str
+) -> None:
+    """One series: every seed's value, and the means."""
+    values = {
+        place: rows.loc[rows["level"] == level, "value"] for place, level in enumerate(levels)
+    }
+    values = {place: seeds for place, seeds in values.items() if len(seeds)}
+    for place, seeds in values.items():
+        axis.plot([place] * len(seeds), seeds, "o", ms=4, color=colour, alpha=0.6)
+    means = [seeds.mean() for seeds in values.values()]
+    joined = all(isinstance(level, (int, float)) for level in levels)
+    colour, label = (colour, name) if name else (INK, None)
+    if joined:
+        axis.plot(list(values), means, "-", lw=1, color=colour, label=label)
+    else:
+        axis.plot(list(values), means, "_", ms=18, mew=1.5, color=colour, label=label)
 
 
 def embedding_rows(

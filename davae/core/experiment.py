@@ -110,11 +110,16 @@ class TrainConfig:
     round_weights: bool = option(False, neutral=False)
     """Round the weights to bfloat16 at the end, so that a file of half the size holds them exactly.
     """
+    snapshots: tuple[int, ...] = option((), neutral=())
+    """Steps after which the (averaged) weights are kept as well."""
 
     def __post_init__(self) -> None:
         positive(batch_size=self.batch_size, lr=self.lr)
         if self.steps < 0:
             raise ValueError(f"steps is {self.steps}; it must be 0 or more")
+        late = [n for n in self.snapshots if not 0 < n < self.steps]
+        if late:
+            raise ValueError(f"snapshots {late} do not lie between 0 and the {self.steps} steps")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay is {self.ema_decay}; it lies in [0, 1)")
 
@@ -373,6 +378,9 @@ class Experiment:
     """Seed of the base DiT, which several `seed`s share."""
     sample_seed: int | None = option(None, neutral=None)
     """Seed of the samples' noise; None: `seed`. Several of them judge one adapted model."""
+    snapshot_step: int = option(0, neutral=0)
+    """Sample the adapted transformer as it was after this many steps, one of
+    adapt.train.snapshots; 0: at the end."""
     data_seed: int = option(0, neutral=0)
     """Seed of the crops and of the base VAE."""
     autoencoder_data: tuple[Literal["photos", "scenes"], ...] = option((), neutral=())
@@ -385,6 +393,13 @@ class Experiment:
     """The DA-VAE, a stage of its own with the seed of the data, whose weights this one starts from,
     so that arms that differ in the DA-VAE need not each train one from the base VAE; None: from
     the base VAE."""
+
+    def __post_init__(self) -> None:
+        kept = self.adapt.train.snapshots
+        if self.snapshot_step and self.snapshot_step not in kept:
+            raise ValueError(
+                f"snapshot_step is {self.snapshot_step}; adapt.train.snapshots keeps {kept}"
+            )
 
     @property
     def base_factor(self) -> int:

@@ -161,7 +161,14 @@ def analyses(e: Experiment) -> Stages:
     )
     structure = {"metrics": further} if further else {}
     of_davae = {"davae": s["davae"]}
+    adapted = s.get("adapted")
+    flow = (
+        {"adapted_flow": Stage("flow", 1, scoring.make_flow, {}, {"adapted": adapted})}
+        if adapted is not None and adapted.name == "adapted"
+        else {}
+    )
     return {
+        **flow,
         "structure": Stage("structure", 2, latents.make_structure, structure, upstream),
         "spectrum": Stage(
             "spectrum",

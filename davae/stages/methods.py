@@ -100,6 +100,7 @@ def sampled(e: Experiment, generator: Stage) -> Stage:
         "count": e.eval.count or e.data.eval_crops,
         "seed": noise_seed(e),
         **_family_config(e),
+        **({"snapshot": e.snapshot_step} if e.snapshot_step else {}),
     }
     return Stage("sampled", 1, samples.make_sampled, config, {"dit": generator})
 

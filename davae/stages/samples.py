@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 from tqdm import tqdm
 
 from davae.core import keyed
@@ -21,6 +22,7 @@ from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import MODEL, captions, crops, load_davae, load_vae
 from davae.stages.stage import Work
 from davae.stages.transformer import pretrained_pipeline
+from davae.train.loop import snapshot_name
 
 LATENTS = "latents.npy"
 """What a stage of sampled latents leaves beside labels.npy."""
@@ -41,12 +43,22 @@ def sample_latents(velocity: Velocity, noise: torch.Tensor, sample: SampleConfig
 
 @torch.no_grad()
 def make_sampled(
-    work: Work, sample: SampleConfig, count: int, seed: int, family: str = "lightning"
+    work: Work,
+    sample: SampleConfig,
+    count: int,
+    seed: int,
+    family: str = "lightning",
+    snapshot: int = 0,
 ) -> None:
     """latents.npy: `count` normalised latents from the network, [N, C or C + D, h, w], and
-    labels.npy: their classes, in turn."""
+    labels.npy: their classes, in turn.
+
+    snapshot: the step whose weights are taken; 0: the last."""
     base_model = FAMILIES[family]
-    network = base_model.load(work.inputs["dit"] / MODEL).to(work.runtime.device).eval()
+    network = base_model.load(work.inputs["dit"] / MODEL)
+    if snapshot:
+        network.load_state_dict(load_file(work.inputs["dit"] / snapshot_name(snapshot)))
+    network = network.to(work.runtime.device).eval()
     network.velocity = work.runtime.compiled(network.velocity, sampling=True)
     labels = torch.arange(count) % network.config.num_classes
     shape = (network.config.in_channels, network.config.input_size, network.config.input_size)

@@ -12,6 +12,7 @@ from davae.core import keyed
 from davae.core.experiment import EvalConfig
 from davae.core.records import Measurement, write_measurements
 from davae.core.runtime import Runtime
+from davae.core.store import read_log
 from davae.data.pixels import to_uint8, upsample
 from davae.method.alignment import alignment_loss, channel_variance, orthogonal
 from davae.method.latent import join
@@ -28,6 +29,7 @@ from davae.stages.judging import (
     scene_measurements,
 )
 from davae.stages.stage import Work
+from davae.stages.transformer import CHECKS
 from davae.train.davae import VARIANCE_SAMPLES
 
 BATCH = 20
@@ -167,6 +169,23 @@ def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) ->
             "align_unexplained", align, len(detail), higher_is_better=False, protocol=protocol
         ),
     ]
+
+
+def make_flow(work: Work) -> None:
+    """The held-out flow loss of base and detail channels at the adaptation's end, from its log."""
+    held = [line for line in read_log(work.inputs["adapted"]) if "eval/heldout_base" in line]
+    if not held:
+        raise ValueError("the adaptation's log holds no held-out flow loss")
+    last = held[-1]
+    protocol = "velocity error of held-out crops at fixed t and noise, as training logs it"
+    measured = [
+        Measurement(
+            f"flow_{part}", last[f"eval/heldout_{part}"], CHECKS, higher_is_better=False,
+            protocol=protocol,
+        )
+        for part in ("base", "detail")
+    ]  # fmt: skip
+    write_measurements(work.folder, {"adapted": measured})
 
 
 def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:

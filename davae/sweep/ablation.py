@@ -30,6 +30,8 @@ class Arm:
     experiment: Experiment
     reference: bool = False
     """Whether this is the arm that the others are compared with."""
+    series: str = ""
+    """Arms of one series are one line of the figure, over the levels; empty where there is one."""
 
     def stages(self) -> dict[str, Stage]:
         """Every stage that an ablation may measure, by role."""

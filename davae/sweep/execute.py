@@ -84,6 +84,7 @@ def run_arm(
         **identity, "suite": "ablation", "ablation": ablation.name, "key": key,
         "recipe": ablation.recipe(arm), "arm": arm.name,
         "factor": arm.factor, "level": arm.level, "reference": arm.reference,
+        "series": arm.series,
     }  # fmt: skip
     try:
         measured = measure_arm(ablation, arm, pipeline)

@@ -11,11 +11,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
@@ -32,6 +34,11 @@ from davae.train.optim import lr_factor
 CHECKPOINT = "scratch.checkpoint.pt"
 
 Terms = dict[str, torch.Tensor]
+
+
+def snapshot_name(step: int) -> str:
+    """The file of a snapshot."""
+    return f"snapshot.{step}.safetensors"
 
 
 @dataclass
@@ -115,6 +122,8 @@ class Trainer:
                     {k: f"{v:.4f}" for k, v in terms.items() if k != "lr"}, refresh=False
                 )
                 progress.update()
+                if self.state.step in self.config.snapshots:
+                    self._keep()
                 if self.state.step in evaluated:
                     self._evaluate(log, writer)
                 if time.perf_counter() - saved > self.runtime.checkpoint_seconds:
@@ -133,6 +142,12 @@ class Trainer:
     def _round(self) -> None:
         for parameter in self.parameters:
             parameter.copy_(parameter.bfloat16())
+
+    def _keep(self) -> None:
+        """Write the weights, averaged where there is an EMA, as a snapshot of this step."""
+        with self.ema.swapped() if self.ema else nullcontext():
+            tensors = {k: v.detach().cpu().contiguous() for k, v in self._changing().items()}
+            save_file(tensors, str(self.folder / snapshot_name(self.state.step)))
 
     def _timed_step(self) -> dict[str, float]:
         """One step with its duration noted; the first step's FLOPs are counted instead."""

@@ -33,6 +33,21 @@ def test_numeric_levels_are_sorted_and_joined(axes):
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([0, 1], [2.0, 5.0])
 
 
+def test_series_are_lines_of_their_own(axes):
+    frame = pd.DataFrame(
+        {
+            "level": [1.0, 2.0, 1.0, 2.0], "series": ["a", "a", "b", "b"], "seed": 0,
+            "metric": "m", "protocol": "", "value": [1.0, 2.0, 5.0, 7.0],
+        }
+    )  # fmt: skip
+    plots.level_figure(frame, {("m", ""): "M"}, factor="f", levels=[1.0, 2.0], title="t", paths=())
+    lines = {line.get_label(): line for line in axes[0].get_lines() if line.get_linestyle() == "-"}
+    assert {name: list(line.get_ydata()) for name, line in lines.items()} == {
+        "a": [1.0, 2.0], "b": [5.0, 7.0],
+    }  # fmt: skip
+    assert lines["a"].get_color() != lines["b"].get_color()
+
+
 def test_categories_keep_their_order_and_are_not_joined(axes):
     draw(["zero", "random", "another"], [1.0, 2.0, 3.0])
     assert [t.get_text() for t in axes[0].get_xticklabels()] == ["zero", "random", "another"]

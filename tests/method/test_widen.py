@@ -109,7 +109,10 @@ def test_one_sided_random_inits_draw_what_random_draws():
     assert not inner.head.detail.weight.any()
     assert not inner.head.detail.bias.any()
     assert not outer.embed.detail.weight.any()
-    assert outer.head.detail.weight.detach().std().item() == pytest.approx(1 / 16 / 3**0.5, rel=0.05)
+    spread = outer.head.detail.weight.detach().std().item()
+    assert spread == pytest.approx(1 / 16 / 3**0.5, rel=0.05)
+        1 / 16 / 3**0.5, rel=0.05
+    )
     with pytest.raises(ValueError, match="one of zero, random, random_in"):
         pair(4, 4, 1, 16, linear=False, init="other")
 

@@ -1,16 +1,18 @@
 """The training loop."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from davae.core.experiment import TrainConfig
 from davae.core.runtime import Runtime
 from davae.core.store import read_log
 from davae.train.ema import EMA
-from davae.train.loop import CHECKPOINT, Task, Trainer
+from davae.train.loop import CHECKPOINT, Task, Trainer, snapshot_name
 
 
 class Line(nn.Module):
@@ -124,3 +126,17 @@ def test_a_step_in_pieces_is_the_step_of_the_whole_batch(tmp_path):
     assert seen == [8] * 3 + [3, 3, 2] * 3
     torch.testing.assert_close(pieces[0], whole[0])
     assert pieces[1] == pytest.approx(whole[1], rel=1e-5)
+
+
+def test_a_snapshot_is_what_a_shorter_run_ends_with(tmp_path):
+    for name in ("long", "short"):
+        (tmp_path / name).mkdir()
+    kept = replace(TRAIN, snapshots=(5, 12))
+    Trainer(line_task(Line()), kept, Runtime(), tmp_path / "long").run()
+    short = Line()
+    Trainer(line_task(short), replace(TRAIN, steps=5), Runtime(), tmp_path / "short").run()
+    tensors = load_file(tmp_path / "long" / snapshot_name(5))
+    assert torch.equal(tensors["w"], short.w)
+    assert (tmp_path / "long" / snapshot_name(12)).exists()
+    with pytest.raises(ValueError, match=r"snapshots \[20\] do not lie between 0 and the 20 steps"):
+        replace(TRAIN, snapshots=(5, 20))

@@ -1,0 +1,68 @@
+"""How many detail channels?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from davae.analysis.findings import Claim
+from davae.core.experiment import Experiment
+from davae.sweep.ablation import Ablation, Arm
+
+FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 7.0)
+"""D / C; one and a half divides no channels evenly."""
+
+
+def arms(base: Experiment) -> tuple[Arm, ...]:
+    """Every D without alignment and with the preset's weight; the decoder's widths stay."""
+    found = []
+    for weight in (0.0, base.davae.align_weight):
+        series = f"lambda {weight:g}"
+        for factor in FACTORS:
+            channels = round(factor * base.base_vae.latent_channels)
+            davae = replace(base.davae, detail_channels=channels, align_weight=weight)
+            name = f"D = {channels}, {series}"
+            found.append(
+                Arm(
+                    name,
+                    "D",
+                    float(channels),
+                    replace(base, davae=davae),
+                    reference=factor == 3.0 and weight == 0,
+                    series=series,
+                )
+            )
+    return tuple(found)
+
+
+ABLATION = Ablation(
+    name="channels",
+    question="How many detail channels, and does alignment change the answer?",
+    arms=arms,
+    trains="davae",
+    metrics={
+        "psnr_db": "PSNR dB",
+        "psnr_over_zeroed_db": "PSNR above zeroed detail, dB",
+        "orthogonal_share": "orthogonal share",
+        "detail_accuracy": "detail accuracy",
+        "content_accuracy": "content accuracy",
+        "gkd_effnet": "gKD",
+    },
+    claims=(
+        Claim(
+            text="more channels reconstruct better",
+            published="",
+            metric="psnr_db",
+            a="D = 28, lambda 0",
+            b="D = 4, lambda 0",
+            direction="higher",
+        ),
+        Claim(
+            text="more channels are harder to generate",
+            published="Tables of the field: a wider latent reconstructs better, generates worse",
+            metric="gkd_effnet",
+            a="D = 28, lambda 0",
+            b="D = 12, lambda 0",
+            direction="higher",
+        ),
+    ),
+)

@@ -1,0 +1,33 @@
+"""Every declared ablation: its arms are experiments, its claims name arms and metrics it has."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+import ablations
+
+NAMES = sorted(
+    m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_")
+)
+
+
+@pytest.mark.parametrize("preset", ["nano", "smoke", "tiny", "tiny_photos"])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_ablation_holds_together(name, preset):
+    ablation = importlib.import_module(f"ablations.{name}").ABLATION
+    assert ablation.name == name
+    arms = ablation.arms(ablation.seeded(ablation.base(preset), 1))
+    names = [arm.name for arm in arms]
+    assert len(set(names)) == len(names)
+    assert sum(arm.reference for arm in arms) == 1
+    assert len({arm.factor for arm in arms}) == 1
+    keys = {ablation.key(arm) for arm in arms}
+    assert len(keys) == len(arms)  # no two arms are one experiment
+    for arm in arms:
+        assert set(ablation.measured) <= set(arm.stages()), arm.name
+    for claim in ablation.claims:
+        if preset != "nano":  # whose trainings are too short for every share
+            assert {claim.a, claim.b} <= {*names, ""}, claim.text
+        assert claim.metric in ablation.metrics, claim.text
+        assert claim.a != claim.b, claim.text

@@ -111,8 +111,6 @@ def test_one_sided_random_inits_draw_what_random_draws():
     assert not outer.embed.detail.weight.any()
     spread = outer.head.detail.weight.detach().std().item()
     assert spread == pytest.approx(1 / 16 / 3**0.5, rel=0.05)
-        1 / 16 / 3**0.5, rel=0.05
-    )
     with pytest.raises(ValueError, match="one of zero, random, random_in"):
         pair(4, 4, 1, 16, linear=False, init="other")
 

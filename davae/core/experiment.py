@@ -197,6 +197,12 @@ class DetailConfig:
     """Probability that a sample's whole detail is dropped at the decoder's input in training."""
     align_weight: float = 0.02
     """lambda_align of Eq. 6."""
+    align_method: Literal["group_mean", "learned", "cosine_distance"] = option(
+        "group_mean", neutral="group_mean"
+    )
+    """What aligns: Proj of Eq. 4; a 1x1 projection trained with the VAE, started from Proj; or
+    VA-VAE's two terms, the cosine of Proj(z_d) with z at every position and the distance matrices
+    over positions (`davae.method.alignment`)."""
     align_mode: Literal["fixed", "gradient_ratio"] = "fixed"
     """fixed: lambda itself; gradient_ratio: lambda |grad nll| / (|grad align| + 1e-4), detached."""
     align_clamp: float = 1e8
@@ -233,6 +239,10 @@ class DetailConfig:
         if self.align_mode == "fixed" and self.align_clamp != 1e8:
             raise ValueError(
                 "align_clamp bounds the gradient ratio, which align_mode 'fixed' does not use"
+            )
+        if not self.align_weight and self.align_method != "group_mean":
+            raise ValueError(
+                f"align_method is {self.align_method!r} and align_weight 0, so that it does nothing"
             )
         if not self.gan_weight and (self.gan_start_step, self.gan_clamp) != (0, 1e4):
             raise ValueError("gan_start_step and gan_clamp do nothing while gan_weight is 0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 
 def group_sizes(detail_channels: int, base_channels: int) -> list[int]:
@@ -43,6 +45,11 @@ def channel_variance(latents: torch.Tensor) -> torch.Tensor:
     return latents.transpose(0, 1).flatten(1).var(1)
 
 
+def explained(projected: torch.Tensor, base: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    """mean((projected - z)^2 / Var_c(z)) of [B, C, h, w]: 1 means that nothing is explained."""
+    return ((projected - base).square() / variance[:, None, None]).mean()
+
+
 def alignment_loss(
     detail: torch.Tensor, base: torch.Tensor, variance: torch.Tensor
 ) -> torch.Tensor:
@@ -51,5 +58,42 @@ def alignment_loss(
     detail [B, D, h, w]; base [B, C, h, w]; variance [C], of the base latent over a data set.
     With variance 1 it is the plain mean squared error.
     """
-    error = project(detail, base.shape[1]) - base
-    return (error.square() / variance[:, None, None]).mean()
+    return explained(project(detail, base.shape[1]), base, variance)
+
+
+class LearnedProjection(nn.Module):
+    """A 1x1 convolution [B, D, h, w] -> [B, C, h, w] that starts as Proj and is trained with the
+    VAE."""
+
+    def __init__(self, detail_channels: int, base_channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(detail_channels, base_channels, 1)
+        with torch.no_grad():
+            self.conv.bias.zero_()  # type: ignore[union-attr]
+            identity = torch.eye(detail_channels)[:, :, None, None]
+            self.conv.weight.copy_(project(identity, base_channels).transpose(0, 1))
+
+    def forward(self, detail: torch.Tensor) -> torch.Tensor:
+        """The projected detail."""
+        return self.conv(detail)
+
+
+COSINE_MARGIN, DISTANCE_MARGIN = 0.5, 0.25
+"""Of VA-VAE's two terms (Yao et al. 2025)."""
+
+
+def cosine_distance_loss(
+    detail: torch.Tensor,
+    base: torch.Tensor,
+    cosine_margin: float = COSINE_MARGIN,
+    distance_margin: float = DISTANCE_MARGIN,
+) -> torch.Tensor:
+    """VA-VAE's alignment (Yao et al. 2025), on z in the place of a vision model's features.
+
+    mean over positions of relu(1 - m1 - cos(Proj(z_d), z)), and mean over pairs of positions of an
+    image of relu(|cos(z_d, z_d') - cos(z, z')| - m2). detail [B, D, h, w]; base [B, C, h, w]."""
+    cosine = F.cosine_similarity(project(detail, base.shape[1]), base, dim=1)
+    near = F.relu(1 - cosine_margin - cosine).mean()
+    rows = [F.normalize(x.flatten(2).transpose(1, 2), dim=-1) for x in (detail, base)]
+    own, others = (x @ x.transpose(1, 2) for x in rows)
+    return near + F.relu((own - others).abs() - distance_margin).mean()

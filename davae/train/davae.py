@@ -9,7 +9,13 @@ from davae.core import keyed
 from davae.core.experiment import DetailConfig
 from davae.data.pixels import psnr, to_unit
 from davae.features.lpips import load_lpips
-from davae.method.alignment import alignment_loss, channel_variance
+from davae.method.alignment import (
+    LearnedProjection,
+    alignment_loss,
+    channel_variance,
+    cosine_distance_loss,
+    explained,
+)
 from davae.method.latent import join
 from davae.method.vae_loss import ReconstructionLoss, gradient_ratio, hinge_loss, kl_mean
 from davae.models.davae import DAVAE
@@ -39,6 +45,18 @@ class VAELoss:
             perceptual=lpips,
         )
         self.discriminator = PatchDiscriminator().to(device) if config.gan_weight else None
+        self.projection: LearnedProjection | None = None
+        wide = model.config.detail_channels
+        if wide and config.align_weight and config.align_method == "learned":
+            self.projection = LearnedProjection(wide, model.base_channels).to(device)
+
+    def aligned(self, detail: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+        """What Eq. 3 asks to be small, by the config's method."""
+        if self.config.align_method == "cosine_distance":
+            return cosine_distance_loss(detail, base)
+        if self.projection is not None:
+            return explained(self.projection(detail), base, self.variance)
+        return alignment_loss(detail, base, self.variance)
 
     def alignment(
         self, nll: torch.Tensor, detail: torch.Tensor, base: torch.Tensor
@@ -46,7 +64,7 @@ class VAELoss:
         """(weighted term of Eq. 3, terms to log); no computation of it where the weight is 0."""
         if not self.config.align_weight:
             return nll.new_zeros(()), {}
-        align = alignment_loss(detail, base, self.variance)
+        align = self.aligned(detail, base)
         weight = torch.as_tensor(self.config.align_weight)
         if self.config.align_mode == "gradient_ratio":
             at = self.model.detail_down.conv.weight
@@ -94,6 +112,8 @@ def davae_task(
     trained = nn.ModuleDict({"davae": model})
     if losses.discriminator is not None:
         trained["discriminator"] = losses.discriminator
+    if losses.projection is not None:
+        trained["projection"] = losses.projection
     wide = model.config.detail_channels
 
     def batch(n: int, samples: list[int]) -> Batch:

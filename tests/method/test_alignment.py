@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from davae.method.alignment import (
+    LearnedProjection,
     alignment_loss,
+    cosine_distance_loss,
     group_sizes,
     orthogonal,
     project,
@@ -66,3 +68,21 @@ def test_loss_by_hand_with_unequal_variances():
     assert float(alignment_loss(detail, base, torch.tensor([4.0, 12.0]))) == pytest.approx(
         (4 / 4 + 36 / 12) / 2
     )
+
+
+@pytest.mark.parametrize(("wide", "base"), [(12, 4), (7, 3)])
+def test_a_learned_projection_starts_as_the_group_mean(wide, base):
+    detail = torch.randn(2, wide, 3, 5, generator=torch.Generator().manual_seed(0))
+    projection = LearnedProjection(wide, base)
+    torch.testing.assert_close(projection(detail), project(detail, base))
+
+
+def test_cosine_and_distance_terms_by_hand():
+    base = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).T.reshape(1, 2, 1, 2)  # positions at right angles
+    assert cosine_distance_loss(base, base) == 0
+    # opposite at every position: 1 - 0.5 - (-1) = 1.5; the positions are at right angles still
+    assert cosine_distance_loss(-base, base) == pytest.approx(1.5)
+    # both positions along (1, 1): cosine 1 / sqrt 2 to each, above the margin; their own cosine is
+    # 1 where the base's is 0, so that two pairs of four are 1 - 0.25 off
+    same = torch.ones(1, 2, 1, 2)
+    assert cosine_distance_loss(same, base) == pytest.approx(2 * 0.75 / 4)

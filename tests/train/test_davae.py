@@ -25,6 +25,9 @@ def at_samples(task, n, samples):
         {"pyramid_weight": 1.0, "align_weight": 0.0},
         {"gan_weight": 0.1},
         {"detail_channels": 0},
+        {"align_method": "learned", "detail_channels": 0},
+        {"align_method": "learned", "align_weight": 0.1},
+        {"align_method": "cosine_distance", "align_mode": "gradient_ratio", "align_weight": 0.1},
     ],
 )
 def test_options_of_the_vae_loss(tmp_path, changes):
@@ -40,6 +43,24 @@ def test_options_of_the_vae_loss(tmp_path, changes):
     assert ("gan" in terms) == (config.gan_weight > 0)
     assert ("pyramid" in terms) == (config.pyramid_weight > 0)
     assert all(torch.equal(v, frozen[k]) for k, v in model.base_encoder.state_dict().items())
+
+
+def test_a_learned_projection_is_trained_with_the_vae(tmp_path):
+    train = TrainConfig(steps=3, batch_size=2, lr_warmup_steps=1)
+    config = DetailConfig(align_method="learned", align_weight=0.1, train=train)
+    model, images, latents = small_davae()
+    task = davae_task(model, images, latents, (images, latents), config, seed=0)
+    projection = task.module["projection"].conv.weight
+    before = projection.detach().clone()
+    plain = davae_task(
+        model, images, latents, (images, latents), replace(config, align_method="group_mean"), 0
+    )
+    first = [at_samples(t, 0, [0, 1])["align"] for t in (task, plain)]
+    torch.testing.assert_close(*first)  # it starts as the group mean
+    Trainer(task, config.train, Runtime(), tmp_path).run()
+    assert not torch.equal(projection, before)
+    with pytest.raises(ValueError, match="align_weight 0, so that it does nothing"):
+        DetailConfig(align_method="learned", align_weight=0.0)
 
 
 def test_gradient_ratio_makes_alignment_a_share_of_the_nll_gradient():

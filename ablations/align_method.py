@@ -1,0 +1,58 @@
+"""Which alignment?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from davae.analysis.findings import Claim
+from davae.core.experiment import Experiment
+from davae.sweep.ablation import Ablation, Arm
+
+METHODS = {
+    "group mean": "group_mean",
+    "learned projection": "learned",
+    "cosine and distances": "cosine_distance",
+}
+NONE = "none"
+
+
+def arms(base: Experiment) -> tuple[Arm, ...]:
+    """No alignment, the reference, and each method at one gradient ratio, so that the scales of
+    their losses do not matter."""
+    plain = replace(base, davae=replace(base.davae, align_weight=0.0, align_mode="fixed"))
+    found = [Arm(NONE, "alignment", NONE, plain, reference=True)]
+    for name, method in METHODS.items():
+        davae = replace(
+            base.davae, align_method=method, align_weight=RATIO, align_mode="gradient_ratio"
+        )
+        found.append(Arm(name, "alignment", name, replace(base, davae=davae)))
+    return tuple(found)
+
+
+RATIO = 0.1
+"""Of the alignment's gradient norm to the reconstruction's."""
+ABLATION = Ablation(
+    name="align_method",
+    question="Does it matter how the detail is aligned?",
+    arms=arms,
+    trains="davae",
+    metrics={
+        "psnr_db": "PSNR dB",
+        "psnr_over_zeroed_db": "PSNR above zeroed detail, dB",
+        "align_unexplained": "alignment loss",
+        "detail_accuracy": "detail accuracy",
+        "content_accuracy": "content accuracy",
+        "gkd_effnet": "gKD",
+    },
+    claims=tuple(
+        Claim(
+            text=f"{name} brings generation nearer than no alignment",
+            published="",
+            metric="gkd_effnet",
+            a=name,
+            b=NONE,
+            direction="lower",
+        )
+        for name in METHODS
+    ),
+)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,29 @@ def t_interval(values: list[float] | np.ndarray, confidence: float = 0.95) -> In
         return Interval(mean, mean, mean, len(x), float(mean == 0.0))
     p = float(2 * stats.t.sf(abs(mean) / error, len(x) - 1))
     return Interval(mean, mean - half, mean + half, len(x), p)
+
+
+def detectable_effect(interval: Interval, level: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true mean that Student's two-sided test would find with this power, at the
+    interval's number of values and their spread; infinite where there is one value.
+
+    From the noncentral t distribution; its spread is the estimated one, which few seeds leave
+    uncertain."""
+    if interval.n < 2:
+        return math.inf
+    freedom = interval.n - 1
+    error = (interval.high - interval.mean) / float(stats.t.ppf(0.975, freedom))
+    if error == 0.0:
+        return 0.0
+    limit = float(stats.t.ppf(1 - level / 2, freedom))
+
+    def missing(shift: float) -> float:  # the other tail holds nothing where the power is large
+        return float(stats.nct.sf(limit, freedom, shift)) - power
+
+    high = 1.0
+    while missing(high) < 0:
+        high *= 1.5
+    return error * float(optimize.brentq(missing, 0.0, high))
 
 
 def paired_difference(

@@ -23,6 +23,8 @@ RUN_ROWS = {
     "control": "control: base, trained longer, enlarged",
     "control_decoded": "control, decoder D = 0",
     "repeat": "adapted with z repeated, decoder D = 0",
+    "regressed": "pretrained base model, detail regressed from z",
+    "native": "base model at the full resolution, 4 times the tokens",
     "adapted": "adapted with DA-VAE",
     "real_train": "real training crops",
     "real_heldout": "real held-out crops",

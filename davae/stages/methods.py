@@ -10,7 +10,7 @@ from typing import Any
 from davae.analysis.tables import RUN_ROWS
 from davae.core.experiment import Experiment
 from davae.models.families.registry import family_of
-from davae.stages import autoencoder, samples, transformer
+from davae.stages import alternatives, autoencoder, samples, transformer
 from davae.stages.stage import Stage
 
 Stages = dict[str, Stage]
@@ -203,6 +203,63 @@ def repeated(e: Experiment, s: Stages) -> Stages:
     }
 
 
+def native(e: Experiment, s: Stages) -> Stages:
+    """The base model at the full resolution, s^2 times the tokens, fine-tuned for as many FLOPs as
+    the adaptation takes."""
+    classes_only(e, "trains the base model on classes")
+    adapted = adaptation(e, s)
+    some = {"train_crops": e.adapt.train_crops} if e.adapt.train_crops else {}
+    at_vae = {role: s[role] for role in ("crops", "base_vae")}
+    latents = Stage("native_latents", 1, alternatives.make_native_latents, some, at_vae)
+    config = {
+        "adapt": e.adapt,
+        "flow": e.flow,
+        "class_dropout": e.base_dit.class_dropout,
+        "seed": e.seed,
+    }
+    upstream = {**at_vae, "base_dit": s["base_dit"], "native_latents": latents, "adapted": adapted}
+    trained = Stage("native", 1, alternatives.make_native, config, upstream)
+    drawn = sampled(e, trained)
+    decoded = {"scale": 1, "batch": e.sample.batch_size, "zero_detail": False}
+    images = Stage(
+        "samples", 2, samples.make_samples, decoded, {"base_vae": s["base_vae"], "sampled": drawn}
+    )
+    return {
+        "adapted": adapted,
+        "native_latents": latents,
+        "native": trained,
+        "sampled_native": drawn,
+        "samples": images,
+    }
+
+
+def regressed(e: Experiment, s: Stages) -> Stages:
+    """A super-resolver on latents: the base model as it is, its detail regressed from z."""
+    classes_only(e, "completes the samples of a model on classes")
+    adapted = adaptation(e, s)
+    roles = ("crops", "base_vae", "base_latents", "detail_latents")
+    regressor = Stage(
+        "regressor",
+        1,
+        alternatives.make_regressor,
+        {"adapt": e.adapt, "seed": e.seed},
+        {**{role: s[role] for role in roles}, "adapted": adapted},
+    )
+    drawn = sampled(e, s["base_dit"])
+    completed = Stage(
+        "completed", 1, alternatives.make_completed, {}, {"sampled": drawn, "regressor": regressor}
+    )
+    config = {"scale": e.data.scale, "batch": e.sample.batch_size, "zero_detail": False}
+    upstream = {"base_vae": s["base_vae"], "sampled": completed, "davae": s["davae"]}
+    return {
+        "adapted": adapted,
+        "regressor": regressor,
+        "sampled": drawn,
+        "completed": completed,
+        "samples": Stage("samples", 2, samples.make_samples, config, upstream),
+    }
+
+
 METHODS: dict[str, Method] = {
     name: Method(name, row, RUN_ROWS[row], stages)
     for name, row, stages in (
@@ -212,6 +269,8 @@ METHODS: dict[str, Method] = {
         ("pretrained_upsampled", "base_upsampled", pretrained_upsampled),
         ("pretrained_decoded", "base_decoded", pretrained_decoded),
         ("repeat", "repeat", repeated),
+        ("regressed", "regressed", regressed),
+        ("native", "native", native),
     )
 }
 

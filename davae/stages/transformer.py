@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
@@ -146,14 +148,32 @@ def make_adapted(
     )
 
 
-def training_flops(network: Any, batch_size: int) -> int:
+def training_flops(network: nn.Module, forward: Callable[[], torch.Tensor]) -> int:
     """FLOPs of a training step, forward and backward."""
-    size = network.config.input_size
-    x = torch.zeros(batch_size, network.config.in_channels, size, size)
-    t, y = torch.zeros(batch_size), torch.zeros(batch_size, dtype=torch.long)
-    flops, _ = count_flops(lambda: network(x, t, y).sum().backward())
+    flops, _ = count_flops(lambda: forward().sum().backward())
     network.zero_grad()
     return flops
+
+
+def matched(
+    work: Work,
+    network: Any,
+    train: TrainConfig,
+    forward: Callable[[], torch.Tensor] | None = None,
+) -> TrainConfig:
+    """The config with as many steps as take the FLOPs of the adaptation, which is an input.
+
+    The steps follow from the FLOPs that both runs count: the adaptation's total over this network's
+    FLOPs a step. forward: of a batch, where the network is not a DiT."""
+    adaptation = json.loads((work.inputs["adapted"] / SUMMARY).read_text())
+    if forward is None:
+        c, batch = network.config, train.batch_size
+        x = torch.zeros(batch, c.in_channels, c.input_size, c.input_size)
+        t, y = torch.zeros(batch), torch.zeros(batch, dtype=torch.long)
+        forward = lambda: network(x, t, y)  # noqa: E731
+    total = adaptation["steps"] * adaptation["flops_step"]
+    steps = max(1, round(total / training_flops(network, forward)))
+    return replace(train, steps=steps, snapshots=())
 
 
 def make_control(
@@ -165,25 +185,14 @@ def make_control(
     family: str = "lightning",
 ) -> None:
     """Train the base network for as many more FLOPs as the adaptation took, with its optimizer
-    settings.
-
-    The steps follow from the FLOPs that both runs count: the adaptation's total over the base
-    model's FLOPs a step.
-    """
-    adaptation = json.loads((work.inputs["adapted"] / SUMMARY).read_text())
+    settings."""
     network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
-    steps = round(
-        adaptation["steps"]
-        * adaptation["flops_step"]
-        / training_flops(network, adapt.train.batch_size)
-    )
-    train = replace(adapt.train, steps=steps)
     train_network(
         work,
         "control",
         network,
         ("base_latents",),
-        train=train,
+        train=matched(work, network, adapt.train),
         flow=flow,
         dropout=class_dropout,
         seed=seed,

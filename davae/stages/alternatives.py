@@ -1,0 +1,83 @@
+"""Other ways to the high resolution: four times the tokens, and the detail regressed from z."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+
+from davae.core.experiment import AdaptConfig, FlowConfig
+from davae.data.pixels import to_unit
+from davae.models.families.registry import FAMILIES
+from davae.models.regressor import DetailRegressor
+from davae.stages.artifacts import MODEL, SPLITS, crops, latent_set, load_vae, save_model, seeded
+from davae.stages.autoencoder import PART, encode_all
+from davae.stages.samples import LATENTS
+from davae.stages.stage import Work
+from davae.stages.transformer import CHECKS, matched, train_network
+from davae.train.loop import Trainer
+from davae.train.regressor import regressor_task
+
+
+def make_native_latents(work: Work, train_crops: int = 0) -> None:
+    """The base VAE's latent of every crop at the full resolution, or of the first `train_crops` of
+    training: s^2 times the positions."""
+    vae = load_vae(work)
+    for split in SPLITS:
+        images = crops(work.inputs["crops"], split)[0]
+        if split == "train":
+            images = images[: train_crops or None]
+        file: np.ndarray | None = None
+        for start in range(0, len(images), PART):
+            part = encode_all(vae, to_unit(images[start : start + PART]), work.runtime).numpy()
+            if file is None:
+                shape = (len(images), *part.shape[1:])
+                file = open_memmap(work.folder / f"{split}.npy", "w+", np.float32, shape)
+            file[start : start + PART] = part
+
+
+def make_native(
+    work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
+) -> None:
+    """The base network on the larger grid, its positions made for it, trained for as many FLOPs as
+    the adaptation took."""
+    base = FAMILIES["lightning"].load(work.inputs["base_dit"] / MODEL)
+    side = np.load(work.inputs["native_latents"] / "train.npy", mmap_mode="r").shape[-1]
+    network = type(base)(**{**base.config, "input_size": side})
+    network.load_state_dict(base.state_dict())
+    train_network(
+        work,
+        "native",
+        network,
+        ("native_latents",),
+        train=matched(work, network, adapt.train),
+        flow=flow,
+        dropout=class_dropout,
+        seed=seed,
+    )
+
+
+def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
+    """Train z -> z_d for as many FLOPs as the adaptation took, with its optimizer's settings."""
+    roles = ("base_latents", "detail_latents")
+    sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout")}
+    base, detail = (
+        np.load(work.inputs[role] / "train.npy", mmap_mode="r").shape[1] for role in roles
+    )
+    seeded(seed, "regressor")
+    model = DetailRegressor(base_channels=base, detail_channels=detail).to(work.runtime.device)
+    task = regressor_task(model, sets["train"], sets["heldout"].first(CHECKS), seed)
+    x = torch.zeros(adapt.train.batch_size, base, *sets["train"].latents.shape[2:])
+    train = matched(work, model, adapt.train, lambda: model(x.to(work.runtime.device)))
+    Trainer(task, train, work.runtime, work.folder).run()
+    save_model(model, work.folder / MODEL, rounded=adapt.train.round_weights)
+
+
+@torch.no_grad()
+def make_completed(work: Work) -> None:
+    """Sampled base latents with the regressed detail behind them, as a sampling stage leaves."""
+    model = DetailRegressor.from_pretrained(work.inputs["regressor"] / MODEL).eval()
+    base = torch.from_numpy(np.load(work.inputs["sampled"] / LATENTS))
+    detail = torch.cat([model(part) for part in base.split(256)])
+    np.save(work.folder / LATENTS, torch.cat([base, detail], 1).numpy())
+    np.save(work.folder / "labels.npy", np.load(work.inputs["sampled"] / "labels.npy"))

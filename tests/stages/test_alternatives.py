@@ -1,0 +1,59 @@
+"""Other ways to the high resolution."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.core.store import SUMMARY
+from davae.models.regressor import DetailRegressor
+from davae.stages.graph import graph
+from davae.train.loop import Trainer
+from davae.train.regressor import regressor_task
+from davae.train.transformer import LatentSet
+
+NANO = PRESETS["nano"]
+
+
+def trained_flops(folder):
+    summary = json.loads((folder / SUMMARY).read_text())
+    return summary["steps"] * summary["flops_step"], summary["flops_step"]
+
+
+@pytest.mark.parametrize(("method", "network"), [("native", "native"), ("regressed", "regressor")])
+def test_a_method_makes_images_from_the_flops_of_the_adaptation(nano, method, network):
+    pipeline, _, _ = nano
+    stages = graph(replace(NANO, method=method))
+    images = np.load(pipeline.path(stages["samples"]) / "images.npy")
+    assert images.shape == (NANO.data.eval_crops, 3, 64, 64)
+    pipeline.path(stages["generation"])
+    given, _ = trained_flops(pipeline.path(stages["adapted"]))
+    taken, step = trained_flops(pipeline.path(stages[network]))
+    assert abs(taken - given) <= 0.5 * step + 0.01 * given or taken == step  # at least one
+
+
+def test_the_native_model_sees_four_times_the_positions(nano):
+    pipeline, _, _ = nano
+    stages = graph(replace(NANO, method="native"))
+    base = np.load(pipeline.path(stages["base_latents"]) / "heldout.npy", mmap_mode="r")
+    native = np.load(pipeline.path(stages["native_latents"]) / "heldout.npy", mmap_mode="r")
+    assert native.shape == (*base.shape[:2], 2 * base.shape[2], 2 * base.shape[3])
+
+
+def test_a_regressor_learns_a_function_of_z(tmp_path):
+    torch.manual_seed(0)
+    z = torch.randn(256, 4, 8, 8)
+    latents = torch.cat([z, 0.5 * z.flip(1), -z], 1)  # the detail is a function of z
+    data = LatentSet(latents, torch.zeros(256).long())
+    model = DetailRegressor(base_channels=4, detail_channels=8, width=32, depth=1)
+    train = replace(NANO.adapt.train, steps=120, batch_size=32, lr=5e-3, ema_decay=0.0)
+    task = regressor_task(model, data, data.first(64), 0)
+    with torch.no_grad():
+        before = task.evaluate()["heldout_error"]
+    Trainer(task, train, Runtime(), tmp_path).run()
+    with torch.no_grad():
+        assert task.evaluate()["heldout_error"] < 0.1 * before

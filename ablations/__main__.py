@@ -40,8 +40,9 @@ class Options:
     which may register metrics, extractors, base models and methods."""
 
     name: Annotated[str, tyro.conf.Positional]
-    """An ablation of this package (align_method, align_weight, channels, components, guidance, init,
-    latent_structure, schedule, tokens), or the path of a file of your own that defines ABLATION."""
+    """An ablation of this package (align_method, align_weight, channels, components, guidance,
+    init, latent_structure, schedule, tokens), or the path of a file of your own that defines
+    ABLATION."""
     preset: str = "smoke"
     """The experiment that the arms start from. At tiny and smoke they adapt 0.4 and 0.5 times as
     long as `davae run` does, on the shipped DA-VAE or on one of their own, unless the ablation

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/gpu
-FIRST := denoise-b32 and not compile or decode or sample
+FIRST := tiny-native-denoise-b32 or tiny-widened-denoise-b1] or tiny-native-decode or tiny-widened-decode
 
 .PHONY: reproduce test lint counters bench bench-gpu report accept base clean
 

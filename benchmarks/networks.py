@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderDC, FluxTransformer2DModel, SD3Transformer2DModel
 from torch import nn
+from transformers import PreTrainedModel
 
 from benchmarks.scenarios import Scenario
 from davae.core.experiment import Experiment
@@ -113,9 +114,12 @@ def materialised(build: Callable[[], nn.Module], device: str, dtype: torch.dtype
     positions of a text encoder; others, which that would lose, are an error."""
     with torch.device("meta"):
         network = build()
+    network = network.to(dtype)
     if device == "meta":
-        return network.to(dtype).eval()
-    network = network.to_empty(device=device).to(dtype)
+        return network.eval()
+    network = network.to_empty(device=device)
+    if isinstance(network, PreTrainedModel):
+        network.tie_weights()
     generator = torch.Generator(device).manual_seed(0)
     with torch.no_grad():
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import math
 import statistics
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +31,8 @@ BLOCK_SECONDS = 0.05
 AGREE = 0.01
 """Counted FLOPs and a closed form may differ by this share."""
 CEILINGS = {"matmul": matmul_rate, "convolution": convolution_rate}
-MOST, MOST_SMALL = 4096, 4
+LONG_SECONDS = 5.0
+MOST, MOST_SMALL = 256, 4
 """Images that a batch is tried up to, and of a stand-in, which would fit thousands."""
 
 
@@ -41,14 +44,14 @@ def checked(counted: int, closed: int) -> int:
 
 
 def work_of(s: Scenario, device: str, built: Workload) -> dict[str, int]:
-    """FLOPs and, where they are counted on a run, bytes of one run, eager.
+    """FLOPs and bytes of one eager run, and the FLOPs of the network as defined.
 
-    The tiers of large networks are counted on `meta`, where bytes of kernels are not known."""
+    Large networks are counted on `meta`, where nothing is computed."""
     plain = replace(s, compile="off")
     if s.tier != "cpu" and not trains(s):
-        counted, _ = count_flops(STAGES[s.stage](replace(plain, dtype="float32"), "meta").run)
-        return {"flops_forward": checked(counted, built.flops_closed_form), "bytes_moved": 0}
-    eager = built if s.compile == "off" else workload(plain, device)
+        eager = STAGES[s.stage](replace(plain, dtype="float32"), "meta")
+    else:
+        eager = built if s.compile == "off" else workload(plain, device)
     work = count_work(eager.run)
     return {
         "flops_forward": checked(work.flops, built.flops_closed_form),
@@ -115,27 +118,44 @@ def prepared(s: Scenario, device: str) -> tuple[Scenario, Workload]:
     return s, workload(s, device)
 
 
+def release(device: str) -> None:
+    """Give back what earlier cases left, so that a peak is of this one."""
+    gc.collect()
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+    elif sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def time_workload(
-    benchmark: Any, built: Workload, clock: Clock, *, rounds: int, work: dict[str, int]
+    benchmark: Any,
+    built: Workload,
+    clock: Clock,
+    *,
+    rounds: int,
+    work: Callable[[], dict[str, int]],
+    dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Warm up until steady and time `rounds` blocks by `clock`, which is the benchmark's timer
-    too; the machine's own rate is taken before and after."""
-    device = str(clock.device)
-    first, warmup = warm_up(built.run, clock)
-    peak, _ = peak_of(built.run, clock.device)
-    parts = {name: part_seconds(part, clock) for name, part in built.parts.items()}
-    repeats = max(1, math.ceil(BLOCK_SECONDS / warmup[-1]))
+    """Time the first call, warm up until steady (a run of more than LONG_SECONDS is warm after its
+    first), and time `rounds` blocks by `clock`, which is the benchmark's timer too; the machine's
+    own rate is taken before and after, and the work counted at last."""
+    device, parts = str(clock.device), Parts(built, clock)
+    release(device)
+    peak, first = peak_of(lambda: clock.timed(parts.run)[0], clock.device)
+    warmup = () if first > LONG_SECONDS else warm_up(parts.run, clock)[1]
+    repeats = max(1, math.ceil(BLOCK_SECONDS / warmup[-1])) if warmup and warmup[-1] else 1
     ceiling = CEILINGS.get(built.ceiling)
-    rates = [ceiling(device)] if ceiling else []
+    rates = [ceiling(device, dtype=dtype)] if ceiling else []
+    parts.seconds.clear()
     with watched(device) as figures:
-        benchmark.pedantic(built.run, rounds=rounds, iterations=repeats)
-    rates += [ceiling(device)] if ceiling else []
-    seconds = benchmark.stats.stats
-    flops = work["flops_forward"]
+        benchmark.pedantic(parts.run, rounds=rounds, iterations=repeats)
+    rates += [ceiling(device, dtype=dtype)] if ceiling else []
+    seconds, counted = benchmark.stats.stats, work()
+    flops = counted["flops_forward"]
     benchmark.extra_info |= {
         "params": built.params, "tokens": built.tokens, "channels": built.channels,
         "images": built.images, "resolution_px": built.resolution_px, "steps": built.steps,
-        "cfg_forwards": built.cfg_forwards, **work, "flops_image": flops / built.images,
+        "cfg_forwards": built.cfg_forwards, **counted, "flops_image": flops / built.images,
         "flops_closed_form": built.flops_closed_form, "first_call_s": first,
         "warmup_runs": len(warmup), "timer": clock.name, "device": device,
         "threads": torch.get_num_threads(), "attention": Runtime().attention,
@@ -145,17 +165,31 @@ def time_workload(
         "img_per_s_high": built.images / seconds.min,
         "p50_s": float(np.quantile(seconds.data, 0.5)),
         "p90_s": float(np.quantile(seconds.data, 0.9)),
-        **{f"{name}_s": value for name, value in parts.items()},
+        **{f"{name}_s": statistics.median(values) for name, values in parts.seconds.items()},
         **figures(built.images * rounds * repeats),
     }  # fmt: skip
     if rates and flops:
         rate = statistics.mean(rates)
-        defined = work.get("flops_defined", flops)
         benchmark.extra_info |= {
             "ceiling": built.ceiling, "ceiling_flops_per_second": rate,
-            "share_of_ceiling": defined / seconds.median / rate,
+            "share_of_ceiling": counted.get("flops_defined", flops) / seconds.median / rate,
             "share_of_ceiling_by_products_run": flops / seconds.median / rate,
         }  # fmt: skip
+
+
+class Parts:
+    """A run whose stages, where it has some, are timed within it."""
+
+    def __init__(self, built: Workload, clock: Clock):
+        self.built, self.clock = built, clock
+        self.seconds: dict[str, list[float]] = {}
+
+    def run(self) -> None:
+        """The whole run, its stages one after the other."""
+        if not self.built.parts:
+            self.built.run()
+        for name, part in self.built.parts.items():
+            self.seconds.setdefault(name, []).append(self.clock.timed(part)[0])
 
 
 @contextmanager
@@ -168,8 +202,3 @@ def watched(device: str) -> Iterator[Callable[[int], dict[str, Any]]]:
         return
     with Board(where.index or 0) as board:
         yield board.figures
-
-
-def part_seconds(part: Callable[[], Any], clock: Clock, rounds: int = 3) -> float:
-    """The median seconds of a stage of the run."""
-    return statistics.median(clock.timed(part)[0] for _ in range(rounds))

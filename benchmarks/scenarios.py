@@ -106,7 +106,10 @@ FULL_SIZE: tuple[Scenario, ...] = tuple(
 
 def on_gpu(*scenarios: Scenario) -> tuple[Scenario, ...]:
     """The scenarios in bfloat16 and few rounds, of the tier gpu."""
-    return tuple(replace(s, dtype="bfloat16", tier="gpu", rounds=5) for s in scenarios)
+    return tuple(
+        replace(s, dtype="bfloat16", tier="gpu", rounds=1 if s.stage == "sample" else 5)
+        for s in scenarios
+    )
 
 
 GPU: tuple[Scenario, ...] = on_gpu(

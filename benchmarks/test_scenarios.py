@@ -10,12 +10,18 @@ import torch
 
 from benchmarks.clock import CLOCK, replayed
 from benchmarks.isolated import measured_apart
+from benchmarks.networks import DTYPES
 from benchmarks.runner import prepared, time_workload, work_of
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.workloads import trains
 from davae.measure.timing import Clock
 
-MARKS = {"cpu": [], "full_size": [pytest.mark.full_size], "gpu": [pytest.mark.bench_gpu]}
+LONG = pytest.mark.timeout(0)
+MARKS = {
+    "cpu": [],
+    "full_size": [pytest.mark.full_size, LONG],
+    "gpu": [pytest.mark.bench_gpu, LONG],
+}
 PARAMETERS = [pytest.param(s, id=s.name, marks=MARKS[s.tier]) for s in SCENARIOS]
 
 
@@ -72,7 +78,9 @@ def time_here(benchmark: Any, scenario: Scenario, device: str) -> None:
     """Build, count and time the scenario in this process."""
     with torch.inference_mode(not trains(scenario)):
         scenario, built = prepared(scenario, device)
-        work = work_of(scenario, device, built)
         benchmark.extra_info["batch"] = scenario.batch
         clock = Clock(device, now=CLOCK.now, wait=CLOCK.wait)
-        time_workload(benchmark, built, clock, rounds=scenario.rounds, work=work)
+        time_workload(
+            benchmark, built, clock, rounds=scenario.rounds, dtype=DTYPES[scenario.dtype],
+            work=lambda: work_of(scenario, device, built),
+        )  # fmt: skip

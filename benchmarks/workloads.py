@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from diffusers import ModelMixin
 from torch import nn
 
 from benchmarks.networks import (
@@ -167,8 +168,10 @@ def sample(s: Scenario, device: str) -> Workload:
     network, vae = transformer(e, s, device), autoencoder(e, s, device)
     z = normal((s.batch, channels, side, side), device, dtype)
     parts: dict[str, Callable[[], Any]] = {}
+    encoder_params = 0
     if family.conditions == "captions":
         encoders = text(s, device)
+        encoder_params = encoders.params
         parts["text"] = encoders.run
         parts["denoise"] = euler(network, e, s, device)
     else:
@@ -186,7 +189,7 @@ def sample(s: Scenario, device: str) -> Workload:
     return Workload(
         run=run,
         images=s.batch,
-        params=parameters(network, vae),
+        params=parameters(network, vae) + encoder_params,
         tokens=(side // patch) ** 2,
         channels=channels,
         resolution_px=e.data.resolution_px,
@@ -230,10 +233,10 @@ def train(s: Scenario, device: str) -> Workload:
     e = experiment_of(s)
     channels, side = grid(e, s)
     network = transformer(e, s, device)
-    trainer = dit_trainer(network, s.batch, scratch(), Runtime(device=device))
-    runs = {"train": trainer.step, "update": bookkeeping(trainer), "draw": batch_drawing(trainer)}
+    trainer = dit_trainer(network, s.batch, scratch(), Runtime(device=device, dtype=s.dtype))
+    runs = {"train": lambda t: t.step, "update": bookkeeping, "draw": batch_drawing}
     return Workload(
-        run=runs[s.stage],
+        run=runs[s.stage](trainer),
         images=s.batch,
         params=parameters(network),
         tokens=(side // e.base_dit.patch_size) ** 2,
@@ -249,7 +252,7 @@ def train_vae(s: Scenario, device: str) -> Workload:
     e = experiment_of(s)
     network = autoencoder(e, s, device)
     px = e.data.resolution_px
-    trainer = davae_trainer(network, s.batch, px, scratch(), Runtime(device=device))
+    trainer = davae_trainer(network, s.batch, px, scratch(), Runtime(device=device, dtype=s.dtype))
     return Workload(
         run=trainer.step,
         images=s.batch,
@@ -306,7 +309,7 @@ def workload(s: Scenario, device: str = "cpu") -> Workload:
     built = STAGES[s.stage](s, device)
     for network in built.networks:
         compile_network(network, s.compile)
-    if weights_dtype(s) != DTYPES[s.dtype]:
+    if weights_dtype(s) != DTYPES[s.dtype] and not trains(s):  # a trainer casts by its runtime
         runtime = Runtime(device=device, dtype=s.dtype)
         built.run = cast_products(built.run, runtime)
         built.parts = {name: cast_products(part, runtime) for name, part in built.parts.items()}
@@ -324,7 +327,8 @@ def cast_products(run: Callable[[], Any], runtime: Runtime) -> Callable[[], Any]
 
 
 def compile_network(network: nn.Module, how: str) -> None:
-    """Compile a network as a whole, or every entry of its longest ModuleList by itself."""
+    """Compile a network as a whole, or block by block: those that diffusers names, or every entry
+    of the longest ModuleList."""
     if how == "off":
         return
     if how == "whole" and isinstance(network, DiT):  # the sampler calls `velocity`
@@ -332,6 +336,9 @@ def compile_network(network: nn.Module, how: str) -> None:
         return
     if how == "whole":
         network.compile()
+        return
+    if isinstance(network, ModelMixin) and network._repeated_blocks:
+        network.compile_repeated_blocks()
         return
     lists = [module for module in network.modules() if isinstance(module, nn.ModuleList)]
     for block in max(lists, key=len):

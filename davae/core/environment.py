@@ -70,8 +70,12 @@ def machine() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
-    """Python's and the main packages' versions."""
-    return {
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
-    }
+    """Python's and the main packages' versions; empty for one that is not installed."""
+
+    def version(name: str) -> str:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return ""
+
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

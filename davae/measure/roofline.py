@@ -1,4 +1,4 @@
-"""The machine's own ceilings, measured: float32 matrix product and 3x3 convolution."""
+"""The machine's own ceilings, measured: matrix product, 3x3 convolution, copy."""
 
 from __future__ import annotations
 
@@ -20,19 +20,30 @@ def _rate(run: Callable[[], object], flops: int, seconds: float, device: torch.d
     return flops / best
 
 
-def matmul_rate(device: str = "cpu", seconds: float = 0.5) -> float:
-    """FLOP/s of a [2048, 768] x [768, 3072] float32 product."""
+def matmul_rate(
+    device: str = "cpu", seconds: float = 0.5, dtype: torch.dtype = torch.float32
+) -> float:
+    """FLOP/s of a [2048, 768] x [768, 3072] product; on a GPU, which that would not fill, of
+    [8192, 8192] x [8192, 8192]."""
     where = torch.device(device)
-    a, b = torch.randn(2048, 768, device=where), torch.randn(768, 3072, device=where)
-    return _rate(lambda: a @ b, 2 * 2048 * 768 * 3072, seconds, where)
+    m, k, n = (8192, 8192, 8192) if where.type == "cuda" else (2048, 768, 3072)
+    a, b = (torch.randn(shape, device=where).to(dtype) for shape in ((m, k), (k, n)))
+    return _rate(lambda: a @ b, 2 * m * k * n, seconds, where)
 
 
-def convolution_rate(device: str = "cpu", seconds: float = 0.5) -> float:
-    """FLOP/s of a 128-channel 3x3 float32 convolution of 64 x 64, batch 2, channels last."""
+def convolution_rate(
+    device: str = "cpu", seconds: float = 0.5, dtype: torch.dtype = torch.float32
+) -> float:
+    """FLOP/s of a 128-channel 3x3 convolution of 64 x 64, batch 2, channels last; on a GPU of 512
+    channels and 128 x 128."""
     where = torch.device(device)
-    x = torch.randn(2, 128, 64, 64, device=where).to(memory_format=torch.channels_last)
-    w = torch.randn(128, 128, 3, 3, device=where).to(memory_format=torch.channels_last)
-    return _rate(lambda: F.conv2d(x, w, padding=1), 2 * 9 * 128 * 128 * 64 * 64 * 2, seconds, where)
+    c, side = (512, 128) if where.type == "cuda" else (128, 64)
+    x, w = (
+        torch.randn(shape, device=where).to(dtype).to(memory_format=torch.channels_last)
+        for shape in ((2, c, side, side), (c, c, 3, 3))
+    )
+    flops = 2 * 9 * c * c * side * side * 2
+    return _rate(lambda: F.conv2d(x, w, padding=1), flops, seconds, where)
 
 
 def copy_rate(device: str = "cpu", seconds: float = 0.5) -> float:

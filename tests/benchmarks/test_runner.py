@@ -46,7 +46,7 @@ CLOCK = Clock("cpu", now=lambda: DEVICE.now, wait=DEVICE.wait)
 def test_case(benchmark, batch):
     built = Workload(DEVICE.launch, images=batch, params=0, tokens=0, channels=0, resolution_px=64)
     benchmark.extra_info.update(batch=batch)
-    time_workload(benchmark, built, CLOCK, rounds=5, work={"flops_forward": 7, "bytes_moved": 9})
+    time_workload(benchmark, built, CLOCK, rounds=5, work=lambda: {"flops_forward": 7})
 '''
 
 
@@ -84,7 +84,7 @@ def test_a_closed_form_that_is_off_is_an_error():
         work(512)  # multiply-adds are not FLOPs
 
 
-@pytest.mark.parametrize("largest", [1, 2, 3, 100, 4096, 5000])
+@pytest.mark.parametrize("largest", [1, 2, 3, 100, 256, 5000])
 def test_the_largest_batch_is_found_by_trying(largest):
     tried = []
 
@@ -93,8 +93,8 @@ def test_the_largest_batch_is_found_by_trying(largest):
         return batch <= largest
 
     found = largest_batch(fits)
-    assert found <= min(largest, 4096)
-    assert found >= 15 / 16 * min(largest, 4096) - 1
+    assert found <= min(largest, 256)
+    assert found >= 15 / 16 * min(largest, 256) - 1
     assert len(tried) < 25
 
 

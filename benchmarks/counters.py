@@ -32,7 +32,7 @@ def counted(scenario: Scenario) -> dict[str, Any]:
 
 def main(names: list[str]) -> None:
     """Count and print {"torch": version, "cases": {name: counters}}."""
-    Runtime(weight_gradient="channels_last").apply()
+    Runtime().apply()
     chosen = [named(name) for name in names] or [
         s for s in CPU if s.compile == "off" and s.model in COUNTED and s.stage != "draw"
     ]

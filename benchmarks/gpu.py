@@ -30,9 +30,10 @@ def commands(options: Options) -> list[list[str]]:
     small = ["--small"] if options.small else []
     chosen = ["-k", options.keyword] if options.keyword else []
     suite = [
-        "-m", "pytest", "benchmarks/test_scenarios.py", "--scale", "gpu", "--device", options.device, *small, *chosen,
-        "-o", "addopts=", "-q", "--benchmark-json", str(options.out / "gpu.benchmark.json"),
-    ]  # fmt: skip
+        *("-m", "pytest", "benchmarks/test_scenarios.py", "--scale", "gpu"),
+        *("--device", options.device, *small, *chosen, "-o", "addopts=", "-q"),
+        *("--benchmark-json", str(options.out / "gpu.benchmark.json")),
+    ]
     headline = [
         "-m", "benchmarks.headline", "--out", str(options.out / "headline"), "--runtime.device",
         options.device, "--runtime.dtype", "bfloat16", "--small", str(options.small),

@@ -57,6 +57,8 @@ def main(argv: list[str] | None = None) -> int:
 def trace(options: Options) -> None:
     """Trace the scenario that the options name."""
     scenario = named(options.case)
+    if scenario.compile != "off":
+        raise ValueError(f"{options.case} is compiled: its operators are not dispatched one by one")
     Runtime(device=options.device).apply()
     folder = options.out / options.case
     folder.mkdir(parents=True, exist_ok=True)

@@ -78,12 +78,15 @@ class HistoryOptions:
     """Look for lasting steps in the cases of a folder of benchmark files, oldest first.
 
     Times are taken in units of the machine's own product in the same file, so that a slower host
-    is no step. Exit codes: 0 none or faster ones only, 1 a case has become slower."""
+    is no step. Exit codes: 0 none, 1 a case has become slower within `recent` points and is still
+    so."""
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Files of pytest --benchmark-json."""
     least: float = 0.05
     """Steps below this share are not reported."""
+    recent: int = 10
+    """Older steps are reported and do not count for the exit code."""
     out: Path = Path("runs/history.png")
     """The plot."""
 
@@ -130,8 +133,10 @@ def paired(options: PairedOptions) -> int:
     """Compare two revisions; returns the exit code."""
     from davae.track import paired as pairing
     from davae.track.summary import paired_table
-    from davae.track.verdict import EXIT_CODES, Verdict, worst
+    from davae.track.verdict import EXIT_CODES, LEAST_PAIRS, Verdict, worst
 
+    if options.pairs < LEAST_PAIRS or options.pairs % 2:
+        raise ValueError(f"--pairs {options.pairs}: an even number from {LEAST_PAIRS} on")
     settings = tomllib.loads(MARGINS.read_text())
     changed = pairing.changed_dependencies(options.base, options.head)
     if changed:
@@ -147,7 +152,11 @@ def paired(options: PairedOptions) -> int:
                 return pairing.fresh_process(case, sides[side])
 
             say(f"{case}: {options.pairs} pairs")
-            comparison = pairing.compare_case(case, seconds, margin=margin, pairs=options.pairs)
+            try:
+                comparison = pairing.compare_case(case, seconds, margin=margin, pairs=options.pairs)
+            except RuntimeError as error:  # a revision that cannot run the harness has no speed
+                say(f"invalid: {error}")
+                return EXIT_CODES[Verdict.INVALID]
             say(f"{case}: {comparison.verdict}")
             found.append(comparison)
     verdict = worst([comparison.verdict for comparison in found])
@@ -161,16 +170,22 @@ def counters(options: CounterOptions) -> int:
     from davae.track.summary import counter_summary
     from davae.track.verdict import EXIT_CODES, Verdict
 
-    after, file = counted(options.head, options.cases), Path(options.base)
+    file = Path(options.base)
+    if options.write and file.suffix != ".json":
+        raise ValueError(f"--write --base {file}: name the .json file to write, not a revision")
+    after = counted(options.head, options.cases)
     if options.write:
-        file.write_text(after)
+        written = json.loads(after)
+        if options.cases and file.exists():
+            written["cases"] = {**json.loads(file.read_text())["cases"], **written["cases"]}
+        file.write_text(json.dumps(written, indent=1) + "\n")
         say(f"written: {file}; commit it with the reason")
         return 0
     if file.suffix == ".json" and not file.exists():
         say(f"no baseline: there is no {file}; make it by --write")
         return EXIT_CODES[Verdict.NO_BASELINE]
     before = file.read_text() if file.exists() else counted(options.base, options.cases)
-    verdict, reasons = compare(json.loads(before), json.loads(after))
+    verdict, reasons = compare(json.loads(before), json.loads(after), whole=not options.cases)
     report(counter_summary(verdict, reasons), options.summary)
     return EXIT_CODES[verdict]
 
@@ -201,7 +216,7 @@ def history(options: HistoryOptions) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     history_figure(options.out, series, [(step.case, step.revision) for step in found])
     say(f"{steps_table(found)}\nPlot: {options.out}")
-    slower = any(step.factor > 1 for step in found)
+    slower = any(s.factor > 1 and s.lasts and s.ago <= options.recent for s in found)
     return EXIT_CODES[Verdict.REGRESSION if slower else Verdict.OK]
 
 

@@ -45,17 +45,23 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Differenc
     return found
 
 
-def compare(before: dict[str, Any], after: dict[str, Any]) -> tuple[Verdict, list[str]]:
+def compare(
+    before: dict[str, Any], after: dict[str, Any], whole: bool = True
+) -> tuple[Verdict, list[str]]:
     """The verdict on two files of counters, {"torch": version, "cases": {name: counters}}, and its
     reasons.
 
     Any difference, fewer operators too, is a regression until the new counters are committed:
-    what the code does has changed and someone has to say why. invalid: two versions of torch;
+    what the code does has changed and someone has to say why. So is a case that is gone, where
+    `whole` says that the second file should hold all. invalid: two versions of torch;
     no baseline: a case that was not counted before."""
-    if before["torch"] != after["torch"]:
+    if before["torch"].partition("+")[0] != after["torch"].partition("+")[0]:
         versions = f"torch {before['torch']} and {after['torch']}"
         return Verdict.INVALID, [f"{versions}: operators of two versions are not compared"]
     found = [str(d) for d in differences(before["cases"], after["cases"])]
+    if whole:
+        gone = sorted(before["cases"].keys() - after["cases"].keys())
+        found += [f"{case}: not counted any more" for case in gone]
     if found:
         return Verdict.REGRESSION, found
     new = sorted(after["cases"].keys() - before["cases"].keys())

@@ -1,7 +1,7 @@
 """The history of a suite: one benchmark file a revision, and steps in it.
 
-Times of different days are compared as ratios to a reference workload of the same file, a matrix
-product or a convolution whose rate `machine_info` holds, so that a slower host is no step.
+Times of different days are compared as ratios to a reference workload of the same file, the matrix
+product whose rate `machine_info` holds, so that a slower host is no step.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,10 @@ class Step:
     """The first one after it."""
     factor: float
     """Median cost after it over the median before; above 1 is slower."""
+    ago: int
+    """Points since it, itself among them."""
+    lasts: bool
+    """Whether the case's last level is still that far from the one before the step."""
 
 
 def read_history(folder: Path) -> pd.DataFrame:
@@ -79,10 +84,19 @@ def steps(history: pd.DataFrame, least: float) -> list[Step]:
     """The steps of every case whose level changes by the share `least` or more."""
     found = []
     for case, part in history.groupby("case", sort=True):
-        costs, at = part["cost"].to_numpy(), change_points(part["cost"].to_numpy())
-        bounds = [0, *at, len(costs)]
-        for before, here, after in zip(bounds, bounds[1:], bounds[2:], strict=False):
-            factor = float(np.median(costs[here:after]) / np.median(costs[before:here]))
-            if abs(np.log(factor)) >= np.log1p(least):
-                found.append(Step(str(case), part["git_sha"].iloc[here], factor))
+        costs = part["cost"].to_numpy()
+        bounds = [0, *change_points(costs), len(costs)]
+        levels = [float(np.median(costs[a:b])) for a, b in pairwise(bounds)]
+        for i, here in enumerate(bounds[1:-1]):
+            before, after = levels[i], levels[i + 1]
+            sign = 1.0 if after > before else -1.0
+            shifts = [
+                *(sign * np.log(costs[here : here + CONSECUTIVE] / before)),
+                *(sign * np.log(after / costs[here - CONSECUTIVE : here])),
+            ]
+            if min(shifts) < np.log1p(least):
+                continue  # an outlier and its neighbour, on either side
+            lasts = sign * np.log(levels[-1] / before) >= np.log1p(least)
+            revision = part["git_sha"].iloc[here]
+            found.append(Step(str(case), revision, after / before, len(costs) - here, bool(lasts)))
     return found

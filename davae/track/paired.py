@@ -71,7 +71,7 @@ def compare_case(
 ) -> Comparison:
     """Time a case in `pairs` pairs, and in as many again where the first are not ok.
 
-    invalid: the control of the first set shows a change by the margin or more."""
+    invalid: the control of all pairs shows a change by the margin or more."""
     first, second = Pairs(), Pairs()
     first.extend(seconds, pairs)
     verdict = judge(of_ratios(first.ratios), margin)

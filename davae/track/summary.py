@@ -61,7 +61,13 @@ def steps_table(found: Sequence[Step]) -> str:
     if not found:
         return "no lasting step"
     rows = [
-        {"case": s.case, "since": s.revision[:12], "slower by %": f"{100 * (s.factor - 1):+.1f}"}
+        {
+            "case": s.case,
+            "since": s.revision[:12],
+            "slower by %": f"{100 * (s.factor - 1):+.1f}",
+            "points": s.ago,
+            "lasts": "yes" if s.lasts else "no",
+        }
         for s in found
     ]
     return to_markdown(pd.DataFrame(rows))

@@ -4,16 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import gpu
 from benchmarks.clock import CLOCK, SOURCE, replayed
 from benchmarks.networks import MODELS
 from benchmarks.scenarios import CPU, GPU, SCENARIOS
+from benchmarks.workloads import trains, workload
 from davae.core.records import load_records
 
+STAND_INS = sorted({replace(s, small=True, batch=min(s.batch or 2, 2), compile="off", steps=2)
+                    for s in GPU if not trains(s)}, key=lambda s: s.name)  # fmt: skip
 CHOSEN = "own_model or tiny-widened-draw"
 ROOT = Path(__file__).parents[2]
 FIELDS = {
@@ -45,6 +50,15 @@ def test_names_are_unique_and_models_exist():
     assert {s.model for s in SCENARIOS} <= {*MODELS, "dcae_f32c32"}
     assert {s.tier for s in CPU} == {"cpu"}
     assert {(s.tier, s.dtype) for s in GPU} == {("gpu", "bfloat16")}
+
+
+@pytest.mark.parametrize("scenario", STAND_INS, ids=lambda s: s.name)
+@torch.inference_mode()
+def test_whatever_a_gpu_runs_runs_small(scenario):
+    built = workload(scenario)
+    built.run()
+    assert built.images == scenario.batch
+    assert built.params > 0
 
 
 def test_replayed_times_are_read_as_they_are():

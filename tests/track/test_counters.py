@@ -1,7 +1,12 @@
 """Counters of two revisions."""
 
 import copy
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
+from davae.cli.track import run
 from davae.track.counters import compare
 from davae.track.verdict import Verdict
 
@@ -39,3 +44,44 @@ def test_other_versions_and_new_cases_are_told_apart():
     after = copy.deepcopy(BEFORE)
     after["cases"]["decode"] = {"flops": 1}
     assert compare(BEFORE, after) == (Verdict.NO_BASELINE, ["decode: not counted before"])
+
+
+def test_a_case_that_is_gone_is_named():
+    after = {**BEFORE, "cases": {}}
+    assert compare(BEFORE, after) == (Verdict.REGRESSION, ["denoise: not counted any more"])
+    assert compare(BEFORE, after, whole=False) == (Verdict.OK, [])
+    built = {**BEFORE, "torch": "2.14.1+cu130"}
+    assert compare(BEFORE, built) == (Verdict.OK, [])
+
+
+def test_the_command_compares_two_revisions_of_the_dit(tmp_path, monkeypatch, capsys):
+    """A copy of the repository in which someone adds a stray copy to the attention."""
+    root = Path(__file__).parents[2]
+    for name in ("davae", "benchmarks"):
+        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def git(*words):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "before")
+    blocks = tmp_path / "davae" / "models" / "dit_blocks.py"
+    changed = blocks.read_text().replace(
+        "self.qkv(x).chunk(3, -1)", "self.qkv(x.clone()).chunk(3, -1)"
+    )
+    assert changed != blocks.read_text()
+    blocks.write_text(changed)
+    git("commit", "-am", "after")
+    monkeypatch.chdir(tmp_path)
+    case = "nano-widened-train-b16"
+    words = ["counters", "--base", "HEAD~1", "--head", "HEAD", "--cases", case]
+    assert run(words) == 1
+    assert f"{case}: calls: aten.clone" in capsys.readouterr().out
+    assert run(["counters", "--base", "HEAD", "--write"]) == 2
+    assert "name the .json file" in capsys.readouterr().err
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps({"torch": "2.14.1", "cases": {"denoise": {"flops": 1}}}))
+    assert run(["counters", "--base", str(kept), "--cases", case, "--write"]) == 0
+    assert set(json.loads(kept.read_text())["cases"]) == {"denoise", case}

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from davae.track.history import change_points, read_history, steps
@@ -37,14 +38,28 @@ def test_a_slower_host_is_no_step(tmp_path):
     assert steps(history, least=0.05) == []
 
 
-def test_one_slow_point_is_an_outlier():
-    values = np.exp(np.random.default_rng(1).normal(0, 0.01, 20))
-    values[7] *= 1.5
-    found = change_points(values)
-    lasting = [np.median(values[a:b]) for a, b in zip([0, *found], [*found, 20], strict=True)]
-    assert max(lasting) / min(lasting) < 1.3
+def history_of(values):
+    return pd.DataFrame({"case": "c", "git_sha": [str(i) for i in range(len(values))],
+                         "cost": values})  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", [1.2, 1.5, 3.0])
+@pytest.mark.parametrize("at", [1, 7, 18, 19])
+def test_one_slow_point_is_an_outlier(factor, at):
+    for seed in range(5):
+        values = np.exp(np.random.default_rng(seed).normal(0, 0.01, 20))
+        values[at] *= factor
+        assert steps(history_of(values), least=0.05) == []
     assert change_points(np.exp(np.random.default_rng(2).normal(0, 0.01, 40))) == []
     assert change_points([1.0, 2.0, 2.0]) == []
+
+
+def test_a_step_that_was_mended_does_not_last():
+    values = np.exp(np.random.default_rng(0).normal(0, 0.005, 30))
+    values[10:20] *= 1.3
+    slower, mended = steps(history_of(values), least=0.05)
+    assert (slower.revision, slower.ago, slower.lasts) == ("10", 20, False)
+    assert (mended.revision, mended.factor < 1) == ("20", True)
 
 
 def test_files_without_a_reference_are_named(tmp_path):

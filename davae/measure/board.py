@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from statistics import mean
 from types import TracebackType
 from typing import Any
 
@@ -13,22 +15,44 @@ THROTTLED = {
 """Reasons that make a measurement suspect, by the name of their bit."""
 
 
-class Board:
-    """Energy, power, clock and throttling of one GPU between entering and leaving.
+PERIOD = 0.2
+"""Seconds between two readings."""
+READINGS = {
+    "sm_clock_mhz": ("nvmlDeviceGetClockInfo", 1),
+    "sm_clock_max_mhz": ("nvmlDeviceGetMaxClockInfo", 1),
+    "power_w": ("nvmlDeviceGetPowerUsage", 1000),
+    "power_limit_w": ("nvmlDeviceGetEnforcedPowerLimit", 1000),
+}
+"""Column to NVML's function and what its value is divided by."""
 
-    Without the library (`import pynvml`) `figures` is empty: nothing is guessed."""
+
+class Board:
+    """Energy, power, clock and throttling of one GPU between entering and leaving, read every
+    PERIOD seconds by a thread.
+
+    Without the library (`import pynvml`) `figures` is empty, and a figure that the board does not
+    give is absent: nothing is guessed."""
 
     def __init__(self, index: int = 0, nvml: Any = None):
         self.index, self.nvml = index, nvml if nvml is not None else library()
-        self.before = self.after = 0
-        self.throttled: list[str] = []
-        self.state: dict[str, float] = {}
+        self.readings: dict[str, list[float]] = {}
+        self.throttled: set[str] = set()
+        self.joules: float | None = None
+        self.done = threading.Event()
 
     def __enter__(self) -> Board:
-        if self.nvml is not None:
+        if self.nvml is None:
+            return self
+        try:
             self.nvml.nvmlInit()
             self.handle = self.nvml.nvmlDeviceGetHandleByIndex(self.index)
-            self.before = self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)
+        except self.nvml.NVMLError:  # no driver, or a board that is not ours to ask
+            self.nvml = None
+            return self
+        self.before = self.ask("nvmlDeviceGetTotalEnergyConsumption")
+        self.read()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
         return self
 
     def __exit__(
@@ -39,26 +63,47 @@ class Board:
     ) -> None:
         if self.nvml is None:
             return
-        self.after = self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)
-        reasons = self.nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle)
-        self.throttled = [
-            name for name, bit in THROTTLED.items() if reasons & getattr(self.nvml, bit)
-        ]
-        clock = self.nvml.NVML_CLOCK_SM
-        self.state = {
-            "sm_clock_mhz": self.nvml.nvmlDeviceGetClockInfo(self.handle, clock),
-            "sm_clock_max_mhz": self.nvml.nvmlDeviceGetMaxClockInfo(self.handle, clock),
-            "power_w": self.nvml.nvmlDeviceGetPowerUsage(self.handle) / 1000,
-            "power_limit_w": self.nvml.nvmlDeviceGetEnforcedPowerLimit(self.handle) / 1000,
-        }
+        self.done.set()
+        self.watcher.join()
+        after = self.ask("nvmlDeviceGetTotalEnergyConsumption")
+        if after is not None and self.before is not None:
+            self.joules = (after - self.before) / 1000
         self.nvml.nvmlShutdown()
 
+    def ask(self, name: str, *arguments: Any) -> float | None:
+        """What the board answers; None where it gives no such figure."""
+        try:
+            return getattr(self.nvml, name)(self.handle, *arguments)
+        except self.nvml.NVMLError:
+            return None
+
+    def watch(self) -> None:
+        """Read until leaving."""
+        while not self.done.wait(PERIOD):
+            self.read()
+
+    def read(self) -> None:
+        """One reading of clock, power and throttling."""
+        for name, (function, divisor) in READINGS.items():
+            arguments = (self.nvml.NVML_CLOCK_SM,) if "Clock" in function else ()
+            value = self.ask(function, *arguments)
+            if value is not None:
+                self.readings.setdefault(name, []).append(value / divisor)
+        reasons = self.ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+        if reasons is not None:
+            self.throttled |= {
+                name for name, bit in THROTTLED.items() if int(reasons) & getattr(self.nvml, bit)
+            }
+
     def figures(self, images: int) -> dict[str, Any]:
-        """The columns of a record; joules are of one of the `images` made in between."""
+        """The columns of a record: means of the readings; joules are of one of the `images` made in
+        between."""
         if self.nvml is None:
             return {}
-        joules = (self.after - self.before) / 1000 / images
-        return {**self.state, "throttled": ", ".join(self.throttled), "joules_image": joules}
+        found: dict[str, Any] = {name: mean(values) for name, values in self.readings.items()}
+        if self.joules is not None:
+            found["joules_image"] = self.joules / images
+        return {**found, "throttled": ", ".join(sorted(self.throttled))}
 
 
 def library() -> Any:

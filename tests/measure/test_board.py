@@ -1,5 +1,7 @@
 """The GPU's own figures, from a made-up NVML."""
 
+import time
+
 import pytest
 
 from davae.measure import board
@@ -9,6 +11,7 @@ class Nvml:
     """A GPU of 300 W that has spent 6 J more each time it is asked, held by its power cap."""
 
     NVML_CLOCK_SM = 1
+    NVMLError = RuntimeError
     nvmlClocksThrottleReasonSwPowerCap = 4
     nvmlClocksThrottleReasonHwSlowdown = 8
     nvmlClocksThrottleReasonSwThermalSlowdown = 32
@@ -61,3 +64,40 @@ def test_without_the_library_nothing_is_said(monkeypatch):
     with board.Board() as gpu:
         pass
     assert gpu.figures(images=4) == {}
+
+
+def test_a_figure_that_the_board_lacks_is_absent_and_a_missing_driver_is_none():
+    class Partial(Nvml):
+        def nvmlDeviceGetTotalEnergyConsumption(self, handle):
+            raise RuntimeError("not supported")
+
+    with board.Board(0, Partial()) as gpu:
+        pass
+    figures = gpu.figures(images=4)
+    assert "joules_image" not in figures
+    assert figures["power_w"] == 300
+
+    class Driverless(Nvml):
+        def nvmlInit(self):
+            raise RuntimeError("driver not loaded")
+
+    with board.Board(0, Driverless()) as gpu:
+        pass
+    assert gpu.figures(images=4) == {}
+
+
+def test_throttling_in_between_is_noticed(monkeypatch):
+    monkeypatch.setattr(board, "PERIOD", 0.001)
+
+    class Once(Nvml):
+        asked = 0
+
+        def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):
+            self.asked += 1
+            return 32 if self.asked == 3 else 0
+
+    nvml = Once()
+    with board.Board(0, nvml) as gpu:
+        while nvml.asked < 5:
+            time.sleep(0.001)
+    assert gpu.figures(images=1)["throttled"] == "heat"

@@ -17,6 +17,7 @@ from davae.analysis.tables import (
     RUN_ROWS,
     WIDE,
     column_titles,
+    doubtful,
     extractor_of,
     run_table,
     stage_table,
@@ -78,7 +79,8 @@ def run_section(preset: Path, paths: list[Path], to: Path) -> list[str]:
                 to_markdown(seed_table(part)),
             ]
     parts.append(provenance(frame))
-    parts += ["Stages:\n", to_markdown(stage_table(frame))]
+    stages = stage_table(frame)
+    parts += ["Stages:\n", to_markdown(stages), doubtful(stages)]
     for path in paths:
         environment = path.parent / "environment.json"
         if environment.exists():

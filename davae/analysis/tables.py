@@ -139,6 +139,20 @@ def stage_table(frame: pd.DataFrame) -> pd.DataFrame:
     return wide
 
 
+def doubtful(stages: pd.DataFrame) -> str:
+    """A sentence on shares of the machine's rate that lie above 1, of a stage table; empty where
+    there are none."""
+    if "share" not in stages:
+        return ""
+    above = stages.loc[stages["share"] > 1, "stage"]
+    if above.empty:
+        return ""
+    return (
+        f"Shares above 1 ({', '.join(above)}) are none: the rate beside them was measured while "
+        "something else ran, or for products of another dtype.\n\n"
+    )
+
+
 def upright(table: pd.DataFrame, index: str = "arm") -> pd.DataFrame:
     """The table with each row a column, for many metrics."""
     return table.set_index(index).T.rename_axis("metric").reset_index().rename_axis(None, axis=1)

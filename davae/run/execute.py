@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from davae.analysis.tables import STAGE_PREFIX, curve_frame, run_table, stage_table, to_markdown
+from davae.analysis.tables import (
+    STAGE_PREFIX,
+    curve_frame,
+    doubtful,
+    run_table,
+    stage_table,
+    to_markdown,
+)
 from davae.core import records
 from davae.core.environment import machine, versions
 from davae.core.experiment import Experiment
@@ -143,7 +150,7 @@ def table_text(e: Experiment, preset: str, frame: pd.DataFrame, folder: Path) ->
         "tokens\n\n"
     )
     text += (
-        f"{to_markdown(table)}\n{to_markdown(stages)}\nAll stages: "
+        f"{to_markdown(table)}\n{to_markdown(stages)}\n{doubtful(stages)}All stages: "
         f"{stages['seconds'].sum() / 60:.1f} minutes.\n\n"
     )
     (folder / "table.md").write_text(text)

@@ -99,7 +99,7 @@ class Trainer:
         rate, the better of start and end, lest something else ran at one of them. Raises
         FloatingPointError at the first non-finite term.
         """
-        ceiling = matmul_rate(self.runtime.device)
+        ceiling = self._ceiling()
         self._resume()
         writer = self._tensorboard()
         saved = time.perf_counter()
@@ -136,7 +136,12 @@ class Trainer:
         if writer:
             writer.close()
         self.task.module.eval()
-        return self._summary(max(ceiling, matmul_rate(self.runtime.device)))
+        return self._summary(max(ceiling, self._ceiling()))
+
+    def _ceiling(self) -> float:
+        """The machine's product rate in the dtype that products are cast to."""
+        dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+        return matmul_rate(self.runtime.device, dtype=dtypes[self.runtime.dtype or "float32"])
 
     @torch.no_grad()
     def _round(self) -> None:

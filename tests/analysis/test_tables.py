@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from davae.analysis.tables import run_table, to_markdown
+from davae.analysis.tables import doubtful, run_table, to_markdown
 from reports.page import seed_table
 
 
@@ -39,3 +39,10 @@ def test_the_report_keeps_extractors_apart():
     table = seed_table(frame)
     assert table["gKD"].tolist() == ["1 ± 2.5"]  # t(2) 1 / sqrt(3)
     assert table["gKD on y-8d"].tolist() == ["11 ± 2.5"]
+
+
+def test_a_share_above_the_machines_rate_is_flagged():
+    stages = pd.DataFrame({"stage": ["davae", "adapted", "crops"], "share": [0.6, 1.14, None]})
+    assert "Shares above 1 (adapted) are none" in doubtful(stages)
+    assert doubtful(stages[stages["stage"] != "adapted"]) == ""
+    assert doubtful(stages[["stage"]]) == ""

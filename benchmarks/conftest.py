@@ -14,6 +14,8 @@ from davae.core.runtime import Runtime
 from davae.measure.roofline import convolution_rate, copy_rate, matmul_rate
 
 FAILURES = pytest.StashKey[list[dict[str, Any]]]()
+WRITTEN = pytest.StashKey[bool]()
+"""Whether the plugin has written its file."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the device."""
-    config.stash[FAILURES] = []
+    config.stash[FAILURES], config.stash[WRITTEN] = [], False
     if config.option.device is None:
         config.option.device = "cuda" if config.option.scale == "gpu" else "cpu"
     Runtime(device=config.option.device).apply()
@@ -88,19 +90,20 @@ def pytest_benchmark_update_json(
 ) -> None:
     """Keep the revision, drop the author and host that the plugin adds by default, and list what
     failed."""
+    config.stash[WRITTEN] = True
     output_json["commit_info"] = revision()
     output_json["failed"] = config.stash[FAILURES]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the file although no case succeeded, which the plugin leaves empty."""
-    file, failed = session.config.option.benchmark_json, session.config.stash[FAILURES]
-    if not file or not failed or Path(file.name).stat().st_size:
+    """Write the file although no case succeeded, where the plugin writes none."""
+    path, failed = session.config.option.benchmark_json, session.config.stash[FAILURES]
+    if path is None or not failed or session.config.stash[WRITTEN]:
         return
     machine_info: dict[str, Any] = {}
     pytest_benchmark_update_machine_info(session.config, machine_info)
     report: dict[str, Any] = {"machine_info": machine_info, "benchmarks": []}
     report["datetime"] = datetime.now(UTC).isoformat()
     pytest_benchmark_update_json(session.config, [], report)
-    Path(file.name).write_text(json.dumps(report))
+    Path(path).write_text(json.dumps(report))

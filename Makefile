@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/gpu
+BENCH ?=
 FIRST := tiny-native-denoise-b32 or tiny-widened-denoise-b1] or tiny-native-decode or tiny-widened-decode
 
 .PHONY: reproduce test lint counters bench bench-gpu report accept base clean
@@ -43,7 +44,7 @@ counters: .venv/installed  ## the work of every scenario, exactly as it was comm
 
 bench: .venv/installed  ## the benchmark suite
 	mkdir -p runs/benchmarks
-	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/suite.benchmark.json
+	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/suite.benchmark.json $(BENCH)
 
 bench-gpu:  ## the paper's settings on one GPU, from this tree and the packages there: OUT=DIR
 	$(PYTHON) -m benchmarks.gpu --out $(OUT)

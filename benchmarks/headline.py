@@ -92,10 +92,15 @@ def counted_rows(works: list[Work]) -> list[dict]:
 def predicted_rows(works: list[Work], mfu: float) -> list[dict]:
     """Images a second of every GPU at one MFU."""
     return [
-        row(work, f"img_per_s_{gpu}", predicted_img_s(work, mfu, gpu), f"predicted, MFU {mfu:.3f}")
+        row(work, f"img_per_s_{gpu}", predicted_img_s(work, mfu, gpu), predicted(mfu, gpu))
         for work in works
         for gpu in PEAK_TFLOPS
     ]
+
+
+def predicted(mfu: float, gpu: str) -> str:
+    """The protocol of a prediction."""
+    return f"predicted: {mfu:.3f} of {PEAK_TFLOPS[gpu]:.0f} TFLOP/s, bfloat16"
 
 
 def measured_rows(works: list[Work], place: Place) -> list[dict]:
@@ -134,13 +139,13 @@ def whole_rows(works: list[Work], place: Place, pair: bool) -> list[dict]:
     return rows
 
 
-def composed_rows(works: list[Work], measured: list[dict]) -> list[dict]:
+def composed_rows(works: list[Work], measured: list[dict], place: Place) -> list[dict]:
     """Images a second from the measured seconds of a forward and of a decode; text is left out."""
     seconds = {(m["arm"], m["metric"]): m["value"] for m in measured}
     rows = []
     for work in works:
         image = work.forwards * seconds[arm(work), "denoise_s"] + seconds[arm(work), "decode_s"]
-        rows.append(row(work, "img_per_s", 1 / image, "composed"))
+        rows.append(row(work, "img_per_s", 1 / image, f"composed from {place.kind}, text left out"))
     return rows
 
 
@@ -168,7 +173,8 @@ def predictions(works: list[Work]) -> str:
             continue
         native, widened = by["native", px], by["widened", px]
         gap = unexplained_seconds(native, widened, fit.mfu, speedup, "A100")
-        share = widened.decode / (gap * PEAK_TFLOPS["A100"]) if gap > 0 else float("nan")
+        own = widened.decode / (fit.mfu * PEAK_TFLOPS["A100"])
+        share = widened.decode / ((gap + own) * PEAK_TFLOPS["A100"]) if gap > 0 else float("nan")
         text += (
             f"{px} px: {native.image / widened.image:.2f} times by FLOPs, {speedup} published; "
             f"{gap:.2f} s an image beyond these FLOPs, alike in both, would explain it"
@@ -229,7 +235,7 @@ def main(argv: list[str] | None = None) -> None:
     records.append(options.out / "records.jsonl", rows)
     if options.measure:
         measured = measured_rows(works, place)
-        measured += composed_rows(works, measured) + whole_rows(works, place, options.pair)
+        measured += composed_rows(works, measured, place) + whole_rows(works, place, options.pair)
         records.append(options.out / "records.jsonl", measured)
         rows += measured
         said += measurements(measured)

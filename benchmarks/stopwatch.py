@@ -17,7 +17,10 @@ from benchmarks.workloads import workload
 from davae.measure.timing import Clock
 
 ROUNDS = {512: 5, 1024: 3, 2048: 1}
-"""Timed runs by resolution, after one that is not counted (2048: none, it takes minutes)."""
+"""Timed runs by resolution on a CPU, after one that is not counted (2048: none, it takes minutes);
+on a GPU always 5 after one."""
+BATCH = {512: 10, 1024: 10, 2048: 2}
+"""Images at once on a GPU, which one would not fill (the paper's 10); 1 on a CPU."""
 PAIR_PX, PAIR_STEPS = 1024, 2
 """The real end-to-end pair."""
 TILED_PX = 2048
@@ -37,9 +40,15 @@ class Place:
         """The protocol of what is measured here."""
         return f"measured, {self.dtype}{', stand-ins' if self.small else ''}"
 
+    def batch(self, px: int) -> int:
+        """Images at once."""
+        return BATCH.get(px, 1) if self.device.startswith("cuda") else 1
+
     def scenario(self, stage: str, form: Form, px: int, **changes: Any) -> Scenario:
         """A scenario of SD3.5-Medium here."""
-        settings = {"dtype": self.dtype, "small": self.small, **changes}
+        settings = {
+            "dtype": self.dtype, "small": self.small, "batch": self.batch(px), **changes,
+        }  # fmt: skip
         return Scenario(PRESET, stage, form, resolution_px=px, **settings)  # type: ignore[arg-type]
 
 
@@ -54,27 +63,30 @@ def released(measure: Callable[[], Any]) -> Any:
 
 
 def seconds_of(s: Scenario, device: str) -> list[float]:
-    """Seconds of a run, round by round."""
-    rounds = ROUNDS.get(s.resolution_px, 1)
+    """Seconds an image, round by round."""
+    rounds = 5 if device.startswith("cuda") else ROUNDS.get(s.resolution_px, 1)
 
     def measure() -> list[float]:
         built, clock = workload(s, device), Clock(device)
         if rounds > 1:
             built.run()
-        return [clock.timed(built.run)[0] for _ in range(rounds)]
+        return [clock.timed(built.run)[0] / s.batch for _ in range(rounds)]
 
     return released(measure)
 
 
 def pair_seconds(form: Form, place: Place) -> dict[str, float]:
-    """Seconds of the parts of one real image of two steps, and of all: text, denoising, decode.
+    """Seconds an image of the parts of a real sampling of two steps, and of all: text, denoising,
+    decode; on a GPU after one that is not counted.
 
     In bfloat16 on any device: three text encoders and the transformer fill 16 GB."""
     s = place.scenario("sample", form, PAIR_PX, steps=PAIR_STEPS, dtype="bfloat16")
 
     def measure() -> dict[str, float]:
         built, clock = workload(s, place.device), Clock(place.device)
-        parts = {name: clock.timed(part)[0] for name, part in built.parts.items()}
+        if place.device.startswith("cuda"):
+            built.run()
+        parts = {name: clock.timed(part)[0] / s.batch for name, part in built.parts.items()}
         return {**parts, "all": sum(parts.values())}
 
     return released(measure)
@@ -84,13 +96,15 @@ def tiled_seconds(place: Place) -> dict[str, float]:
     """Seconds of diffusers' tiled decode at TILED_PX by the base VAE, in tiles of half the side
     (1024 px, as SD3's config says), and its difference from the whole decode on the scale [-1, 1].
     """
-    s = place.scenario("decode", "native", TILED_PX)
+    s = place.scenario("decode", "native", TILED_PX, batch=1)
     e = experiment_of(s)
     (channels, side), clock = grid(e, s), Clock(place.device)
 
     def measure() -> dict[str, float]:
         vae = autoencoder(e, s, place.device)
         z = normal((1, channels, side, side), place.device, weights_dtype(s))
+        if place.device.startswith("cuda"):
+            vae.decode(z)
         whole, image = clock.timed(lambda: vae.decode(z).sample)
         vae.enable_tiling()
         vae.tile_latent_min_size = side // 2

@@ -36,11 +36,10 @@ MOST, MOST_SMALL = 256, 4
 """Images that a batch is tried up to, and of a stand-in, which would fit thousands."""
 
 
-def checked(counted: int, closed: int) -> int:
-    """The FLOPs counted; raises ValueError where a closed form says otherwise."""
+def checked(counted: int, closed: int) -> None:
+    """Raise ValueError where a closed form says otherwise than the FLOPs counted."""
     if closed and abs(closed / counted - 1) > AGREE:
         raise ValueError(f"{counted} FLOPs counted, {closed} by the closed form")
-    return counted
 
 
 def work_of(s: Scenario, device: str, built: Workload) -> dict[str, int]:
@@ -49,25 +48,30 @@ def work_of(s: Scenario, device: str, built: Workload) -> dict[str, int]:
     Large networks are counted on `meta`, where nothing is computed."""
     plain = replace(s, compile="off")
     if s.tier != "cpu" and not trains(s):
-        eager = STAGES[s.stage](replace(plain, dtype="float32"), "meta")
+        on_meta = STAGES[s.stage](replace(plain, dtype="float32", steps=1), "meta")
+        parts = on_meta.parts or {"run": on_meta.run}
+        times = {"denoise": built.steps or 1}  # all steps are alike: one is counted
     else:
         eager = built if s.compile == "off" else workload(plain, device)
-    work = count_work(eager.run)
-    return {
-        "flops_forward": checked(work.flops, built.flops_closed_form),
-        "bytes_moved": work.bytes_read + work.bytes_written,
-        "flops_defined": defined_flops(eager),
-    }
+        on_meta, parts, times = eager, {"run": eager.run}, {}
+    total = dict.fromkeys(("flops_forward", "bytes_moved", "flops_defined"), 0)
+    for name, part in parts.items():
+        work, factor = count_work(part), times.get(name, 1)
+        total["flops_forward"] += factor * work.flops
+        total["bytes_moved"] += factor * (work.bytes_read + work.bytes_written)
+        total["flops_defined"] += factor * defined_flops(on_meta, part)
+    checked(total["flops_forward"], built.flops_closed_form)
+    return total
 
 
-def defined_flops(built: Workload) -> int:
-    """FLOPs of a run with diffusers' own blocks in place of the leaner ones, which compute the same
-    function with fewer products."""
+def defined_flops(built: Workload, run: Callable[[], Any]) -> int:
+    """FLOPs of a part of it with diffusers' own blocks in place of the leaner ones, which compute the
+    same function with fewer products."""
     plain = {leaner: original for original, leaner in LEANER.items()}
     modules = [m for network in built.networks for m in network.modules() if type(m) in plain]
     for module in modules:
         module.__class__ = plain[type(module)]
-    flops, _ = count_flops(built.run)
+    flops, _ = count_flops(run)
     for module in modules:
         module.__class__ = LEANER[type(module)]
     return flops

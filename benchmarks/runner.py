@@ -65,8 +65,8 @@ def work_of(s: Scenario, device: str, built: Workload) -> dict[str, int]:
 
 
 def defined_flops(built: Workload, run: Callable[[], Any]) -> int:
-    """FLOPs of a part of it with diffusers' own blocks in place of the leaner ones, which compute the
-    same function with fewer products."""
+    """FLOPs of a part of it with diffusers' own blocks in place of the leaner ones, which compute
+    the same function with fewer products."""
     plain = {leaner: original for original, leaner in LEANER.items()}
     modules = [m for network in built.networks for m in network.modules() if type(m) in plain]
     for module in modules:

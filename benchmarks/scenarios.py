@@ -132,7 +132,12 @@ GPU: tuple[Scenario, ...] = on_gpu(
     Scenario("sd35m_1k", "denoise", batch=FITS),
     Scenario("sd35m_1k", "text", batch=10),
     Scenario("sd35m_1k", "encode", batch=4),
-    *(Scenario("flux_1k", "denoise", form, batch=1) for form in ("native", "widened")),
+    *(Scenario("sd35m_1k", "denoise", batch=batch) for batch in (1, 4)),
+    *(
+        Scenario("flux_1k", "denoise", form, batch=1, resolution_px=px)
+        for form in ("native", "widened")
+        for px in (512, 1024, 2048)
+    ),
     *(Scenario("imagenet512", "denoise", form, batch=64) for form in ("native", "widened")),
     Scenario("imagenet512", "train", batch=64),
     Scenario("imagenet512", "train", batch=64, compile="whole"),

@@ -32,6 +32,7 @@ AGREE = 0.01
 """Counted FLOPs and a closed form may differ by this share."""
 CEILINGS = {"matmul": matmul_rate, "convolution": convolution_rate}
 LONG_SECONDS = 5.0
+"""A run that takes longer is not warmed up further."""
 MOST, MOST_SMALL = 256, 4
 """Images that a batch is tried up to, and of a stand-in, which would fit thousands."""
 

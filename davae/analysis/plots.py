@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -139,7 +140,7 @@ def level_figure(
     shown = axes.flat[: len(panels)]
     for axis, ((metric, extractor), label) in zip(shown, panels.items(), strict=True):
         of_panel = (frame["metric"] == metric) & (extractors == extractor)
-        for colour, name in zip(COLOURS * 3, series.unique(), strict=False):
+        for colour, name in zip(cycle(COLOURS), series.unique(), strict=False):
             draw_levels(axis, frame[of_panel & (series == name)], levels, colour, name)
         names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
         axis.set_xticks(range(len(levels)), names)
@@ -271,7 +272,7 @@ def roofline_figure(
     ridge = flops_per_second / bytes_per_second
     axis.axvline(ridge, color=INK, lw=0.6, ls=":")
     stages = points["case"].str.split("-").str[2].fillna("other")
-    for colour, stage in zip(COLOURS * 3, dict.fromkeys(stages), strict=False):
+    for colour, stage in zip(cycle(COLOURS), dict.fromkeys(stages), strict=False):
         part = points[stages == stage]
         axis.plot(
             part["intensity"], part["flops_per_second"] / 1e9, "o", ms=4, color=colour, label=stage

@@ -36,6 +36,16 @@ def _family_config(e: Experiment) -> dict[str, Any]:
     return {} if e.base_dit.family == "lightning" else {"family": e.base_dit.family}
 
 
+def training_config(e: Experiment) -> dict[str, Any]:
+    """What the adaptation, and whatever is trained beside it, reads."""
+    return {
+        "adapt": e.adapt,
+        "flow": e.flow,
+        "class_dropout": e.base_dit.class_dropout,
+        "seed": e.seed,
+    }
+
+
 def adaptation(e: Experiment, s: Stages) -> Stage:
     """The widened transformer, fine-tuned."""
     if family_of(e).conditions == "captions":
@@ -51,12 +61,7 @@ def adaptation(e: Experiment, s: Stages) -> Stage:
             content=e.base_dit.pretrained,
         )
     roles = ("crops", "base_vae", "base_latents", "detail_latents", "base_dit")
-    config = {
-        "adapt": e.adapt,
-        "flow": e.flow,
-        "class_dropout": e.base_dit.class_dropout,
-        "seed": e.seed,
-    }
+    config = training_config(e)
     return Stage(
         "adapted",
         1,
@@ -138,12 +143,7 @@ def longer(e: Experiment, s: Stages) -> Stages:
     upstream = {role: s[role] for role in ("crops", "base_vae", "base_latents", "base_dit")} | {
         "adapted": adapted
     }
-    config = {
-        "adapt": e.adapt,
-        "flow": e.flow,
-        "class_dropout": e.base_dit.class_dropout,
-        "seed": e.seed,
-    }
+    config = training_config(e)
     control = Stage(
         "control", 1, transformer.make_control, {**config, **_family_config(e)}, upstream
     )
@@ -211,12 +211,7 @@ def native(e: Experiment, s: Stages) -> Stages:
     some = {"train_crops": e.adapt.train_crops} if e.adapt.train_crops else {}
     at_vae = {role: s[role] for role in ("crops", "base_vae")}
     latents = Stage("native_latents", 1, alternatives.make_native_latents, some, at_vae)
-    config = {
-        "adapt": e.adapt,
-        "flow": e.flow,
-        "class_dropout": e.base_dit.class_dropout,
-        "seed": e.seed,
-    }
+    config = training_config(e)
     upstream = {**at_vae, "base_dit": s["base_dit"], "native_latents": latents, "adapted": adapted}
     trained = Stage("native", 1, alternatives.make_native, config, upstream)
     drawn = sampled(e, trained)

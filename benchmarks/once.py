@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.scenarios import named
 from benchmarks.workloads import trains, workload
+from davae.core.environment import machine
 from davae.core.runtime import Runtime
 from davae.measure.timing import Clock, measure
 
@@ -25,7 +26,8 @@ def main(name: str) -> None:
         built = workload(scenario)
         found = measure(built.run, Clock(), rounds=ROUNDS, block_seconds=BLOCK_SECONDS)
     seconds = statistics.median(found.seconds)
-    print(json.dumps({"case": name, "seconds": seconds, "images": built.images}))
+    found = {"case": name, "seconds": seconds, "images": built.images, "machine": machine()}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ def work_of(s: Scenario, device: str, built: Workload) -> dict[str, int]:
         times = {"denoise": built.steps or 1}  # all steps are alike: one is counted
     else:
         eager = built if s.compile == "off" else workload(plain, device)
-        on_meta, parts, times = eager, {"run": eager.run}, {}
+        unit, units = eager.counted or (eager.run, 1)
+        on_meta, parts, times = eager, {"run": unit}, {"run": units}
     total = dict.fromkeys(("flops_forward", "bytes_moved", "flops_defined"), 0)
     for name, part in parts.items():
         work, factor = count_work(part), times.get(name, 1)

@@ -8,7 +8,7 @@ from typing import Literal
 Form = Literal["native", "widened"]
 Stage = Literal[
     "denoise", "sample", "encode", "decode", "text", "text_clip", "train", "train_vae", "update",
-    "draw", "forward",
+    "draw", "features", "features_network", "forward",
 ]  # fmt: skip
 Tier = Literal["cpu", "full_size", "gpu"]
 FITS = 0
@@ -20,13 +20,16 @@ class Scenario:
     """One case: a network, what it does, and at which size."""
 
     model: str
-    """An entry of `benchmarks.networks.MODELS`, built with random weights; `dcae_f32c32`; or, for
-    the stage `forward`, the import path of your own (`--model`)."""
+    """An entry of `benchmarks.networks.MODELS`, built with random weights; `dcae_f32c32`; an
+    extractor, with its own weights; or, for the stage `forward`, the import path of your own
+    (`--model`)."""
     stage: Stage
     """denoise: one forward of the transformer; sample: text, all steps with guidance, and the
     decoder; encode and decode: of an autoencoder; text: all text encoders, text_clip: the CLIP
     towers among them; train and train_vae: one step, optimizer included; update: its optimizer,
-    EMA and log alone; draw: its batch alone; forward: one of your own model."""
+    EMA and log alone; draw: its batch alone; features: reading, resizing and an extractor on a
+    folder of PNG files; features_network: the extractor's network alone, in batches of 32, the
+    ceiling of the former; forward: one of your own model."""
     form: Form = "widened"
     """native: the pretrained transformer and VAE at the full resolution; widened: the DA-VAE and
     the transformer on its latents; fused, see `fused`."""
@@ -84,6 +87,8 @@ CPU: tuple[Scenario, ...] = (
     Scenario("dcae_f32c32", "encode", "native", batch=2, resolution_px=256, rounds=4),
     Scenario("dcae_f32c32", "decode", "native", batch=2, resolution_px=256, rounds=4),
     Scenario("sd35m_1k", "text_clip", batch=1, rounds=4),
+    Scenario("effnet_lite0", "features", "native", batch=256, resolution_px=256, rounds=3),
+    Scenario("effnet_lite0", "features_network", "native", batch=32),
     Scenario("nano", "sample", batch=16),
     Scenario("tiny", "sample", batch=39, rounds=3),
     Scenario("nano", "train", batch=16, rounds=5),

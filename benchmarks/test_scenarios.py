@@ -14,6 +14,7 @@ from benchmarks.networks import DTYPES
 from benchmarks.runner import prepared, time_workload, work_of
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.workloads import trains
+from davae.features.registry import open_extractor
 from davae.measure.timing import Clock
 
 LONG = pytest.mark.timeout(0)
@@ -71,6 +72,8 @@ def weights(s: Scenario) -> str:
     """What the row says of its weights."""
     if s.stage == "forward":
         return "of the factory"
+    if s.stage.startswith("features"):
+        return open_extractor(s.model).weights
     return "random, a small stand-in" if s.small else "random"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from diffusers import ModelMixin
+from PIL import Image
 from torch import nn
 
 from benchmarks.networks import (
@@ -30,7 +32,12 @@ from benchmarks.networks import (
 )
 from benchmarks.scenarios import Scenario
 from benchmarks.trainers import batch_drawing, bookkeeping, davae_trainer, dit_trainer
+from davae.core.experiment import DataConfig
 from davae.core.runtime import Runtime
+from davae.data.crops import draw_crops, load_source
+from davae.data.image_sets import open_images
+from davae.features.extract import BATCH, Host, extract
+from davae.features.registry import open_extractor
 from davae.method.sampler import guided_forwards
 from davae.models.dit import DiT
 from davae.models.families.registry import family_of
@@ -64,6 +71,9 @@ class Workload:
     """The machine's own rate that the run is held against; empty: none."""
     parts: dict[str, Callable[[], Any]] = field(default_factory=dict)
     """Stages of the run that are also timed apart."""
+    counted: tuple[Callable[[], Any], int] | None = None
+    """What is counted in place of the run, and how many of it a run is: where the run leaves its
+    work to other threads, which a counter does not see."""
 
 
 def denoise(s: Scenario, device: str) -> Workload:
@@ -265,6 +275,34 @@ def train_vae(s: Scenario, device: str) -> Workload:
     )
 
 
+def features(s: Scenario, device: str) -> Workload:
+    """A folder of photograph crops through an extractor, or its network alone on one batch."""
+    extractor = open_extractor(s.model, Host(device))
+    px = s.resolution_px or 256
+    data = DataConfig(resolution_px=px, min_crop_px=px, max_crop_px=px)
+    crops, _ = draw_crops(data, load_source(DataConfig()), 0, "fresh", s.batch)
+    pixels = [np.ascontiguousarray(crop.transpose(1, 2, 0)) for crop in crops]
+    batch = torch.from_numpy(np.stack([extractor.prepare(x) for x in pixels[:BATCH]]))
+    batch = batch.to(device, memory_format=torch.channels_last)
+    alone = torch.inference_mode()(lambda: extractor.network(batch))
+    networks = (extractor.network,) if isinstance(extractor.network, nn.Module) else ()
+    whole = Workload(
+        run=alone, images=s.batch, params=parameters(*networks), tokens=0, channels=0,
+        resolution_px=px, networks=networks, ceiling="convolution",
+    )  # fmt: skip
+    if s.stage == "features_network":
+        return whole
+    folder = scratch()
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{i:04d}.png")
+    images = open_images(folder)
+    return replace(
+        whole,
+        run=lambda: extract(extractor, images, device),
+        counted=(alone, s.batch // len(batch)),
+    )
+
+
 def forward(s: Scenario, device: str) -> Workload:
     """One forward of a model of your own: `pkg.module:factory`, factory(batch, device) -> (network,
     its arguments by name)."""
@@ -295,6 +333,8 @@ STAGES: dict[str, Callable[[Scenario, str], Workload]] = {
     "update": train,
     "draw": train,
     "train_vae": train_vae,
+    "features": features,
+    "features_network": features,
     "forward": forward,
 }
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -17,6 +17,7 @@ from davae.cli.guard import guard, say
 
 MARGINS = Path("benchmarks/margins.toml")
 COUNTED = Path("results/cpu-2core/counters.json")
+NOISE = Path("results/cpu-2core/noise.json")
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,33 @@ class HistoryOptions:
     """The plot."""
 
 
+@dataclass(frozen=True)
+class NoiseOptions:
+    """Measure what pairs of this tree with itself scatter by, and with it how often `davae track
+    paired` errs: its false alarms, and the slowdowns that it finds.
+
+    Pairs are kept in the file after every two; a second call goes on."""
+
+    cases: tuple[str, ...] = ()
+    """Names of scenarios; empty: those of benchmarks/margins.toml."""
+    measured: int = 20
+    """Pairs to measure a case; those in the file count."""
+    pairs: int = 10
+    """Pairs of a simulated comparison's set."""
+    slowdowns: tuple[float, ...] = (0.06, 0.10)
+    """Simulated shares."""
+    file: Path = NOISE
+    """Where the pairs are kept."""
+    summary: Path | None = None
+    """A Markdown file to write the table to."""
+
+
 Options = (
     Annotated[CompareOptions, tyro.conf.subcommand("compare")]
     | Annotated[PairedOptions, tyro.conf.subcommand("paired")]
     | Annotated[CounterOptions, tyro.conf.subcommand("counters")]
     | Annotated[HistoryOptions, tyro.conf.subcommand("history")]
+    | Annotated[NoiseOptions, tyro.conf.subcommand("noise")]
 )
 
 
@@ -108,7 +131,7 @@ def run(argv: list[str]) -> int:
         nonlocal code
         acts: dict[type, Callable[..., int]] = {
             CompareOptions: compare, PairedOptions: paired, CounterOptions: counters,
-            HistoryOptions: history,
+            HistoryOptions: history, NoiseOptions: noise,
         }  # fmt: skip
         code = acts[type(options)](options)
 
@@ -122,7 +145,7 @@ def compare(options: CompareOptions) -> int:
     from davae.track.verdict import EXIT_CODES, worst
 
     found, unlike = compare_files(
-        read_file(options.base), read_file(options.head), tomllib.loads(MARGINS.read_text())
+        read_file(options.base), read_file(options.head), margin_settings()
     )
     verdict = worst([comparison.verdict for comparison in found])
     report(file_table(found, unlike, verdict), options.summary)
@@ -137,19 +160,19 @@ def paired(options: PairedOptions) -> int:
 
     if options.pairs < LEAST_PAIRS or options.pairs % 2:
         raise ValueError(f"--pairs {options.pairs}: an even number from {LEAST_PAIRS} on")
-    settings = tomllib.loads(MARGINS.read_text())
+    settings = margin_settings()
     changed = pairing.changed_dependencies(options.base, options.head)
     if changed:
         say(f"invalid: {', '.join(changed)} differ, so that other packages may be measured")
         return EXIT_CODES[Verdict.INVALID]
     found = []
     with pairing.tree_of(options.base) as base, pairing.tree_of(options.head) as head:
-        sides: dict[pairing.Side, Path] = {"base": base, "head": head}
+        processes = pairing.Processes({"base": base, "head": head})
         for case in options.cases or settings["cases"]:
-            margin = settings["margins"].get(case, settings["default"])
+            margin = margin_of(settings, case)
 
             def seconds(side: pairing.Side, case: str = case) -> float:
-                return pairing.fresh_process(case, sides[side])
+                return processes.seconds(case, side)
 
             say(f"{case}: {options.pairs} pairs")
             try:
@@ -218,6 +241,34 @@ def history(options: HistoryOptions) -> int:
     say(f"{steps_table(found)}\nPlot: {options.out}")
     slower = any(s.factor > 1 and s.lasts and s.ago <= options.recent for s in found)
     return EXIT_CODES[Verdict.REGRESSION if slower else Verdict.OK]
+
+
+def noise(options: NoiseOptions) -> int:
+    """Measure what is missing, and print the error rates."""
+    from davae.analysis.tables import to_markdown
+    from davae.track.paired import Processes
+    from davae.track.power import measure_noise, power_table, read_noise
+
+    settings, here = margin_settings(), Path.cwd()
+    cases = options.cases or tuple(settings["cases"])
+    processes = Processes({"base": here, "head": here})
+    for case, count in measure_noise(options.file, cases, options.measured, processes):
+        say(f"{case}: {count} of {options.measured} pairs")
+    kept = read_noise(options.file)
+    margins = {case: margin_of(settings, case) for case in kept["cases"]}
+    table = power_table(kept, margins, options.pairs, options.slowdowns)
+    report(to_markdown(table), options.summary)
+    return 0
+
+
+def margin_settings() -> dict[str, Any]:
+    """What benchmarks/margins.toml says."""
+    return tomllib.loads(MARGINS.read_text())
+
+
+def margin_of(settings: dict[str, Any], case: str) -> float:
+    """The share that a case may be slower by."""
+    return float(settings["margins"].get(case, settings["default"]))
 
 
 def report(text: str, path: Path | None) -> None:

@@ -21,6 +21,8 @@ from davae.measure.counters import ATTENTION, GROUPS, MLP, count_work, group_of
 
 RANGE = "davae/"
 """Prefix of the ranges that mark the modules whose products have a group of their own."""
+BACKWARD = "autograd::engine::evaluate_function"
+"""Prefix of the events that surround the operators of one gradient."""
 
 
 @dataclass(frozen=True)
@@ -115,26 +117,38 @@ def profile_run(
 def group_seconds(events: Any, cuda: bool) -> Counter[str]:
     """Seconds of the operators themselves by group."""
     seconds: Counter[str] = Counter()
+    forward: dict[tuple[int, int], set[str]] = {}
     for event in events:
         if not event.name.startswith("aten::"):
             continue
+        around = modules_around(event, forward)
+        if event.sequence_nr >= 0:  # the last operator of a number is the one with a gradient
+            forward[event.thread, event.sequence_nr] = around
         micro = event.self_device_time_total if cuda else event.self_cpu_time_total
-        seconds[group_of_event(event)] += micro / 1e6
+        seconds[group_of_event(event, around)] += micro / 1e6
     return seconds
 
 
-def group_of_event(event: Any) -> str:
-    """The group of an operator's event, by its name and by the ranges around it."""
-    name = event.name.removeprefix("aten::")
-    packet = getattr(torch.ops.aten, name, None)
-    if packet is None:
-        return "elementwise"
+def modules_around(event: Any, forward: dict[tuple[int, int], set[str]]) -> set[str]:
+    """The kinds of marked modules that an operator runs in; for one of a backward pass those of
+    the forward operator whose gradient it takes, found by (thread, sequence number)."""
     around: set[str] = set()
     parent = event.cpu_parent
     while parent is not None:
         if parent.name.startswith(RANGE):
             around.add({"attention": "attn", "mlp": "mlp"}[parent.name.removeprefix(RANGE)])
+        elif parent.name.startswith(BACKWARD):
+            around |= forward.get((parent.fwd_thread, parent.sequence_nr), set())
         parent = parent.cpu_parent
+    return around
+
+
+def group_of_event(event: Any, around: set[str]) -> str:
+    """The group of an operator's event, by its name and by the modules around it."""
+    name = event.name.removeprefix("aten::")
+    packet = getattr(torch.ops.aten, name, None)
+    if packet is None:
+        return "elementwise"
     if "conv" in name:  # composites and the libraries' own, as mkldnn_convolution
         return "conv"
     overload = getattr(packet, packet.overloads()[0])

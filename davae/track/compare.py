@@ -19,11 +19,10 @@ from scipy.stats.mstats import winsorize
 
 from davae.track.verdict import CONFIDENCE, TRIMMED, Change, Verdict, judge
 
-EXACT = (
-    "params", "tokens", "channels", "images", "steps", "cfg_forwards", "flops_forward",
-    "flops_closed_form",
-)  # fmt: skip
-"""Columns of a case that do not depend on the machine."""
+WORKLOAD = ("params", "tokens", "channels", "images", "steps")
+"""Columns that say what is done: with others it is another case of the same name."""
+WORK = ("cfg_forwards", "flops_forward", "flops_closed_form")
+"""Columns that say how much is computed for it; less is better, more is a regression."""
 CONTROLS = ("matmul_flops_per_second", "convolution_flops_per_second")
 AGREE = 0.05
 """The machine's own rates may differ by this share between the files."""
@@ -99,17 +98,27 @@ def compare_case(
         return FileComparison(name, Verdict.REGRESSION, f"fails: {after['error']}")
     if before.get("status") == "failed":
         return FileComparison(name, Verdict.NO_BASELINE, "failed in the base file")
-    counts = [
-        f"{column} {before[column]:,} -> {after[column]:,}"
-        for column in EXACT
-        if column in before and column in after and before[column] != after[column]
-    ]
-    if counts:
-        return FileComparison(name, Verdict.REGRESSION, "; ".join(counts))
+    others = changed(before, after, WORKLOAD)
+    if others:
+        return FileComparison(name, Verdict.NO_BASELINE, f"another workload: {'; '.join(others)}")
+    counts = "; ".join(changed(before, after, WORK))
+    if any(
+        after[column] > before[column] for column in WORK if column in before and column in after
+    ):
+        return FileComparison(name, Verdict.REGRESSION, counts)
     if not timed:
         return FileComparison(name, Verdict.INVALID, "times of two machines")
     change = unpaired(base["stats"]["data"], head["stats"]["data"])
-    return FileComparison(name, judge(change, margin), change=change)
+    return FileComparison(name, judge(change, margin), counts, change)
+
+
+def changed(before: dict[str, Any], after: dict[str, Any], columns: tuple[str, ...]) -> list[str]:
+    """Those of the columns that both have and that differ, with their numbers."""
+    return [
+        f"{column} {before[column]:,} -> {after[column]:,}"
+        for column in columns
+        if column in before and column in after and before[column] != after[column]
+    ]
 
 
 def compare_files(

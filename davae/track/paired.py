@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -116,15 +116,34 @@ def tree_of(revision: str) -> Iterator[Path]:
             git("worktree", "remove", "--force", str(tree))
 
 
-def fresh_process(case: str, folder: Path) -> float:
-    """Seconds of one run of a case, by a process of its own that imports from `folder`.
+class Processes:
+    """Times of fresh processes, all on one machine."""
 
-    Raises RuntimeError with the process's last line where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.once", case],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"{case} in {folder.name}: {last}")
-    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+    def __init__(self, folders: dict[Side, Path]):
+        """folders: where each side imports `davae` and `benchmarks` from."""
+        self.folders = folders
+        self.machine: dict[str, Any] = {}
+
+    def seconds(self, case: str, side: Side) -> float:
+        """Seconds of one run of a case, by a process of its own.
+
+        Raises RuntimeError with the process's last line where it fails, and where the machine is
+        not that of the process before: other cores, threads or memory."""
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.once", case],
+            cwd=self.folders[side], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise RuntimeError(f"{case}, {side}: {last}")
+        found = json.loads(done.stdout.splitlines()[-1])
+        before = self.machine or found["machine"]
+        if found["machine"] != before:
+            changed = [
+                f"{what} {before.get(what)} -> {found['machine'].get(what)}"
+                for what in before
+                if found["machine"].get(what) != before.get(what)
+            ]
+            raise RuntimeError(f"the machine changed meanwhile: {', '.join(changed)}")
+        self.machine = before
+        return float(found["seconds"])

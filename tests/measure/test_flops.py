@@ -3,9 +3,11 @@
 from dataclasses import asdict
 
 import torch
+from diffusers.models.resnet import ResnetBlock2D
 
 from davae.measure.flops import count_flops, dit_forward_flops
 from davae.models.dit import DiT, DiTConfig
+from davae.models.dit_blocks import Attention, Block
 
 
 def test_flops_on_the_device_equal_meta_and_the_closed_form():
@@ -30,3 +32,23 @@ def test_flops_on_the_device_equal_meta_and_the_closed_form():
     first = 2 * 2 * tokens * 4 * width + 2 * 2 * 256 * width  # whose inputs need no gradient
     recomputed = depth * 2 * 2 * tokens**2 * width  # attention's backward recomputes the scores
     assert training == 3 * here - first + recomputed
+
+
+def test_one_dit_block_one_attention_and_one_vae_block_by_hand():
+    batch, tokens, width, heads = 2, 64, 48, 4
+    table = [torch.ones(tokens, width)] * 2
+    x, condition = torch.randn(batch, tokens, width), torch.randn(batch, width)
+    products = 8 * tokens * width**2 + 4 * tokens**2 * width  # qkv and proj; scores and values
+    with torch.no_grad():
+        attention, _ = count_flops(lambda: Attention(width, heads, qk_norm=True)(x, *table))
+        block, _ = count_flops(lambda: Block(width, heads, qk_norm=True)(x, condition, *table))
+        vae_block = ResnetBlock2D(in_channels=32, out_channels=64, temb_channels=None)
+        convolutions, _ = count_flops(lambda: vae_block(torch.randn(batch, 32, 8, 8), None))
+    assert attention == batch * products
+    assert block == batch * (products + 16 * tokens * width**2 + 12 * width**2)
+    assert convolutions == 2 * batch * 64 * (9 * 32 * 64 + 9 * 64 * 64 + 32 * 64)
+
+
+def test_a_multiply_add_is_two_operations():
+    x, w = torch.randn(3, 5), torch.randn(5, 7)
+    assert count_flops(lambda: x @ w)[0] == 2 * 3 * 5 * 7

@@ -42,6 +42,22 @@ def test_time_goes_to_what_takes_it(tmp_path):
     assert by["conv"] > 0.7 * sum(by.values())
 
 
+def test_gradients_belong_to_the_module_of_their_forward(tmp_path):
+    class Wide(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mlp = torch.nn.Linear(512, 512)
+
+        def forward(self, x):
+            return self.mlp(x) * 2
+
+    network, x = Wide(), torch.zeros(256, 512, requires_grad=True)
+    run = lambda: network(x).sum().backward()  # noqa: E731
+    by = {g.group: g for g in profile_run(run, tmp_path, networks=(network,)).groups}
+    assert (by["mlp"].calls, by["linear"].calls) == (3, 0)
+    assert by["linear"].seconds < 0.01 * by["mlp"].seconds
+
+
 def test_the_trace_is_one_that_perfetto_reads(traced):
     _, found = traced
     events = json.loads(found.trace.read_text())["traceEvents"]

@@ -58,6 +58,12 @@ def test_counts_are_compared_exactly_and_named():
     found, reasons, _ = verdicts(file_of(1.0), file_of(1.0, flops_forward=101))
     assert found == [Verdict.REGRESSION]
     assert reasons == ["flops_forward 100 -> 101"]
+    found, reasons, _ = verdicts(file_of(1.0), file_of(1.0, seed=1, flops_forward=90))
+    assert found == [Verdict.OK]
+    assert reasons == ["flops_forward 100 -> 90"]
+    found, reasons, _ = verdicts(file_of(1.0), file_of(1.0, params=11))
+    assert found == [Verdict.NO_BASELINE]
+    assert reasons == ["another workload: params 10 -> 11"]
 
 
 def test_other_machines_and_versions_are_invalid():

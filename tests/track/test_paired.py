@@ -67,7 +67,8 @@ def test_each_side_imports_its_own_revision(tmp_path, monkeypatch):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "__init__.py").write_text("")
     (tmp_path / "benchmarks" / "once.py").write_text(
-        "import json, davae; print(json.dumps({'seconds': davae.SECONDS}))"
+        "import json, os, davae;"
+        "print(json.dumps({'seconds': davae.SECONDS, 'machine': {'cores': os.environ['CORES']}}))"
     )
     (tmp_path / "davae").mkdir()
     for seconds in (1.5, 2.5):
@@ -76,9 +77,14 @@ def test_each_side_imports_its_own_revision(tmp_path, monkeypatch):
         git("add", "-A")
         git("commit", "-m", "a revision")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CORES", "2")
     with paired.tree_of("HEAD~1") as base, paired.tree_of("HEAD") as head:
-        assert paired.fresh_process("case", base) == 1.5
-        assert paired.fresh_process("case", head) == 2.5
+        processes = paired.Processes({"base": base, "head": head})
+        assert processes.seconds("case", "base") == 1.5
+        assert processes.seconds("case", "head") == 2.5
+        monkeypatch.setenv("CORES", "1")
+        with pytest.raises(RuntimeError, match="machine changed meanwhile: cores 2 -> 1"):
+            processes.seconds("case", "base")
     assert not base.exists()
     assert paired.changed_dependencies("HEAD~1", "HEAD") == ["pyproject.toml"]
     with pytest.raises(ValueError, match="nowhere"), paired.tree_of("nowhere"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,15 +15,20 @@ from davae.core.records import check_same
 
 Direction = Literal["higher", "lower", "equal"]
 Kind = Literal["mechanism", "effect"]
-Verdict = Literal["seen", "contradicted", "no difference", "undecided"]
+Verdict = Literal["holds", "does not hold", "no difference", "inconclusive", "exploratory"]
+SIDES = ("mean", "low", "high")
 LEVEL = 0.05
+LEAST_SEEDS = 5
+"""With fewer there is no verdict."""
 CONDITIONS = (
-    "Verdicts are computed from the paired differences over seeds: an effect is seen or "
-    "contradicted where its p-value, Holm-adjusted over the effects of the table, is below 0.05; "
-    "no difference is a finding where the 95% interval lies within the claim's margin. A mechanism "
-    "is true by construction or nearly so, and is not adjusted for. One seed decides nothing. "
-    "Detectable is the difference that the test would find in 80% of such sweeps, unadjusted. "
-    "Intervals are conditional on the base models, which the seeds share."
+    "Verdicts are computed from the paired differences over seeds: an effect holds or does not "
+    "hold where its p-value, Holm-adjusted over the effects of the table, is below 0.05; no "
+    "difference is a finding where the 95% interval lies within the claim's margin. A mechanism is "
+    "true by construction or nearly so, and is not adjusted for. With fewer than five seeds the "
+    "sweep is exploratory and there is no verdict. Where the scale is `share of b`, logarithms "
+    "were compared and differences and margins are shares. Detectable is the difference that the "
+    "test would find in 80% of such sweeps, unadjusted. Intervals are conditional on the base "
+    "models, which the seeds share."
 )
 """What to know to read the table of findings."""
 
@@ -43,7 +49,10 @@ class Claim:
     """mechanism: true by construction or nearly, as that noise in place of the detail costs PSNR;
     effect: can fail."""
     margin: float = 0.0
-    """The largest difference that does not matter, in the metric's unit; 0: every one does."""
+    """The largest difference that does not matter, in the metric's unit or, by `ratio`, as a share;
+    0: every one does."""
+    ratio: bool = False
+    """Compare logarithms: for what is above 0 and scatters by its own size, as a distance."""
     data: str = ""
     """The data set it is about; empty: any."""
 
@@ -58,6 +67,7 @@ class Finding:
 
     claim: Claim
     difference: Interval
+    """Of logarithms, where the claim is about a ratio."""
     verdict: Verdict
     extractor: str = ""
     """Whose features a distance is on."""
@@ -67,28 +77,35 @@ class Finding:
 
 def verdict_of(claim: Claim, difference: Interval, p: float) -> Verdict:
     """The verdict at a p-value, adjusted or not."""
-    if difference.n < 2:
-        return "undecided"
-    within = claim.margin > 0 and max(abs(difference.low), abs(difference.high)) < claim.margin
+    if difference.n < LEAST_SEEDS:
+        return "exploratory"
+    margin = math.log1p(claim.margin) if claim.ratio else claim.margin
+    within = margin > 0 and max(abs(difference.low), abs(difference.high)) < margin
     if claim.direction == "equal":
-        apart = difference.low > claim.margin or difference.high < -claim.margin
-        return "seen" if within else "contradicted" if apart else "undecided"
+        apart = difference.low > margin or difference.high < -margin
+        return "holds" if within else "does not hold" if apart else "inconclusive"
     if within:
         return "no difference"
     if p >= LEVEL:
-        return "undecided"
-    return "seen" if (difference.mean > 0) == (claim.direction == "higher") else "contradicted"
+        return "inconclusive"
+    return "holds" if (difference.mean > 0) == (claim.direction == "higher") else "does not hold"
 
 
 def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
     """The claim's finding by itself, from records with the columns arm, seed, metric and value.
 
-    Raises ValueError where the two arms' rows have several protocols.
+    Raises ValueError where the two arms' rows have several protocols, and where a ratio is asked of
+    values that are not above 0.
     """
     rows = frame[frame["metric"] == claim.metric]
     a, b = (rows[rows["arm"] == arm] for arm in (claim.a, claim.b))
     check_same([*a["protocol"], *b["protocol"]])
     by_seed = [dict(zip(part["seed"], part["value"], strict=True)) for part in (a, b)]
+    if claim.ratio:
+        lowest = min(value for values in by_seed for value in values.values())
+        if lowest <= 0:
+            raise ValueError(f"{claim.text}: a ratio of {claim.metric}, which is {lowest:.4g}")
+        by_seed = [{s: math.log(v) for s, v in values.items()} for values in by_seed]
     difference = paired_difference(
         by_seed[0], by_seed[1] if claim.b else dict.fromkeys(by_seed[0], 0.0)
     )
@@ -116,31 +133,34 @@ def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> list[Finding]:
 
 
 def disagreements(findings: Sequence[Finding]) -> list[str]:
-    """A sentence for every claim that is seen under one extractor and contradicted under
-    another."""
+    """A sentence for every claim that holds under one extractor and not under another."""
     sentences = []
     for text in dict.fromkeys(f.claim.text for f in findings):
         by_verdict = {f.verdict: f.extractor for f in findings if f.claim.text == text}
-        if {"seen", "contradicted"} <= set(by_verdict):
+        if {"holds", "does not hold"} <= set(by_verdict):
             sentences.append(
-                f"Protocols disagree: {text} is seen on {by_verdict['seen']} and contradicted on "
-                f"{by_verdict['contradicted']}."
+                f"Protocols disagree: {text} holds on {by_verdict['holds']} and does not on "
+                f"{by_verdict['does not hold']}."
             )
     return sentences
 
 
 def findings_table(findings: list[Finding]) -> pd.DataFrame:
-    """One row a finding: difference, interval, seeds, p and verdict."""
-    return pd.DataFrame(
-        [
+    """One row a finding: difference, interval, seeds, p and verdict; of a ratio as a share of b."""
+    rows = []
+    for f in findings:
+        found, detectable = f.difference, detectable_effect(f.difference)
+        if f.claim.ratio:
+            found = replace(found, **{k: math.expm1(getattr(found, k)) for k in SIDES})
+            detectable = math.expm1(detectable)
+        rows.append(
             {
                 "claim": f.claim.text, "kind": f.claim.kind, "data": f.claim.data,
                 "metric": f.claim.metric, "extractor": f.extractor,
-                "difference": f.difference.mean, "95% interval": f.difference.text(),
-                "margin": f.claim.margin, "seeds": f.difference.n, "p": f.p, "verdict": f.verdict,
-                "detectable": detectable_effect(f.difference),
+                "scale": "share of b" if f.claim.ratio else "difference",
+                "difference": found.mean, "95% interval": found.text(), "margin": f.claim.margin,
+                "seeds": found.n, "p": f.p, "verdict": f.verdict, "detectable": detectable,
                 "published": f.claim.published,
             }
-            for f in findings
-        ]
-    )  # fmt: skip
+        )  # fmt: skip
+    return pd.DataFrame(rows)

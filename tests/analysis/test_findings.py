@@ -5,14 +5,18 @@ import pytest
 
 from davae.analysis.findings import Claim, disagreements, findings_table, judge, judge_all
 
+FIVE = [(1.0, 2.0), (1.1, 2.2), (0.9, 1.9), (1.0, 2.1), (1.2, 2.2)]
+"""Values of two arms, a seed a pair: the first lies below the second."""
+
 
 @pytest.mark.parametrize(
     ("values", "direction", "verdict"),
     [
-        ([(1.0, 2.0), (1.1, 2.2), (0.9, 1.9)], "lower", "seen"),
-        ([(1.0, 2.0), (1.1, 2.2), (0.9, 1.9)], "higher", "contradicted"),
-        ([(1.0, 2.0), (3.0, 2.2), (0.9, 1.9)], "lower", "undecided"),
-        ([(1.0, 2.0)], "lower", "undecided"),
+        (FIVE, "lower", "holds"),
+        (FIVE, "higher", "does not hold"),
+        ([*FIVE[:4], (5.0, 2.2)], "lower", "inconclusive"),
+        (FIVE[:4], "lower", "exploratory"),
+        (FIVE[:1], "lower", "exploratory"),
     ],
 )
 def test_verdicts_come_from_the_interval(values, direction, verdict):
@@ -30,8 +34,8 @@ def test_verdicts_come_from_the_interval(values, direction, verdict):
 
 def test_a_distance_is_judged_under_each_extractor():
     values = {
-        "x-8d": [(1.0, 2.0), (1.1, 2.2), (0.9, 1.9)],
-        "y-8d": [(2.0, 1.0), (2.2, 1.1), (1.9, 0.9)],
+        "x-8d": FIVE,
+        "y-8d": [(b, a) for a, b in FIVE],
     }
     rows = [
         {
@@ -49,12 +53,10 @@ def test_a_distance_is_judged_under_each_extractor():
     absent = Claim(text="", published="", metric="m", a="a", b="c", direction="lower")
     findings = judge_all([claim, absent], pd.DataFrame(rows))
     assert [(f.extractor, f.verdict) for f in findings] == [
-        ("x-8d", "seen"),
-        ("y-8d", "contradicted"),
+        ("x-8d", "holds"),
+        ("y-8d", "does not hold"),
     ]
-    assert disagreements(findings) == [
-        "Protocols disagree:  is seen on x-8d and contradicted on y-8d."
-    ]
+    assert disagreements(findings) == ["Protocols disagree:  holds on x-8d and does not on y-8d."]
 
 
 def frame_of(differences, metric="m"):
@@ -66,16 +68,19 @@ def frame_of(differences, metric="m"):
     return pd.DataFrame(rows)
 
 
+SMALL, LARGE = [0.1, -0.1, 0.05, -0.02, 0.03], [2.0, 2.1, 1.9, 2.2, 2.0]
+
+
 @pytest.mark.parametrize(
     ("differences", "direction", "margin", "verdict"),
     [
-        ([0.1, -0.1, 0.05], "equal", 1.0, "seen"),
-        ([2.0, 2.1, 1.9], "equal", 1.0, "contradicted"),
-        ([0.5, 1.5, -0.5], "equal", 1.0, "undecided"),
-        ([0.1, -0.1, 0.05], "higher", 1.0, "no difference"),
-        ([0.1, -0.1, 0.05], "higher", 0.0, "undecided"),
-        ([2.0, 2.1, 1.9], "higher", 1.0, "seen"),
-        ([0.1], "equal", 1.0, "undecided"),
+        (SMALL, "equal", 1.0, "holds"),
+        (LARGE, "equal", 1.0, "does not hold"),
+        ([0.5, 1.5, -0.5, 2.0, 1.0], "equal", 1.0, "inconclusive"),
+        (SMALL, "higher", 1.0, "no difference"),
+        (SMALL, "higher", 0.0, "inconclusive"),
+        (LARGE, "higher", 1.0, "holds"),
+        (SMALL[:4], "equal", 1.0, "exploratory"),
     ],
 )
 def test_no_difference_is_a_finding_within_the_margin(differences, direction, margin, verdict):
@@ -86,7 +91,7 @@ def test_no_difference_is_a_finding_within_the_margin(differences, direction, ma
 
 
 def test_effects_of_a_table_are_adjusted_and_mechanisms_are_not():
-    values = [1.0, 1.6, 2.2]  # p = 0.045
+    values = [0.3, 1.0, 1.6, 2.2, 0.3]  # p = 0.0435
     frame = pd.concat([frame_of(values, name) for name in "mn"])
     claims = [
         Claim(
@@ -101,13 +106,38 @@ def test_effects_of_a_table_are_adjusted_and_mechanisms_are_not():
         for kind in ("effect", "mechanism")
         for metric in "mn"
     ]
-    assert judge(claims[0], frame).verdict == "seen"  # alone
+    assert 0.025 < judge(claims[0], frame).p < 0.05
+    assert judge(claims[0], frame).verdict == "holds"  # alone
     assert [f.verdict for f in judge_all(claims, frame)] == [
-        "undecided",
-        "undecided",
-        "seen",
-        "seen",
+        "inconclusive",
+        "inconclusive",
+        "holds",
+        "holds",
     ]
     assert findings_table(judge_all(claims[:1], frame_of([1.0])))["95% interval"][0] == "one seed"
     with pytest.raises(ValueError, match="give the margin"):
         Claim(text="t", published="", metric="m", a="a", b="b", direction="equal")
+
+
+def test_ratios_are_differences_of_logarithms_and_shown_as_shares():
+    claim = Claim(
+        text="t", published="", metric="m", a="a", b="b", direction="lower", ratio=True, margin=0.05
+    )
+    sizes = [1.0, 10.0, 100.0, 1000.0, 5.0]  # every seed of its own size, a 20% below b
+    rows = [
+        {"arm": arm, "seed": seed, "metric": "m", "value": value, "protocol": "p"}
+        for seed, b in enumerate(sizes)
+        for arm, value in (("a", 0.8 * b), ("b", b))
+    ]
+    found = judge(claim, pd.DataFrame(rows))
+    assert found.verdict == "holds"
+    row = findings_table([found]).iloc[0]
+    assert row["scale"] == "share of b"
+    assert row["difference"] == pytest.approx(-0.2)
+    near = pd.DataFrame(
+        [{**r, "value": r["value"] * (1.25 if r["arm"] == "a" else 1.01)} for r in rows]
+    )
+    assert judge(claim, near).verdict == "no difference"  # 1% is within 5%
+    rows[0]["value"] = 0.0
+    with pytest.raises(ValueError, match="a ratio of m, which is 0"):
+        judge(claim, pd.DataFrame(rows))

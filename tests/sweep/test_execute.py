@@ -34,10 +34,10 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
     assert set(done["metric"]) == set(ABLATION.metrics)
     assert frame.loc[frame["status"] == "failed", "error"].str.contains("cannot be grouped").all()
     text = (folder / "table.md").read_text()
-    assert "undecided" in text  # one seed decides nothing
+    assert "exploratory" in text  # one seed decides nothing
     assert "Failed: broken" in text
     assert len(pd.read_csv(folder / "table.csv")) == 2
-    assert list(pd.read_csv(folder / "findings.csv")["verdict"]) == ["undecided"]
+    assert list(pd.read_csv(folder / "findings.csv")["verdict"]) == ["exploratory"]
     assert "<!-- orthogonal share -->" in (folder / "figure.svg").read_text()
     count = len(done)
     run_ablation(ablation, base, preset="nano", seeds=[0], pipeline=pipeline, out=out)

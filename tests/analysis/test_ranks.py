@@ -1,0 +1,50 @@
+"""Rank correlations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from davae.analysis.ranks import agreement, rank_correlation
+
+
+def test_spearmans_correlation_and_interval():
+    x, y = [1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 6, 5]  # d^2 sums to 6: 1 - 6 * 6 / 210
+    found = rank_correlation(x, y)
+    r = 1 - 36 / 210
+    half = stats.norm.ppf(0.975) * np.sqrt((1 + r**2 / 2) / 3)
+    assert found.mean == pytest.approx(r)
+    assert (found.low, found.high) == pytest.approx(
+        np.tanh([np.arctanh(r) - half, np.arctanh(r) + half])
+    )
+    assert rank_correlation(x, np.exp(x)).mean == pytest.approx(1.0)
+    assert rank_correlation([1, 2, 3], [3, 2, 1]).low == -1.0
+    with pytest.raises(ValueError, match="constant"):
+        rank_correlation([1, 1, 1], [1, 2, 3])
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.6, 0.9])
+def test_the_interval_covers_the_truth(correlation):
+    random = np.random.default_rng(0)
+    truth = 6 / np.pi * np.arcsin(correlation / 2)  # of a Gaussian pair
+    x = random.normal(size=(1_000, 25))
+    y = correlation * x + np.sqrt(1 - correlation**2) * random.normal(size=x.shape)
+    found = [rank_correlation(a, b) for a, b in zip(x, y, strict=True)]
+    assert np.mean([i.low <= truth <= i.high for i in found]) == pytest.approx(0.95, abs=0.025)
+
+
+def test_extractors_that_order_arms_alike_are_told_from_those_that_do_not():
+    values = {
+        "x-8d": [1, 2, 3, 4, 5, 6, 7],
+        "y-9d": [2, 3, 4, 5, 6, 7, 9],
+        "z-9d": [7, 6, 5, 4, 3, 2, 1],
+    }
+    rows = [
+        {"arm": arm, "seed": 0, "metric": "m", "value": v, "protocol": f"{name}-n9/00ff00ff00"}
+        for name, column in values.items()
+        for arm, v in zip("abcdefg", column, strict=True)
+    ]
+    rows += [{**row, "metric": "own", "protocol": "p"} for row in rows[:7]]
+    alike, reverse = agreement(pd.DataFrame(rows))
+    assert "m: x-8d and y-9d order the 7 arms alike" in alike
+    assert "m: x-8d and z-9d order the 7 arms not surely alike" in reverse

@@ -1,24 +1,22 @@
-"""`python -m ablations NAME|FILE.py [--preset P] [--seeds 0 1 2]`."""
+"""`python -m ablations NAME|FILE.py|--all [--preset P] [--seeds 0 1 2] [--jobs 2]`."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-import ablations
 from davae.cli.flags import switched_on
 from davae.cli.guard import guard, say
-from davae.core.extend import load_extensions, load_file
+from davae.core.extend import extended, load_extensions
 from davae.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from davae.sweep.ablation import Ablation
+    from davae.sweep.execute import Sweep
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Options:
     Arms that have records already are not run again. --extend FILE.py runs a file of yours first,
     which may register metrics, extractors, base models and methods."""
 
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional] = ""
     """An ablation of this package (align_method, align_weight, channels, components, guidance,
     init, latent_structure, schedule, tokens), or the path of a file of your own that defines
     ABLATION."""
@@ -54,29 +52,20 @@ class Options:
     """Run these arms only, by name; empty: all."""
     eval: Judging = field(default_factory=Judging)
     runtime: Runtime = field(default_factory=Runtime)
+    all: bool = False
+    """Every ablation of this package, one after the other."""
+    jobs: int = 1
+    """Arms at a time. More than one run in processes of their own, which share the cores (or the
+    threads that --runtime.threads sets each) and write OUT/PRESET/ablations/NAME/logs."""
+    launcher: Literal["local", "ray"] = "local"
+    """ray: arms as Ray tasks, with one GPU or their share of the cores each, on the cluster that
+    RAY_ADDRESS names or on this machine (pip install davae[ray])."""
     dry_run: bool = False
-    """Say what would be trained and what is there already, and stop."""
+    """Say what would be trained, what is there already and how long it takes, and stop."""
     out: Path = Path("runs")
     """Where records, table and figure go: OUT/PRESET/ablations/NAME."""
     store: Path = Path("store")
     """Where finished stages are kept."""
-
-
-def load(name: str) -> Ablation:
-    """The `ABLATION` of a module here, or of a file; raises ValueError if there is none."""
-    names = sorted(
-        m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_")
-    )
-    if name in names:
-        return importlib.import_module(f"ablations.{name}").ABLATION
-    path = Path(name)
-    if path.suffix != ".py" or not path.is_file():
-        listed = ", ".join(names)
-        raise ValueError(f"there is no ablation {name!r}: name one of {listed}, or a .py file")
-    module = load_file(path)
-    if not hasattr(module, "ABLATION"):
-        raise ValueError(f"{path} defines no ABLATION; see ablations/align_weight.py for the form")
-    return module.ABLATION
 
 
 def main() -> int:
@@ -86,43 +75,71 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    prog = "python -m ablations"
-    words = switched_on(argv, ("--dry-run",))
-    options = tyro.cli(Options, prog=prog, args=words, config=(tyro.conf.FlagConversionOff,))
+    words = switched_on(argv, ("--dry-run", "--all"))
+    options = tyro.cli(
+        Options, prog="python -m ablations", args=words, config=(tyro.conf.FlagConversionOff,)
+    )
+    extensions = tuple(Path(file) for file in extended(sys.argv[1:]))
+    return guard(lambda: sweep(options, extensions))
 
-    def action() -> None:
-        ablation = load(options.name)
-        from davae.core.records import load_records
-        from davae.stages.stage import Pipeline
-        from davae.sweep.dry_run import dry_run
-        from davae.sweep.execute import run_ablation
-        from davae.sweep.report import still_failed
 
-        pipeline = Pipeline.at(options.store, options.runtime, say)
-        seeds = list(options.seeds)
-        base = ablation.base(options.preset)
-        asked = {name: value for name, value in vars(options.eval).items() if value}
-        base = replace(base, eval=replace(base.eval, **asked))
-        if options.dry_run:
-            print(dry_run(ablation, base, seeds, pipeline.store, options.arms))
-            return
-        folder = run_ablation(
-            ablation,
-            base,
-            preset=options.preset,
-            seeds=seeds,
-            pipeline=pipeline,
-            out=options.out,
-            names=options.arms,
-        )
-        print(f"\n{(folder / 'table.md').read_text()}\nRecords, table and figure: {folder}")
-        failed = still_failed(load_records(folder))
-        if len(failed):
-            raise ValueError(
-                f"{len(failed)} arms failed, see above; the same command tries them again"
+def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
+    """Run, or say what would be run."""
+    from functools import partial
+
+    from ablations._load import load, names
+    from davae.stages.stage import Pipeline
+    from davae.sweep.dry_run import dry_run
+    from davae.sweep.execute import Sweep, run_sweeps
+    from davae.sweep.launch import here, in_processes, on_ray
+
+    if bool(options.name) == options.all:
+        raise ValueError("name an ablation, or give --all")
+    if options.all and options.arms:
+        raise ValueError("--arms are those of one ablation; name it instead of --all")
+    asked = {name: value for name, value in vars(options.eval).items() if value}
+    sweeps = []
+    for name in names() if options.all else [options.name]:
+        base = load(name).base(options.preset)
+        sweeps.append(
+            Sweep(
+                partial(load, name),
+                replace(base, eval=replace(base.eval, **asked)),
+                options.preset,
+                options.seeds,
+                options.out,
+                options.arms,
+                extensions,
             )
+        )
+    if options.dry_run:
+        store = Pipeline.at(options.store, options.runtime, say).store
+        print(dry_run(sweeps, store, options.runtime, options.jobs))
+        return
+    launchers = {"processes": in_processes, "ray": on_ray}
+    if options.launcher == "local" and options.jobs == 1:
+        launch = partial(here, pipeline=Pipeline.at(options.store, options.runtime, say))
+    else:
+        chosen = launchers["ray" if options.launcher == "ray" else "processes"]
+        launch = partial(chosen, store=options.store, runtime=options.runtime, jobs=options.jobs)
+    run_sweeps(sweeps, launch)
+    say_results(sweeps)
 
-    return guard(action)
+
+def say_results(sweeps: Sequence[Sweep]) -> None:
+    """Print the tables, or where they are if there are several; raises ValueError where arms
+    failed."""
+    from davae.core.records import load_records
+    from davae.sweep.report import still_failed
+
+    failed = 0
+    for one in sweeps:
+        if len(sweeps) == 1:
+            print(f"\n{(one.folder / 'table.md').read_text()}")
+        print(f"Records, tables and figures: {one.folder}")
+        failed += len(still_failed(load_records(one.folder / "records.jsonl")))
+    if failed:
+        raise ValueError(f"{failed} arms failed, see above; the same command tries them again")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from davae.core.records import check_same
 Direction = Literal["higher", "lower", "equal"]
 Kind = Literal["mechanism", "effect"]
 Verdict = Literal["holds", "does not hold", "no difference", "inconclusive", "exploratory"]
-SIDES = ("mean", "low", "high")
 LEVEL = 0.05
 LEAST_SEEDS = 5
 """With fewer there is no verdict."""
@@ -151,7 +150,8 @@ def findings_table(findings: list[Finding]) -> pd.DataFrame:
     for f in findings:
         found, detectable = f.difference, detectable_effect(f.difference)
         if f.claim.ratio:
-            found = replace(found, **{k: math.expm1(getattr(found, k)) for k in SIDES})
+            low, mean, high = (math.expm1(v) for v in (found.low, found.mean, found.high))
+            found = replace(found, low=low, mean=mean, high=high)
             detectable = math.expm1(detectable)
         rows.append(
             {

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
+from davae.analysis.pareto import front
 from davae.analysis.tables import extractor_of
 
 INK = "#22303c"
@@ -170,6 +171,39 @@ def draw_levels(
         axis.plot(list(values), means, "-", lw=1, color=colour, label=label)
     else:
         axis.plot(list(values), means, "_", ms=18, mew=1.5, color=colour, label=label)
+
+
+def pareto_figure(path: Path, values: dict[str, np.ndarray], titles: list[str]) -> None:
+    """Arms in the plane of two metrics, [seeds, 2] each and lower is better in both: every seed,
+    the mean, and the front of the means as a staircase."""
+    figure, axis = plt.subplots(figsize=(5, 3.6))
+    means = np.stack([seeds.mean(axis=0) for seeds in values.values()])
+    for (name, seeds), mean, colour in zip(values.items(), means, cycle(COLOURS), strict=False):
+        axis.plot(*seeds.T, "o", ms=3, alpha=0.5, color=colour)
+        axis.plot(*mean, "D", ms=6, color=colour)
+        axis.annotate(name, mean, xytext=(5, 5), textcoords="offset points", fontsize=7)
+    best = means[front(means)]
+    best = best[np.argsort(best[:, 0])]
+    axis.step(*best.T, where="post", color=INK, lw=1, ls="--", zorder=0)
+    axis.set(xlabel=f"{titles[0]}, better to the left", ylabel=f"{titles[1]}, better below")
+    figure.tight_layout()
+    save(figure, path)
+
+
+def image_strips(path: Path, strips: dict[str, Path]) -> None:
+    """Pictures of one size below each other, each with its name."""
+    images = {name: plt.imread(file) for name, file in strips.items()}
+    height, width = next(iter(images.values())).shape[:2]
+    figure, axes = plt.subplots(
+        len(images), 1, figsize=(9, (9 * height / width + 0.05) * len(images)), squeeze=False
+    )
+    for axis, (name, image) in zip(axes[:, 0], images.items(), strict=True):
+        axis.imshow(image, interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
+        axis.spines[:].set_visible(False)
+    figure.subplots_adjust(hspace=0.05)
+    save(figure, path)
 
 
 def embedding_rows(

@@ -21,9 +21,9 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def load_extensions(argv: list[str]) -> list[str]:
-    """The command line without its `--extend FILE.py`s, each of which is run."""
-    rest, words = [], iter(argv)
+def split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The command line without its `--extend FILE.py`s, and their files."""
+    rest, files, words = [], [], iter(argv)
     for word in words:
         name, equals, file = word.partition("=")
         if name != "--extend":
@@ -32,5 +32,18 @@ def load_extensions(argv: list[str]) -> list[str]:
         path = file if equals else next(words, "")
         if not path:
             raise ValueError("--extend needs a file: --extend my_metrics.py")
-        load_file(Path(path))
+        files.append(path)
+    return rest, files
+
+
+def extended(argv: list[str]) -> list[str]:
+    """The files of a command line's `--extend FILE.py`s."""
+    return split(argv)[1]
+
+
+def load_extensions(argv: list[str]) -> list[str]:
+    """The command line without its `--extend FILE.py`s, each of which is run."""
+    rest, files = split(argv)
+    for file in files:
+        load_file(Path(file))
     return rest

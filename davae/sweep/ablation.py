@@ -50,6 +50,8 @@ class Ablation:
     claims: tuple[Claim, ...] = ()
     plotted: tuple[str, ...] = ()
     """Metrics of the figure; empty: all."""
+    pareto: tuple[str, ...] = ()
+    """Two metrics whose front over the arms is shown, as of reconstruction and generation."""
     measured: tuple[str, ...] = ("reconstruction", "generation")
     """Roles of the stages whose values are recorded."""
     sidecars: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""What an ablation would train, and what it takes from the store, before it does."""
+"""What ablations would train, what they take from the store, and how long that takes, before they
+do."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from davae.analysis.tables import to_markdown
-from davae.core.experiment import Experiment
+from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.stages.stage import Stage
-from davae.sweep.ablation import Ablation
-from davae.sweep.execute import chosen_arms
+from davae.sweep.estimate import Costs
+from davae.sweep.execute import Sweep
+from davae.sweep.launch import shared
 
 
 def needed(stages: Sequence[Stage], store: Store) -> Iterator[Stage]:
@@ -28,26 +30,44 @@ def steps_of(stage: Stage) -> int:
     return configs[0].steps if configs else 0
 
 
-def dry_run(
-    ablation: Ablation,
-    base: Experiment,
-    seeds: Sequence[int],
-    store: Store,
-    names: tuple[str, ...] = (),
-) -> str:
+def dry_run(sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int = 1) -> str:
     """A row a network: its stage and key, the steps it would train (0: it is there already), and
-    the arms and seeds that use it."""
-    rows = []
-    for seed in seeds:
-        for arm in chosen_arms(ablation, ablation.seeded(base, seed), names):
-            stages = arm.stages()
+    the arms and seeds that use it; then how long everything takes."""
+    rows, to_run, arms = [], {}, 0
+    for sweep in sweeps:
+        for task in sweep.tasks():
+            ablation, arm = task.found()
+            stages, arms = arm.stages(), arms + 1
             measured = [stages[role] for role in ablation.measured if role in stages]
             for stage in needed(measured, store):
+                there = store.has(stage.name, stage.key)
+                if not there:
+                    to_run[stage.name, stage.key] = stage
                 if steps_of(stage):
-                    to_train = 0 if store.has(stage.name, stage.key) else steps_of(stage)
-                    rows.append((stage.name, stage.key, to_train, f"{arm.name} (seed {seed})"))
+                    to_train = 0 if there else steps_of(stage)
+                    label = f"{ablation.name}: " if len(sweeps) > 1 else ""
+                    rows.append(
+                        (stage.name, stage.key, to_train, f"{label}{arm.name} (seed {task.seed})")
+                    )
     frame = pd.DataFrame(rows, columns=["network", "key", "steps to train", "arms"])
     networks = frame.drop_duplicates().groupby(
         ["network", "key", "steps to train"], sort=False, as_index=False
     )
-    return to_markdown(networks.agg("; ".join))
+    costs = Costs(store, shared(runtime, jobs) if jobs > 1 else runtime)
+    return to_markdown(networks.agg("; ".join)) + duration(costs, list(to_run.values()), arms, jobs)
+
+
+def duration(costs: Costs, stages: Sequence[Stage], arms: int, jobs: int) -> str:
+    """A sentence on how long the stages take, and on which it cannot be said."""
+    seconds = [costs.seconds(stage) for stage in stages]
+    known = sum(value for value in seconds if value is not None) / jobs
+    unknown = {stage.name for stage, value in zip(stages, seconds, strict=True) if value is None}
+    text = f"\n{arms} arms, {len(stages)} stages to run: "
+    text += f"{'at least ' if unknown else 'about '}{known / 60:.1f} minutes"
+    text += f" with {jobs} at a time" if jobs > 1 else ""
+    if unknown:
+        text += (
+            f"; {', '.join(sorted(unknown))} have not run on this machine with these settings, so "
+            "that nothing is known of theirs"
+        )
+    return text + ".\n"

@@ -1,60 +1,54 @@
-"""Running an ablation: every arm at every seed over cached stages, recorded arm by arm."""
+"""Running ablations: every arm at every seed over cached stages, recorded arm by arm, the tables
+written anew after each."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from davae.core import records
+from tqdm import tqdm
+
 from davae.core.experiment import Experiment
-from davae.core.hashing import sha256
-from davae.core.records import read_measurements
 from davae.stages.stage import Pipeline
 from davae.sweep.ablation import Ablation, Arm
-from davae.sweep.report import report
-
-SIDECARS = "sidecars"
-NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
-"""Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
-FAILURES = (ValueError, ArithmeticError, RuntimeError, OSError)
-"""What a failed arm may raise and still leave a record: a bad config, a diverged training, torch's,
-or a file that cannot be read or written."""
+from davae.sweep.arm import is_recorded
+from davae.sweep.launch import Launcher, Task, here, tasks_of
+from davae.sweep.report import report, write_tables
 
 
-def run_ablation(
-    ablation: Ablation,
-    base: Experiment,
-    *,
-    preset: str,
-    seeds: list[int],
-    pipeline: Pipeline,
-    out: Path,
-    names: tuple[str, ...] = (),
-) -> Path:
-    """Run every arm, or those of these names, at every seed that has no record yet; write table,
-    findings and figure.
+@dataclass(frozen=True)
+class Sweep:
+    """An ablation at a preset: which arms at which seeds, and where its records go."""
 
-    A failed arm leaves one record with its error and the others go on.
-    """
-    folder = out / preset / "ablations" / ablation.name
-    folder.mkdir(parents=True, exist_ok=True)
-    run_id = records.new_run_id()
-    for seed in seeds:
-        for arm in chosen_arms(ablation, ablation.seeded(base, seed), names):
-            run_arm(
-                ablation,
-                arm,
-                folder,
-                pipeline,
-                identity={
-                    "run_id": run_id,
-                    "preset": preset,
-                    "base_seed": base.base_seed,
-                    "seed": seed,
-                },
-            )
-    report(ablation, ablation.arms(base), folder)
-    return folder
+    load: Callable[[], Ablation]
+    base: Experiment
+    preset: str
+    seeds: tuple[int, ...]
+    out: Path
+    names: tuple[str, ...] = ()
+    """Arms; empty: all."""
+    extensions: tuple[Path, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """OUT/PRESET/ablations/NAME."""
+        return self.out / self.preset / "ablations" / self.load().name
+
+    def tasks(self) -> list[Task]:
+        """An arm at a seed each, those that are recorded already left out."""
+        ablation, found = self.load(), []
+        arms = [arm.name for arm in chosen_arms(ablation, self.base, self.names)]
+        for task in tasks_of(
+            self.load, self.base, preset=self.preset, seeds=self.seeds, arms=arms,
+            folder=self.folder, extensions=self.extensions,
+        ):  # fmt: skip
+            _, arm = task.found()
+            if not is_recorded(self.folder / "records.jsonl", arm.name, ablation.key(arm)):
+                found.append(task)
+        return found
 
 
 def chosen_arms(ablation: Ablation, base: Experiment, names: tuple[str, ...]) -> tuple[Arm, ...]:
@@ -69,70 +63,47 @@ def chosen_arms(ablation: Ablation, base: Experiment, names: tuple[str, ...]) ->
     return tuple(arm for arm in arms if not names or arm.name in names)
 
 
-def run_arm(
-    ablation: Ablation, arm: Arm, folder: Path, pipeline: Pipeline, *, identity: dict[str, Any]
-) -> None:
-    """Measure an arm at a seed and append its rows, or one row with the error, unless it is
-    recorded already."""
-    path, key, label = folder / "records.jsonl", ablation.key(arm), f"{ablation.name}: {arm.name}"
-    label += f", seed {identity['seed']}"
-    if is_recorded(path, arm.name, key):
-        pipeline.announce(f"{label}: recorded already")
-        return
-    pipeline.announce(label)
-    columns: dict[str, Any] = {
-        **identity, "suite": "ablation", "ablation": ablation.name, "key": key,
-        "recipe": ablation.recipe(arm), "arm": arm.name,
-        "factor": arm.factor, "level": arm.level, "reference": arm.reference,
-        "series": arm.series,
-    }  # fmt: skip
-    try:
-        measured = measure_arm(ablation, arm, pipeline)
-        columns |= keep_sidecars(ablation, arm, identity["seed"], pipeline, folder / SIDECARS)
-    except FAILURES as error:
-        failed = {
-            **records.row(**columns),
-            "status": "failed",
-            "error": f"{type(error).__name__}: {error}",
-        }
-        records.append(path, [failed])
-        pipeline.announce(f"{label} failed: {error}")
-        return
-    records.append(path, [records.row(**columns, **values) for values in measured])
+def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> None:
+    """Run what has no record yet, and write tables, findings and figures of every ablation.
+
+    A failed arm leaves one record with its error and the others go on. Raises ValueError where
+    every arm of an ablation failed, after the others are reported."""
+    tasks = [task for sweep in sweeps for task in sweep.tasks()]
+    by_folder = {sweep.folder: sweep for sweep in sweeps}
+    for folder in by_folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    ended: Counter[str] = Counter()
+    with tqdm(total=len(tasks), desc="arms", unit="arm", disable=not tasks) as progress:
+        for task, error in launch(tasks):
+            ended["failed" if error else "recorded"] += 1
+            progress.set_postfix({**ended, "last": f"{task.arm}, seed {task.seed}"})
+            progress.update()
+            sweep = by_folder[task.folder]
+            ablation = sweep.load()
+            if not error:
+                write_tables(ablation, ablation.arms(sweep.base), task.folder)
+    empty = []
+    for folder, sweep in by_folder.items():
+        ablation = sweep.load()
+        try:
+            report(ablation, ablation.arms(sweep.base), folder)
+        except ValueError as error:
+            empty.append(str(error))
+    if empty:
+        raise ValueError("; ".join(empty))
 
 
-def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The measured columns of an arm, a dict a measurement."""
-    stages = arm.stages()
-    absent = [role for role in ablation.measured if role not in stages]
-    if absent:
-        raise ValueError(f"the arm has no stage {', '.join(absent)}; set the ablation's `measured`")
-    rows = [
-        row for role in ablation.measured for row in read_measurements(pipeline.path(stages[role]))
-    ]
-    return [
-        m.columns() for row, m in rows if m.metric in ablation.metrics and row not in NOT_THE_ARM
-    ]
-
-
-def keep_sidecars(
-    ablation: Ablation, arm: Arm, seed: int, pipeline: Pipeline, folder: Path
-) -> dict[str, str]:
-    """Copy the arm's sidecars below `folder` under names with their hash; {`sidecar_ROLE`: file
-    name}."""
-    kept = {}
-    for role, name in ablation.sidecars.items():
-        content = (pipeline.path(arm.stages()[role]) / name).read_bytes()
-        file = folder / f"{arm.name}.seed{seed}.{role}.{sha256([content])}{Path(name).suffix}"
-        folder.mkdir(exist_ok=True)
-        file.write_bytes(content)
-        kept[f"sidecar_{role}"] = file.name
-    return kept
-
-
-def is_recorded(path: Path, arm: str, key: str) -> bool:
-    """Whether the arm has measured values under the key of its experiment."""
-    if not path.exists():
-        return False
-    frame = records.load_records(path)
-    return bool(((frame["arm"] == arm) & (frame["key"] == key) & (frame["status"] == "ok")).any())
+def run_ablation(
+    ablation: Ablation,
+    base: Experiment,
+    *,
+    preset: str,
+    seeds: Sequence[int],
+    pipeline: Pipeline,
+    out: Path,
+    names: tuple[str, ...] = (),
+) -> Path:
+    """Run one ablation here, one arm after the other; the folder of its records."""
+    sweep = Sweep(lambda: ablation, base, preset, tuple(seeds), out, names)
+    run_sweeps([sweep], partial(here, pipeline=pipeline))
+    return sweep.folder

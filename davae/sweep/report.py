@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from davae.analysis.findings import CONDITIONS, disagreements, findings_table, judge_all
-from davae.analysis.plots import level_figure
+from davae.analysis.pareto import front_shares
+from davae.analysis.plots import image_strips, level_figure, pareto_figure
+from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_markdown, upright
 from davae.core import records
 from davae.sweep.ablation import Ablation, Arm, Sidecars
+from davae.sweep.arm import SAMPLES, SIDECARS, file_name
 
 OF_ONE_MODEL = (
     "Here the seeds are those of the noise: intervals are conditional on one adapted model."
@@ -59,9 +63,18 @@ def still_failed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
-    """table.csv, table.md, figure.svg and figure.png from the folder's records; `arms` as they are
-    declared."""
-    everything = records.load_records(folder / "records.jsonl")
+    """The tables and figures of the folder's records; `arms` as they are declared.
+
+    Raises ValueError where no arm has values."""
+    draw(ablation, arms, write_tables(ablation, arms, folder), folder)
+
+
+def write_tables(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> pd.DataFrame:
+    """table.csv, table.tex, table.md and findings.csv; the rows that they are of."""
+    path = folder / "records.jsonl"
+    if not path.exists():
+        raise ValueError(f"{ablation.name} has no records")
+    everything = records.load_records(path)
     measured, failed = everything[everything["status"] == "ok"], still_failed(everything)
     if measured.empty:
         raise ValueError(
@@ -72,16 +85,43 @@ def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
     names = [*declared, *(name for name in frame["arm"].unique() if name not in declared)]
     table = summary_table(ablation, frame, names)
     table.to_csv(folder / "table.csv", index=False)
+    table.to_latex(folder / "table.tex", index=False, float_format="%.4g", escape=True)
     text = f"**{ablation.question}**\n\n" + to_markdown(
         table if len(ablation.metrics) <= WIDE else upright(table)
     )
     if ablation.trains == "samples":
         text += f"\n{OF_ONE_MODEL}\n"
     text += findings_text(ablation, frame, folder)
+    text += "".join(f"\n{sentence}\n" for sentence in agreement(frame))
+    text += pareto_text(ablation, frame)
     for _, row in failed.iterrows():
         text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
     (folder / "table.md").write_text(text)
-    draw(ablation, arms, frame, folder)
+    return frame
+
+
+def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Arm to its values [seeds, 2] of the two metrics of the front, under the first extractor,
+    turned so that lower is better; seeds that every arm has."""
+    columns = []
+    for metric in ablation.pareto:
+        rows = frame[frame["metric"] == metric]
+        first = extractor_of(rows["protocol"]) == extractor_of(rows["protocol"].head(1)).iloc[0]
+        wide = rows[first].pivot_table(index="seed", columns="arm", values="value", sort=False)
+        columns.append(-wide if rows["higher_is_better"].iloc[0] else wide)
+    arms = [arm for arm in columns[0].columns if all(arm in c.columns for c in columns)]
+    both = pd.concat([c[arms] for c in columns], axis=1).dropna()
+    return {arm: both[arm].to_numpy() for arm in arms}
+
+
+def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
+    """Which arms lie on the front of the ablation's two metrics, and how surely."""
+    if not ablation.pareto or not set(ablation.pareto) <= set(frame["metric"]):
+        return ""
+    x, y = (ablation.metrics[metric] for metric in ablation.pareto)
+    shares = front_shares(pareto_values(ablation, frame))
+    rows = pd.DataFrame(shares.items(), columns=["arm", "share of resampled seeds on the front"])
+    return f"\nFront of {x} and {y}:\n\n{to_markdown(rows)}"
 
 
 def current(ablation: Ablation, arms: Sequence[Arm], measured: pd.DataFrame) -> pd.DataFrame:
@@ -120,8 +160,15 @@ def draw(ablation: Ablation, arms: Sequence[Arm], frame: pd.DataFrame, folder: P
         title=ablation.question,
         paths=(folder / "figure.svg", folder / "figure.png"),
     )  # fmt: skip
+    if ablation.pareto and set(ablation.pareto) <= set(frame["metric"]):
+        titles = [ablation.metrics[metric] for metric in ablation.pareto]
+        pareto_figure(folder / "pareto.png", pareto_values(ablation, frame), titles)
+    strips = {arm.name: folder / SAMPLES / f"{file_name(arm.name)}.png" for arm in arms}
+    strips = {name: path for name, path in strips.items() if path.exists()}
+    if strips:
+        image_strips(folder / "samples.png", strips)
     if ablation.draw is not None:
-        ablation.draw(sidecar_files(frame, ablation, folder / "sidecars"), folder)
+        ablation.draw(sidecar_files(frame, ablation, folder / SIDECARS), folder)
 
 
 def sidecar_files(frame: pd.DataFrame, ablation: Ablation, folder: Path) -> Sidecars:

@@ -6,8 +6,10 @@ from ablations.align_weight import ABLATION as ALIGN_WEIGHT
 from ablations.init import ABLATION as INIT
 from ablations.init import INITS
 from davae.core.presets import ARMS
+from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.sweep.dry_run import dry_run
+from davae.sweep.execute import Sweep
 
 COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
 
@@ -15,7 +17,8 @@ COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
 def networks(ablation, tmp_path, seeds=(0, 1)):
     """(network, steps, arms) of every row."""
     store = Store(tmp_path, COMMITTED)
-    lines = dry_run(ablation, ablation.base("tiny"), seeds, store).splitlines()[2:]
+    sweep = Sweep(lambda: ablation, ablation.base("tiny"), "tiny", seeds, tmp_path)
+    lines = dry_run([sweep], store, Runtime()).split("\n\n")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [(name, int(steps.replace(",", "")), arms) for name, _, steps, arms in cells]
 

@@ -1,0 +1,127 @@
+"""One arm at one seed: measured over cached stages, recorded, its sidecars kept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from davae.core import records
+from davae.core.hashing import sha256
+from davae.core.records import read_measurements
+from davae.stages.stage import Pipeline
+from davae.sweep.ablation import Ablation, Arm
+
+SIDECARS, SAMPLES = "sidecars", "samples"
+SHOWN = 12
+"""Samples of an arm that are kept as a picture."""
+NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
+"""Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
+FAILURES = (ValueError, ArithmeticError, RuntimeError, OSError)
+"""What a failed arm may raise and still leave a record: a bad config, a diverged training, torch's,
+or a file that cannot be read or written."""
+
+
+def run_arm(
+    ablation: Ablation,
+    arm: Arm,
+    folder: Path,
+    pipeline: Pipeline,
+    *,
+    identity: dict[str, Any],
+    show: bool = False,
+) -> str:
+    """Measure an arm at a seed and append its rows, or one row with the error, unless it is
+    recorded already; returns the error, empty where there is none.
+
+    show: keep its first samples as a picture."""
+    path, key, label = folder / "records.jsonl", ablation.key(arm), f"{ablation.name}: {arm.name}"
+    label += f", seed {identity['seed']}"
+    if is_recorded(path, arm.name, key):
+        pipeline.announce(f"{label}: recorded already")
+        return ""
+    pipeline.announce(label)
+    columns = columns_of(ablation, arm, identity)
+    try:
+        measured = measure_arm(ablation, arm, pipeline)
+        columns |= keep_sidecars(ablation, arm, identity["seed"], pipeline, folder / SIDECARS)
+        if show and "samples" in arm.stages():
+            keep_samples(arm, pipeline, folder / SAMPLES)
+        records.append(path, [records.row(**columns, **values) for values in measured])
+    except FAILURES as error:
+        text = f"{type(error).__name__}: {error}"
+        pipeline.announce(f"{label} failed: {text}")
+        record_failure(path, columns, text)
+        return text
+    return ""
+
+
+def columns_of(ablation: Ablation, arm: Arm, identity: dict[str, Any]) -> dict[str, Any]:
+    """What every row of an arm at a seed has in common."""
+    return {
+        **identity, "suite": "ablation", "ablation": ablation.name, "key": ablation.key(arm),
+        "recipe": ablation.recipe(arm), "arm": arm.name, "factor": arm.factor,
+        "level": arm.level, "reference": arm.reference, "series": arm.series,
+    }  # fmt: skip
+
+
+def record_failure(path: Path, columns: dict[str, Any], error: str) -> None:
+    """Append a row that says why an arm has no values; a full disk leaves none."""
+    try:
+        records.append(path, [{**records.row(**columns), "status": "failed", "error": error}])
+    except OSError as full:
+        print(f"and the failure could not be recorded: {full}", flush=True)
+
+
+def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The measured columns of an arm, a dict a measurement."""
+    stages = arm.stages()
+    absent = [role for role in ablation.measured if role not in stages]
+    if absent:
+        raise ValueError(f"the arm has no stage {', '.join(absent)}; set the ablation's `measured`")
+    rows = [
+        row for role in ablation.measured for row in read_measurements(pipeline.path(stages[role]))
+    ]
+    return [
+        m.columns() for row, m in rows if m.metric in ablation.metrics and row not in NOT_THE_ARM
+    ]
+
+
+def keep_sidecars(
+    ablation: Ablation, arm: Arm, seed: int, pipeline: Pipeline, folder: Path
+) -> dict[str, str]:
+    """Copy the arm's sidecars below `folder` under names with their hash; {`sidecar_ROLE`: file
+    name}."""
+    kept = {}
+    for role, name in ablation.sidecars.items():
+        content = (pipeline.path(arm.stages()[role]) / name).read_bytes()
+        stem = f"{file_name(arm.name)}.seed{seed}.{role}"
+        file = folder / f"{stem}.{sha256([content])}{Path(name).suffix}"
+        folder.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        kept[f"sidecar_{role}"] = file.name
+    return kept
+
+
+def keep_samples(arm: Arm, pipeline: Pipeline, folder: Path) -> None:
+    """The arm's first SHOWN samples side by side, of the noise that all arms share, as ARM.png."""
+    images = np.load(pipeline.path(arm.stages()["samples"]) / "images.npy", mmap_mode="r")[:SHOWN]
+    folder.mkdir(exist_ok=True)
+    strip = np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1)
+    Image.fromarray(strip).save(folder / f"{file_name(arm.name)}.png")
+
+
+def file_name(text: str) -> str:
+    """The text with everything but letters, digits and a few signs replaced."""
+    return re.sub(r"[^\w.=,-]+", "_", text)
+
+
+def is_recorded(path: Path, arm: str, key: str) -> bool:
+    """Whether the arm has measured values under the key of its experiment."""
+    if not path.exists():
+        return False
+    frame = records.load_records(path)
+    return bool(((frame["arm"] == arm) & (frame["key"] == key) & (frame["status"] == "ok")).any())

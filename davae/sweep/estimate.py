@@ -1,0 +1,119 @@
+"""How long stages will take, from what their like took on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from davae.core.environment import machine
+from davae.core.hashing import hashable
+from davae.core.runtime import Runtime
+from davae.core.store import MANIFEST, Store
+from davae.stages.stage import Stage
+
+ALIKE = ("device", "dtype", "compile")
+"""Settings of the runtime that a time is only good for."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage, to be run or finished: its name, its config as JSON and what it reads, by role."""
+
+    name: str
+    config: dict[str, Any]
+    upstream: Callable[[str], Node]
+
+    def amount(self) -> float:
+        """What its time is proportional to: samples trained on, forwards, or images."""
+        trained = [c["train"] for c in self.config.values() if isinstance(c, dict) and "train" in c]
+        if trained:
+            return trained[0]["steps"] * trained[0]["batch_size"]
+        if self.name == "sampled":
+            sample = self.config["sample"]
+            guided = 2 if sample["guidance_scale"] != 1.0 else 1
+            return self.config["count"] * sample["num_inference_steps"] * guided
+        if self.name in ("samples", "generation"):
+            sampled = self.upstream("sampled" if self.name == "samples" else "samples")
+            images = sampled.config.get("count") or sampled.upstream("sampled").config["count"]
+            return images * self.judges()
+        if self.name in ("reconstruction", "references"):
+            crops = self.upstream("crops").config["data"]["eval_crops"]
+            return (self.config["metrics"].get("count") or crops) * self.judges()
+        if self.name in ("detail_latents", "base_latents"):
+            whole = self.upstream("crops").config.get("data", {}).get("train_crops", 1)
+            return self.config.get("train_crops") or whole
+        return 1.0
+
+    def judges(self) -> int:
+        """Extractors that judge it."""
+        return 1 + len(self.config.get("metrics", {}).get("also", ()))
+
+
+def of_stage(stage: Stage) -> Node:
+    """A stage that is to be run."""
+    config = {name: hashable(value) for name, value in stage.config.items()}
+    return Node(stage.name, config, lambda role: of_stage(stage.upstream[role]))
+
+
+def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every value of a nested config by its path."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    parts = [leaves(value, f"{prefix}.{name}") for name, value in config.items()]
+    return {path: value for part in parts for path, value in part.items()}
+
+
+class Costs:
+    """Times of finished stages of a store, taken on this machine under the runtime's settings."""
+
+    def __init__(self, store: Store, runtime: Runtime):
+        here = machine()
+        self.threads = runtime.threads or here["threads"]
+        self.done: dict[str, dict[str, Any]] = {}
+        self.usable: dict[str, list[dict[str, Any]]] = {}
+        for manifest in manifests(store):
+            self.done[manifest["key"]] = manifest
+            took = manifest["runtime"]
+            threads = took["threads"] or manifest["machine"]["threads"]
+            alike = all(took[name] == getattr(runtime, name) for name in ALIKE)
+            if alike and threads == self.threads and manifest["machine"]["cpu"] == here["cpu"]:
+                self.usable.setdefault(manifest["stage"], []).append(manifest)
+
+    def node(self, manifest: dict[str, Any]) -> Node:
+        """A finished stage."""
+        inputs = manifest["inputs"]
+
+        def upstream(role: str) -> Node:
+            return self.node(self.done[inputs["upstream"][role]])
+
+        return Node(manifest["stage"], inputs["config"], upstream)
+
+    def seconds(self, stage: Stage) -> float | None:
+        """What the stage will take: the time of the finished one whose config is most like it, in
+        proportion to their amounts; None where none is known."""
+        wanted = of_stage(stage)
+        mine = leaves(wanted.config)
+
+        def likeness(manifest: dict[str, Any]) -> int:
+            theirs = leaves(manifest["inputs"]["config"])
+            return sum(theirs.get(path) == value for path, value in mine.items())
+
+        for manifest in sorted(self.usable.get(stage.name, []), key=likeness, reverse=True):
+            try:
+                amount = self.node(manifest).amount()
+            except KeyError:  # what it read is not in the store any more
+                continue
+            if amount:
+                return manifest["seconds"] * wanted.amount() / amount
+        return None
+
+
+def manifests(store: Store) -> Iterator[dict[str, Any]]:
+    """Those of all finished stages, the shipped ones' too."""
+    for top in (store.root, store.shipped):
+        for path in sorted(Path(top).glob(f"*/*/{MANIFEST}")) if top else ():
+            if not path.parent.name.endswith(".partial"):
+                yield json.loads(path.read_text())

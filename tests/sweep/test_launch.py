@@ -1,0 +1,143 @@
+"""Arms in processes of their own: the same records, failures that stop nobody, kills that lose
+nothing."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablations._load import load
+from davae.core import records
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.stages.stage import Pipeline
+from davae.sweep.execute import Sweep, run_sweeps
+from davae.sweep.launch import here, in_processes, on_ray
+
+TOY = str(Path(__file__).parent / "toy.py")
+ROOT = Path(__file__).parents[2]
+
+
+def sweep(out, seeds=(0, 1)):
+    return Sweep(partial(load, TOY), PRESETS["nano"], "nano", seeds, out)
+
+
+def run(out, launch=None, seeds=(0, 1)):
+    """The records of the toy ablation."""
+    if launch is None:
+        launch = partial(here, pipeline=Pipeline.at(out / "store", Runtime()))
+    one = sweep(out, seeds)
+    run_sweeps([one], launch)
+    return records.load_records(one.folder / "records.jsonl")
+
+
+def processes(out, jobs=2):
+    return partial(in_processes, store=out / "store", runtime=Runtime(), jobs=jobs)
+
+
+def test_processes_record_what_one_process_does(tmp_path):
+    apart = run(tmp_path / "a", processes(tmp_path / "a"))
+    pd.testing.assert_frame_equal(records.stable(apart), records.stable(run(tmp_path / "b")))
+    folder = sweep(tmp_path / "a").folder
+    assert len(list((folder / "logs").iterdir())) == 4
+    assert (folder / "table.md").read_text() == (
+        sweep(tmp_path / "b").folder / "table.md"
+    ).read_text()
+    assert sweep(tmp_path / "a").tasks() == []
+
+
+def test_arms_that_fail_in_any_way_stop_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_LEVELS", "1 2 7 8 9")
+    frame = run(tmp_path, processes(tmp_path), seeds=(0,))
+    assert sorted(frame.loc[frame["status"] == "ok", "arm"]) == ["level 1", "level 2"]
+    errors = frame[frame["status"] == "failed"].set_index("arm")["error"]
+    assert "FloatingPointError: the loss is nan" in errors["level 7"]
+    assert "No space left on device" in errors["level 8"]
+    assert "its process ended with 9" in errors["level 9"]
+    text = (sweep(tmp_path).folder / "table.md").read_text()
+    assert all(f"Failed: level {level}, seed 0" in text for level in (7, 8, 9))
+
+
+def test_a_full_disk_that_takes_no_record_either_stops_no_other(tmp_path, monkeypatch, capsys):
+    append = records.append
+
+    def full(path, rows):
+        rows = list(rows)
+        if rows[0]["arm"] == "level 1":
+            raise OSError(28, "No space left on device")
+        append(path, rows)
+
+    monkeypatch.setattr(records, "append", full)
+    frame = run(tmp_path, seeds=(0,))
+    assert list(frame["arm"]) == ["level 2"]
+    assert "could not be recorded: [Errno 28]" in capsys.readouterr().out
+    monkeypatch.setattr(records, "append", append)
+    assert set(run(tmp_path, seeds=(0,))["arm"]) == {"level 1", "level 2"}
+
+
+def command(out, **environment):
+    words = [sys.executable, "-m", "ablations", TOY, "--preset", "nano", "--seeds", "0", "1", "2"]
+    words += ["--out", str(out), "--store", str(out / "store")]
+    return subprocess.Popen(
+        words, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def test_a_killed_sweep_goes_on_to_the_same_records(tmp_path):
+    file = sweep(tmp_path).folder / "records.jsonl"
+    killed = command(tmp_path, TOY_SECONDS="1")
+    end = time.monotonic() + 120
+    while not file.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert 0 < len(records.load_records(file)) < 6
+    said = command(tmp_path)
+    assert "Records, tables and figures" in said.communicate()[0]
+    assert said.returncode == 0
+    whole = run(tmp_path / "undisturbed", seeds=(0, 1, 2))
+    found = records.load_records(file)
+    pd.testing.assert_frame_equal(records.stable(found), records.stable(whole))
+
+
+def test_a_changed_arm_a_raised_version_and_a_change_back_never_mix(tmp_path, monkeypatch):
+    def shown():
+        table = pd.read_csv(sweep(tmp_path).folder / "table.csv")
+        return dict(zip(table["arm"], table["value"].round(), strict=True))
+
+    first = run(tmp_path)
+    monkeypatch.setenv("TOY_LEVELS", "1 3")
+    changed = run(tmp_path)
+    assert len(changed) == len(first) + 2  # level 1 is recorded already
+    assert shown() == {"level 1": 1, "level 3": 3, "level 2": 2}
+    monkeypatch.setenv("TOY_LEVELS", "1 2")
+    assert len(run(tmp_path)) == len(changed)  # changed back: nothing is run again
+    assert {"level 1": 1, "level 2": 2}.items() <= shown().items()
+    monkeypatch.setenv("TOY_VERSION", "2")
+    assert len(run(tmp_path, seeds=(0,))) == len(changed) + 2
+    table = pd.read_csv(sweep(tmp_path).folder / "table.csv").set_index("arm")
+    assert table.loc["level 1", "seeds"] == 1  # the second seed's row is of the version before
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_records_what_one_process_does(tmp_path, monkeypatch):
+    import ray
+
+    monkeypatch.setenv("TOY_LEVELS", "1 2 7 9")
+    try:
+        launch = partial(on_ray, store=tmp_path / "store", runtime=Runtime(), jobs=2)
+        frame = run(tmp_path, launch, seeds=(0,))
+    finally:
+        ray.shutdown()
+    assert sorted(frame.loc[frame["status"] == "ok", "arm"]) == ["level 1", "level 2"]
+    errors = frame[frame["status"] == "failed"].set_index("arm")["error"]
+    assert "the loss is nan" in errors["level 7"]
+    assert "its worker ended" in errors["level 9"]

@@ -1,0 +1,67 @@
+"""An ablation of stages that only make up numbers, and fail in every way."""
+
+import errno
+import math
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from davae.analysis.findings import Claim
+from davae.core.keyed import normal
+from davae.core.records import Measurement, write_measurements
+from davae.stages.stage import Stage
+from davae.sweep.ablation import Ablation, Arm
+
+VERSION = int(os.environ.get("TOY_VERSION", "1"))
+
+
+def make_value(work, level, seed):
+    """A value that scatters by seed about the level."""
+    time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
+    if level == 7:
+        raise FloatingPointError("the loss is nan at step 3")
+    if level == 8:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if level == 9:
+        os._exit(9)  # as a process that the system kills
+    value = level + 0.1 * float(normal(seed, "toy", 0, [0], (1,))[0, 0])
+    assert math.isfinite(value)
+    write_measurements(work.folder, {"toy": [Measurement("value", value, 1, protocol="p")]})
+
+
+@dataclass(frozen=True)
+class ToyArm(Arm):
+    """An arm of one stage."""
+
+    def stages(self):
+        """The made-up number of its level and seed."""
+        e = self.experiment
+        config = {"level": e.davae.align_weight, "seed": e.seed}
+        return {"toy": Stage("toy", VERSION, make_value, config)}
+
+
+def arms(base):
+    """One arm a level that the environment names."""
+    levels = [float(level) for level in os.environ.get("TOY_LEVELS", "1 2").split()]
+    return tuple(
+        ToyArm(f"level {level:g}", "level", level,
+               replace(base, davae=replace(base.davae, align_weight=level)), i == 0)
+        for i, level in enumerate(levels)
+    )  # fmt: skip
+
+
+ABLATION = Ablation(
+    name="toy",
+    question="Are made-up numbers recorded?",
+    arms=arms,
+    metrics={"value": "value"},
+    measured=("toy",),
+    claims=(
+        Claim(
+            text="2 is more than 1", published="", metric="value", a="level 2", b="level 1",
+            direction="higher",
+        ),
+    ),
+)  # fmt: skip
+FILE = Path(__file__)

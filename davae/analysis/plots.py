@@ -173,6 +173,27 @@ def draw_levels(
         axis.plot(list(values), means, "_", ms=18, mew=1.5, color=colour, label=label)
 
 
+def means_figure(
+    path: Path, frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]
+) -> None:
+    """A panel a metric over another one, x: (metric, title): every arm's mean over seeds, coloured
+    by series, and its name."""
+    means = frame.pivot_table(index=["series", "arm"], columns="metric", values="value", sort=False)
+    panels = {metric: title for metric, title in panels.items() if metric in means}
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3), squeeze=False)
+    for axis, (metric, title) in zip(axes[0], panels.items(), strict=True):
+        colours = zip(means.groupby("series", sort=False), cycle(COLOURS), strict=False)
+        for (series, rows), colour in colours:
+            axis.plot(rows[x[0]], rows[metric], "o", color=colour, label=series)
+            for (_, arm), row in rows.iterrows():
+                axis.annotate(arm, (row[x[0]], row[metric]), fontsize=6, xytext=(3, 3),
+                              textcoords="offset points")  # fmt: skip
+        axis.set(xlabel=x[1], title=title)
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    figure.tight_layout()
+    save(figure, path)
+
+
 def pareto_figure(path: Path, values: dict[str, np.ndarray], titles: list[str]) -> None:
     """Arms in the plane of two metrics, [seeds, 2] each and lower is better in both: every seed,
     the mean, and the front of the means as a staircase."""

@@ -265,6 +265,9 @@ class AdaptConfig:
     cosine_weight: float = 0.0
     """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13).
     """
+    detail_lag: tuple[float, float] = option((0.0, 0.0), neutral=(0.0, 0.0))
+    """lightning: the detail is denoised behind the base, by a lag drawn uniformly between the two
+    for every sample (`davae.method.flow.lagged_times`); (0, 0): with it, as in the paper."""
     train_crops: int = option(0, neutral=0)
     """How many of the cached training crops are encoded and trained on, the first ones; 0: all."""
     lora_rank: int = option(0, neutral=0)
@@ -276,6 +279,8 @@ class AdaptConfig:
         if self.schedule == "constant":
             warmup = {"detail_warmup_steps": (self.detail_warmup_steps, 500)}
             unread("schedule 'constant' has no warm-up", **warmup)
+        if not 0 <= self.detail_lag[0] <= self.detail_lag[1]:
+            raise ValueError(f"detail_lag is {self.detail_lag}; give two lags, 0 <= least <= most")
 
 
 @dataclass(frozen=True)
@@ -291,8 +296,12 @@ class SampleConfig:
     timestep_shift: float = 1.0
     """t' = s t / (1 + (s - 1) t)."""
     batch_size: int = 39
+    detail_lag: float = option(0.0, neutral=0.0)
+    """How far the detail is denoised behind the base, in units of t; at as many forwards."""
 
     def __post_init__(self) -> None:
+        if self.detail_lag and self.solver != "euler":
+            raise ValueError(f"solver is {self.solver!r}; with a detail_lag it is euler")
         if self.guidance_scale == 1.0:
             interval = (self.guidance_interval, (0.0, 1.0))
             unread("guidance_scale 1 is no guidance", guidance_interval=interval)
@@ -405,6 +414,13 @@ class Experiment:
     the base VAE."""
 
     def __post_init__(self) -> None:
+        lagged = any(self.adapt.detail_lag)
+        if lagged and self.base_dit.family != "lightning":
+            raise ValueError(f"adapt.detail_lag: family {self.base_dit.family!r} has no such time")
+        if self.sample.detail_lag and not lagged:
+            raise ValueError(
+                "sample.detail_lag needs a model that was adapted with adapt.detail_lag"
+            )
         kept = self.adapt.train.snapshots
         if self.snapshot_step and self.snapshot_step not in kept:
             raise ValueError(

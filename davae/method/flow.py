@@ -35,6 +35,31 @@ def shift_time(t: torch.Tensor, shift: float) -> torch.Tensor:
     return shift * t / (1 + (shift - 1) * t)
 
 
+def lagged_times(t: torch.Tensor, lag: torch.Tensor | float) -> torch.Tensor:
+    """Times of base and detail [..., 2] where the detail lags `lag` >= 0 behind the base, from one
+    time t [...] in [0, 1] of the whole: with s = 1 - (1 + lag) (1 - t), base min(s + lag, 1) and
+    detail max(s, 0). Both run from 0 to 1; the base is never the noisier of the two."""
+    s = 1 - (1 + lag) * (1 - t)
+    return torch.stack([(s + lag).clamp(0, 1), s.clamp(0, 1)], -1)
+
+
+def by_group(times: torch.Tensor, base_channels: int, like: torch.Tensor) -> torch.Tensor:
+    """Times of base and detail [B, 2] or [2] as [B or 1, C + D, 1, 1], for latents like
+    [B, C + D, h, w]."""
+    pair = times.reshape(-1, 2)
+    detail_channels = like.shape[1] - base_channels
+    parts = (pair[:, :1].expand(-1, base_channels), pair[:, 1:].expand(-1, detail_channels))
+    return torch.cat(parts, 1)[..., None, None]
+
+
+def interpolate_lagged(
+    data: torch.Tensor, noise: torch.Tensor, times: torch.Tensor, base_channels: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`interpolate` for latents [B, C + D, h, w] with times of base and detail [B, 2]."""
+    t = by_group(times, base_channels, data)
+    return t * data + (1 - t) * noise, data - noise
+
+
 @dataclass(frozen=True)
 class FlowLoss:
     """Eq. 13 and its parts, each part the mean over its own elements."""

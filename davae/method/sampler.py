@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import torch
 
-from davae.method.flow import shift_time
+from davae.method.flow import by_group, lagged_times, shift_time
 
 Velocity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""v(x [B, ...], t []) -> [B, ...]."""
+"""v(x [B, ...], t []) -> [B, ...]; t is [2], of base and detail, where the detail lags behind."""
 
 
 def time_grid(steps: int, shift: float) -> torch.Tensor:
@@ -47,7 +47,7 @@ def guided(
     """
 
     def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        if scale == 1.0 or not interval[0] <= float(t) <= interval[1]:
+        if scale == 1.0 or not interval[0] <= float(t.max()) <= interval[1]:
             return conditional(x, t)
         with_condition, without = both(torch.cat([x, x]), t).chunk(2)
         return without + scale * (with_condition - without)
@@ -66,3 +66,20 @@ def integrate(
 ) -> torch.Tensor:
     """Data from noise [B, ...] over `steps` steps of the shifted grid, by one of SOLVERS."""
     return SOLVERS[solver](velocity, noise, time_grid(steps, shift))
+
+
+@torch.no_grad()
+def integrate_lagged(
+    velocity: Velocity,
+    noise: torch.Tensor,
+    steps: int,
+    shift: float,
+    lag: float,
+    base_channels: int,
+) -> torch.Tensor:
+    """`integrate` by Euler's rule with the detail `lag` behind the base, as many forwards: each
+    channel group moves by its own times, which the velocity is given."""
+    x = noise
+    for times, after in pairwise(lagged_times(time_grid(steps, shift), lag)):
+        x = x + by_group(after - times, base_channels, x).to(x) * velocity(x, times)
+    return x

@@ -44,6 +44,8 @@ class DiTConfig:
     num_heads: int = 6
     num_classes: int = 10
     qk_norm: bool = True
+    detail_time: bool = False
+    """Whether the detail has a time of its own, which a further, at first zero, layer reads."""
 
 
 class PatchEmbed(nn.Module):
@@ -124,12 +126,14 @@ class DiT(ModelMixin, ConfigMixin):
         num_heads: int = 6,
         num_classes: int = 10,
         qk_norm: bool = True,
+        detail_time: bool = False,
     ):
         super().__init__()
         config = DiTConfig(**{k: self.config[k] for k in DiTConfig.__dataclass_fields__})
         check_dit(config)
         self.x_embedder = PatchEmbed(config)
         self.t_embedder = TimeEmbed(hidden_size)
+        self.lag_embedder = detail_time_layer(hidden_size) if detail_time else None
         self.y_embedder = LabelEmbed(num_classes, hidden_size)
         self.blocks = nn.ModuleList(Block(hidden_size, num_heads, qk_norm) for _ in range(depth))
         self.final_layer = FinalLayer(config)
@@ -149,7 +153,10 @@ class DiT(ModelMixin, ConfigMixin):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if self.lag_embedder is not None:
+            nn.init.zeros_(self.lag_embedder.weight)
         embed: Any = self.x_embedder.proj
         conv: Any = embed.base if isinstance(embed, WidenedConv2d) else embed
         nn.init.xavier_uniform_(conv.weight.view(conv.weight.shape[0], -1))
@@ -166,8 +173,21 @@ class DiT(ModelMixin, ConfigMixin):
             nn.init.zeros_(linear.bias)
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """x [B, C + D, H, W]; t [B] in [0, 1]; y int64 [B] in [0, num_classes] -> v like x."""
-        return self.velocity(x, self.t_embedder(t), self.y_embedder(y))
+        """x [B, C + D, H, W]; t [B] in [0, 1], or [B, 2] for base and detail; y int64 [B] in
+        [0, num_classes] -> v like x."""
+        return self.velocity(x, self.embed_time(t), self.y_embedder(y))
+
+    def embed_time(self, t: torch.Tensor) -> torch.Tensor:
+        """[B] times, or [B, 2] of base and detail where the detail has its own -> [B, d]."""
+        if self.lag_embedder is None:
+            return self.t_embedder(t)
+        base, detail = t.unbind(-1)
+        return self.t_embedder(base) + self.lag_embedder(self.t_embedder(detail))
+
+    def give_detail_time(self) -> None:
+        """Let the detail have a time of its own; at first it changes nothing."""
+        self.lag_embedder = detail_time_layer(self.config.hidden_size)
+        self.register_to_config(detail_time=True)
 
     def velocity(self, x: torch.Tensor, time: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """`forward` from the embedded time [B or 1, d] and label [B, d], for callers that keep
@@ -184,6 +204,13 @@ class DiT(ModelMixin, ConfigMixin):
         grid = size // patch
         patches = patches.unflatten(1, (grid, grid)).unflatten(-1, (patch, patch, -1))
         return patches.permute(0, 5, 1, 3, 2, 4).reshape(x.shape)
+
+
+def detail_time_layer(width: int) -> nn.Linear:
+    """The zero layer that the detail's embedded time goes through into the condition."""
+    layer = nn.Linear(width, width, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 def check_dit(config: DiTConfig) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from davae.core.experiment import DataConfig, Experiment
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
-from davae.stages import autoencoder, data, judging, latents, scoring, transformer
+from davae.stages import autoencoder, data, judging, latents, proxies, scoring, transformer
 from davae.stages.methods import Stages, method_of
 from davae.stages.stage import Stage
 
@@ -167,8 +167,10 @@ def analyses(e: Experiment) -> Stages:
         if adapted is not None and adapted.name == "adapted"
         else {}
     )
+    read = ("crops", "base_vae", "base_latents", "davae", "detail_latents")
     return {
         **flow,
+        "proxies": Stage("proxies", 1, proxies.make_proxies, {}, {role: s[role] for role in read}),
         "structure": Stage("structure", 2, latents.make_structure, structure, upstream),
         "spectrum": Stage(
             "spectrum",

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from davae.core import keyed
 from davae.core.experiment import BaseDiTConfig, SampleConfig
 from davae.data.pixels import to_uint8, upsample
-from davae.method.sampler import Velocity, integrate
+from davae.method.sampler import Velocity, integrate, integrate_lagged
 from davae.models.adapt import attach
 from davae.models.base_vae import denormalise
 from davae.models.davae import DAVAE
@@ -34,8 +34,15 @@ def save_images(folder: Path, images: list[np.ndarray], labels: np.ndarray) -> N
     np.save(folder / "labels.npy", labels)
 
 
-def sample_latents(velocity: Velocity, noise: torch.Tensor, sample: SampleConfig) -> torch.Tensor:
-    """Normalised latents from noise of their shape."""
+def sample_latents(
+    velocity: Velocity, noise: torch.Tensor, sample: SampleConfig, base_channels: int = 0
+) -> torch.Tensor:
+    """Normalised latents from noise of their shape; base_channels, of a model whose detail lags."""
+    if base_channels:
+        return integrate_lagged(
+            velocity, noise, sample.num_inference_steps, sample.timestep_shift, sample.detail_lag,
+            base_channels,
+        )  # fmt: skip
     return integrate(
         velocity, noise, sample.num_inference_steps, sample.timestep_shift, sample.solver
     )
@@ -60,6 +67,8 @@ def make_sampled(
         network.load_state_dict(load_file(work.inputs["dit"] / snapshot_name(snapshot)))
     network = network.to(work.runtime.device).eval()
     network.velocity = work.runtime.compiled(network.velocity, sampling=True)
+    lagging = network.config.get("detail_time", False)
+    base_channels = network.config.in_channels - network.config.detail_channels if lagging else 0
     labels = torch.arange(count) % network.config.num_classes
     shape = (network.config.in_channels, network.config.input_size, network.config.input_size)
     latents = []
@@ -68,7 +77,8 @@ def make_sampled(
         noise = keyed.normal(seed, "sample/noise", 0, indices, shape).to(work.runtime.device)
         with work.runtime.autocast():
             velocity = base_model.guided(network, labels[indices].to(work.runtime.device), sample)
-            latents.append(sample_latents(velocity, noise, sample).float().cpu().numpy())
+            drawn = sample_latents(velocity, noise, sample, base_channels)
+            latents.append(drawn.float().cpu().numpy())
     np.save(work.folder / LATENTS, np.concatenate(latents))
     np.save(work.folder / "labels.npy", labels.numpy())
 

@@ -134,6 +134,8 @@ def make_adapted(
     channels = np.load(work.inputs["detail_latents"] / "train.npy", mmap_mode="r").shape[1]
     report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
     (work.folder / "widen.txt").write_text(f"{report}\n")
+    if any(adapt.detail_lag):
+        network.give_detail_time()
     roles = ("base_latents", "detail_latents")
     train_network(
         work,

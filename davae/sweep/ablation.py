@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
+
 from davae.analysis.findings import Claim
 from davae.core.experiment import Experiment
 from davae.core.hashing import digest
@@ -50,6 +52,9 @@ class Ablation:
     claims: tuple[Claim, ...] = ()
     plotted: tuple[str, ...] = ()
     """Metrics of the figure; empty: all."""
+    floors: dict[str, float] = field(default_factory=dict)
+    """Metric to the value below which an arm's detail has collapsed: it is marked and no claim is
+    judged on it."""
     pareto: tuple[str, ...] = ()
     """Two metrics whose front over the arms is shown, as of reconstruction and generation."""
     measured: tuple[str, ...] = ("reconstruction", "generation")
@@ -58,6 +63,8 @@ class Ablation:
     """Role to the file of its artifact that is kept beside the records, to draw from."""
     draw: Callable[[Sidecars, Path], None] | None = None
     """Further figures from the sidecars, into a folder."""
+    write: Callable[[pd.DataFrame, Path], str] | None = None
+    """Further text from the records' rows, as Markdown, and figures into the folder."""
     trains: Literal["samples", "run", "adapt", "davae"] = "adapt"
     """What arms train. samples: nothing, they sample from the models of the run, and seeds are
     those of the noise; run: all that a run of the preset does, as long; adapt: a shorter

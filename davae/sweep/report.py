@@ -94,6 +94,8 @@ def write_tables(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> pd.Da
     text += findings_text(ablation, frame, folder)
     text += "".join(f"\n{sentence}\n" for sentence in agreement(frame))
     text += pareto_text(ablation, frame)
+    if ablation.write is not None:
+        text += ablation.write(frame, folder)
     for _, row in failed.iterrows():
         text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
     (folder / "table.md").write_text(text)
@@ -136,8 +138,9 @@ def current(ablation: Ablation, arms: Sequence[Arm], measured: pd.DataFrame) -> 
 def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
     """The claims' verdicts as Markdown, and findings.csv."""
     there = {*frame["arm"], ""}
-    findings = judge_all(ablation.claims, frame)
-    text = ""
+    low = collapsed(ablation, frame)
+    findings = judge_all([c for c in ablation.claims if not {c.a, c.b} & low.keys()], frame)
+    text = "".join(f"\nDetail collapsed: {arm} ({why}).\n" for arm, why in low.items())
     if findings:
         table = findings_table(findings)
         table.to_csv(folder / "findings.csv", index=False)
@@ -146,7 +149,19 @@ def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
     for claim in ablation.claims:
         if not {claim.a, claim.b} <= there:
             text += f"\nNot judged, for want of an arm: {claim.text}\n"
+        elif {claim.a, claim.b} & low.keys():
+            text += f"\nNot judged, for an arm's detail collapsed: {claim.text}\n"
     return text
+
+
+def collapsed(ablation: Ablation, frame: pd.DataFrame) -> dict[str, str]:
+    """Arms whose mean over seeds lies below a floor of the ablation, and how."""
+    found: dict[str, str] = {}
+    for metric, floor in ablation.floors.items():
+        means = frame[frame["metric"] == metric].groupby("arm", sort=False)["value"].mean()
+        for arm, mean in means[means < floor].items():
+            found[str(arm)] = f"{ablation.metrics[metric]} {mean:.3g}, floor {floor:g}"
+    return found
 
 
 def draw(ablation: Ablation, arms: Sequence[Arm], frame: pd.DataFrame, folder: Path) -> None:

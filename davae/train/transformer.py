@@ -12,7 +12,14 @@ from torch import nn
 
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, FlowConfig
-from davae.method.flow import cosine_loss, draw_time, interpolate, structured_loss
+from davae.method.flow import (
+    cosine_loss,
+    draw_time,
+    interpolate,
+    interpolate_lagged,
+    lagged_times,
+    structured_loss,
+)
 from davae.method.schedule import detail_weight
 from davae.train.batches import Batch
 from davae.train.loop import Task, Terms
@@ -63,17 +70,22 @@ def transformer_task(
     dropout: probability that training replaces the condition by the null one. `checks` are sets
     whose loss, with fixed t and noise, is logged as held-out figures."""
 
+    lags = adapt.detail_lag if adapt is not None else (0.0, 0.0)
+
     def batch(n: int, samples: list[int]) -> Batch:
         index = keyed.choose(seed, f"{name}/data", n, samples, len(data.latents))
         x1, condition = data.latents[index], data.conditions[index]
         noise = keyed.normal(seed, f"{name}/noise", n, samples, x1.shape[1:])
         t = draw_times(keyed.normal(seed, f"{name}/time", n, samples, ()), flow)
+        if any(lags):
+            drawn = keyed.uniform(seed, f"{name}/lag", n, samples)
+            t = lagged_times(t, lags[0] + drawn * (lags[1] - lags[0]))
         dropped = keyed.uniform(seed, f"{name}/label", n, samples) < dropout
         return x1, noise, t, torch.where(dropped, denoiser.null, condition)
 
     def step(n: int, batch: Batch) -> Terms:
         x1, noise, t, condition = batch
-        x_t, target = interpolate(x1, noise, t)
+        x_t, target = noised(x1, noise, t, denoiser.base_channels)
         prediction = denoiser.velocity(x_t, t, condition).float()
         weight = (
             1.0 if adapt is None else detail_weight(n, adapt.detail_warmup_steps, adapt.schedule)
@@ -90,7 +102,7 @@ def transformer_task(
     def evaluate() -> dict[str, float]:
         figures = {}
         for check, held in checks.items():
-            losses = flow_loss(denoiser, held, flow, seed)
+            losses = flow_loss(denoiser, held, flow, seed, sum(lags) / 2)
             figures[f"{check}_base"] = losses["base"]
             if denoiser.detail_channels:
                 figures[f"{check}_detail"] = losses["detail"]
@@ -106,9 +118,20 @@ def draw_times(normal: torch.Tensor, flow: FlowConfig) -> torch.Tensor:
     return draw_time(normal, flow.t_mean, flow.t_std, flow.timestep_shift)
 
 
+def noised(
+    x1: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, base_channels: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(x_t, u) at t [B], or at times of base and detail [B, 2]."""
+    if t.ndim == 1:
+        return interpolate(x1, noise, t)
+    return interpolate_lagged(x1, noise, t, base_channels)
+
+
 @torch.no_grad()
-def flow_loss(denoiser: Denoiser, data: LatentSet, flow: FlowConfig, seed: int) -> dict[str, float]:
-    """Mean squared velocity error of base and detail channels, always at one t and noise."""
+def flow_loss(
+    denoiser: Denoiser, data: LatentSet, flow: FlowConfig, seed: int, lag: float = 0.0
+) -> dict[str, float]:
+    """Mean squared velocity error of base and detail channels, always at one t, lag and noise."""
     total = torch.zeros(2)
     for start in range(0, len(data.latents), denoiser.check_batch):
         part = slice(start, start + denoiser.check_batch)
@@ -116,8 +139,9 @@ def flow_loss(denoiser: Denoiser, data: LatentSet, flow: FlowConfig, seed: int) 
         samples = list(range(start, start + len(x1)))
         noise = keyed.normal(seed, "flow_loss/noise", 0, samples, x1.shape[1:])
         t = draw_times(keyed.normal(seed, "flow_loss/time", 0, samples, ()), flow)
+        t = lagged_times(t, lag) if lag else t
         x1, noise, t, condition = (v.to(denoiser.device) for v in (x1, noise, t, condition))
-        x_t, target = interpolate(x1, noise, t)
+        x_t, target = noised(x1, noise, t, denoiser.base_channels)
         prediction = denoiser.velocity(x_t, t, condition).float()
         parts = structured_loss(prediction, target, denoiser.base_channels, 1.0)
         total += len(x1) * torch.stack([parts.base, parts.detail]).cpu()

@@ -182,7 +182,7 @@ class Reusing:
 
     def __init__(self):
         self.out = torch.empty(1, 1, dtype=torch.float64)
-        self.y_embedder = self.t_embedder = lambda label: label
+        self.y_embedder = self.embed_time = lambda label: label
 
     def velocity(self, x, time, label):
         return self.out.copy_(x)

@@ -34,10 +34,10 @@ def guided(dit: DiT, labels: torch.Tensor, sample: SampleConfig) -> Velocity:
     embedded = dit.y_embedder(torch.cat([labels, null]))
 
     def both(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return dit.velocity(x, dit.t_embedder(t.to(x)[None]), embedded).to(x.dtype)
+        return dit.velocity(x, dit.embed_time(t.to(x)[None]), embedded).to(x.dtype)
 
     def conditional(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return dit.velocity(x, dit.t_embedder(t.to(x)[None]), embedded[: len(x)]).to(
+        return dit.velocity(x, dit.embed_time(t.to(x)[None]), embedded[: len(x)]).to(
             x.dtype, copy=True
         )
 

@@ -15,6 +15,9 @@ METHODS = {
     "detail regressed from z": "regressed",
     "native, 4 times the tokens": "native",
 }
+LONGEST = 10
+"""Where an autoencoder or a transformer from scratch would train more than so many times the
+adaptation's steps, as at smoke, their arms are left out."""
 SCRATCH, SCRATCH_TOTAL = "f8 from scratch, adaptation's steps", "f8 from scratch, all steps"
 
 
@@ -24,8 +27,9 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     found = {DAVAE: base}
     found |= {name: replace(base, method=method) for name, method in METHODS.items()}
     adaptation, whole = base.adapt.train, base.base_dit.train
-    found[SCRATCH] = from_scratch(base, adaptation.steps)
-    found[SCRATCH_TOTAL] = from_scratch(base, whole.steps + adaptation.steps)
+    if max(base.davae.train.steps, whole.steps) <= LONGEST * adaptation.steps:
+        found[SCRATCH] = from_scratch(base, adaptation.steps)
+        found[SCRATCH_TOTAL] = from_scratch(base, whole.steps + adaptation.steps)
     return tuple(
         Arm(name, "way", name, experiment, reference=name == DAVAE)
         for name, experiment in found.items()

@@ -185,9 +185,9 @@ def means_figure(
         colours = zip(means.groupby("series", sort=False), cycle(COLOURS), strict=False)
         for (series, rows), colour in colours:
             axis.plot(rows[x[0]], rows[metric], "o", color=colour, label=series)
-            for (_, arm), row in rows.iterrows():
-                axis.annotate(arm, (row[x[0]], row[metric]), fontsize=6, xytext=(3, 3),
-                              textcoords="offset points")  # fmt: skip
+            names = rows.index.get_level_values("arm")
+            for name, *place in zip(names, rows[x[0]], rows[metric], strict=True):
+                axis.annotate(name, place, (3, 3), textcoords="offset points", fontsize=6)
         axis.set(xlabel=x[1], title=title)
     axes[0, 0].legend(fontsize=7, frameon=False)
     figure.tight_layout()

@@ -270,6 +270,8 @@ class AdaptConfig:
     for every sample (`davae.method.flow.lagged_times`); (0, 0): with it, as in the paper."""
     train_crops: int = option(0, neutral=0)
     """How many of the cached training crops are encoded and trained on, the first ones; 0: all."""
+    check_crops: int = option(0, neutral=0)
+    """How many of the held-out and of the fresh crops are encoded, the first ones; 0: all."""
     lora_rank: int = option(0, neutral=0)
     """sd3, flux: rank of the adapters that are trained with the widened layers, alpha = rank; 0:
     none."""

@@ -276,6 +276,8 @@ PRESETS: dict[str, Experiment] = {
 class Arms:
     """What the arms of an ablation start from."""
 
+    run: Experiment
+    """Questions about whole runs."""
     adapt: Experiment
     """Questions about the transformer: the preset's DA-VAE, a shorter adaptation."""
     davae: Experiment
@@ -283,29 +285,37 @@ class Arms:
     one that was trained without alignment."""
 
 
-def arms_of(adapted: Experiment, davae_steps: int) -> Arms:
-    """The arms of one shorter adaptation, whose own DA-VAEs train for `davae_steps`."""
+def arms_of(run: Experiment, adapted: Experiment, davae_steps: int) -> Arms:
+    """The arms of a run and of a shorter adaptation, whose own DA-VAEs train for `davae_steps`."""
     start = replace(adapted.davae, align_weight=0.0, align_mode="fixed")
     short = replace(adapted.davae, train=replace(adapted.davae.train, steps=davae_steps))
     own = replace(adapted, davae=short, davae_start=start, shared_davae=False)
-    return Arms(adapted, own)
+    return Arms(run, adapted, own)
 
 
 def shorter(
     e: Experiment, steps: int, warmup_steps: int, lr: float, train_crops: int
 ) -> Experiment:
-    """The adaptation of an arm, with 10 sampling steps; `warmup_steps` is N_warm."""
+    """The adaptation of an arm, with 10 sampling steps, judged on 480 images; `warmup_steps` is
+    N_warm."""
     train = replace(e.adapt.train, steps=steps, lr=lr, lr_warmup_steps=20, ema_decay=0.99)
     adapt = replace(e.adapt, detail_warmup_steps=warmup_steps, train_crops=train_crops, train=train)
-    return replace(e, adapt=adapt, sample=replace(e.sample, num_inference_steps=10))
+    sample, judged = replace(e.sample, num_inference_steps=10), replace(e.eval, count=480)
+    return replace(e, adapt=adapt, sample=sample, eval=judged)
 
 
-SMOKE_ARM = replace(shorter(SMOKE, 300, 60, 2e-3, 6_144), eval=replace(SMOKE.eval, count=240))
+SMOKE_ARM = shorter(SMOKE, 120, 30, 2e-3, 1_536)
+SMOKE_ARM = replace(
+    SMOKE_ARM,
+    adapt=replace(SMOKE_ARM.adapt, check_crops=240),
+    eval=replace(SMOKE_ARM.eval, count=120),
+)
+"""Every ablation in minutes; the quality has no meaning."""
 
 ARMS: dict[str, Arms] = {
-    "nano": arms_of(NANO, 4),
-    "smoke": arms_of(SMOKE_ARM, 200),
-    "tiny": arms_of(shorter(TINY, 1_000, 300, 4e-3, 8_190), 1_000),
-    "tiny_photos": arms_of(shorter(TINY_PHOTOS, 1_000, 300, 4e-3, 8_190), 1_000),
+    "nano": arms_of(NANO, NANO, 4),
+    "smoke": arms_of(SMOKE_ARM, SMOKE_ARM, 60),
+    "tiny": arms_of(TINY, shorter(TINY, 1_000, 300, 4e-3, 8_190), 1_000),
+    "tiny_photos": arms_of(TINY_PHOTOS, shorter(TINY_PHOTOS, 1_000, 300, 4e-3, 8_190), 1_000),
 }
 """The arms of the presets that one machine can sweep; others have the preset's own."""

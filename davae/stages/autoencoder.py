@@ -148,25 +148,21 @@ def make_repeated_latents(work: Work, detail_channels: int) -> None:
         np.save(work.folder / f"{split}.npy", np.repeat(base, repeats, axis=1))
 
 
-def make_detail_latents(work: Work, train_crops: int = 0) -> None:
-    """The normalised detail mode of every crop, or of the first `train_crops` of training, encoded
-    once.
+def make_detail_latents(work: Work, train_crops: int = 0, check_crops: int = 0) -> None:
+    """The normalised detail mode of every crop, or of the first `train_crops` of training and
+    `check_crops` of the others, encoded once.
 
     Those that the DA-VAE's own statistics were taken over are in its artifact already.
     """
     model = load_davae(work)
     mean, std = (b.cpu()[:, None, None] for b in (model.detail_mean, model.detail_std))
     for split in SPLITS:
-        images = crops(work.inputs["crops"], split)[0]
+        count = train_crops if split == "train" else check_crops
+        images = crops(work.inputs["crops"], split)[0][: count or None]
         stored_modes = torch.empty(0, *model.detail_shape(images.shape[2:]))
-        if split == "train":
-            images = images[: train_crops or None]
-            if (
-                work.inputs["davae"] / DETAIL_MODES
-            ).exists():  # artifacts of before 2026-11-23 lack it
-                stored_modes = torch.from_numpy(np.load(work.inputs["davae"] / DETAIL_MODES))[
-                    : len(images)
-                ]
+        kept = work.inputs["davae"] / DETAIL_MODES
+        if split == "train" and kept.exists():  # artifacts of before 2026-11-23 lack it
+            stored_modes = torch.from_numpy(np.load(kept))[: len(images)]
         file = open_memmap(
             work.folder / f"{split}.npy", "w+", np.float32, (len(images), *stored_modes.shape[1:])
         )

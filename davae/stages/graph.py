@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from davae.core.experiment import DataConfig, Experiment
 from davae.metrics.registry import chosen
@@ -33,7 +34,8 @@ def graph(e: Experiment) -> Stages:
     if not e.davae.detail_channels:
         return s
     at_davae = {"crops": s["crops"], "davae": s["davae"]}
-    some = {"train_crops": e.adapt.train_crops} if e.adapt.train_crops else {}
+    asked = {"train_crops": e.adapt.train_crops, "check_crops": e.adapt.check_crops}
+    some = {name: count for name, count in asked.items() if count}
     s["detail_latents"] = Stage(
         "detail_latents", 1, autoencoder.make_detail_latents, some, at_davae
     )
@@ -159,11 +161,13 @@ def analyses(e: Experiment) -> Stages:
     further = tuple(
         m.name for m in chosen(e.eval.metrics, "latents") if m.name not in latents.COMPANIONS
     )
-    structure = {"metrics": further} if further else {}
+    structure: dict[str, Any] = {"metrics": further} if further else {}
+    structure |= {"count": e.eval.count} if e.eval.count else {}
     of_davae = {"davae": s["davae"]}
     adapted = s.get("adapted")
+    checked = {"check_crops": e.adapt.check_crops} if e.adapt.check_crops else {}
     flow = (
-        {"adapted_flow": Stage("flow", 1, scoring.make_flow, {}, {"adapted": adapted})}
+        {"adapted_flow": Stage("flow", 1, scoring.make_flow, checked, {"adapted": adapted})}
         if adapted is not None and adapted.name == "adapted"
         else {}
     )

@@ -60,14 +60,15 @@ def apply_copy(base: np.ndarray, copied: np.ndarray) -> np.ndarray:
     return predicted.astype(np.float32)
 
 
-def make_structure(work: Work, metrics: tuple[str, ...] = ()) -> None:
+def make_structure(work: Work, metrics: tuple[str, ...] = (), count: int = 0) -> None:
     """The metrics of latents and a t-SNE of each space, on held-out crops; classifiers are fitted
     on training crops.
 
-    metrics: entries of METRICS that need latents, beside those that are always measured.
+    metrics: entries of METRICS that need latents, beside those that are always measured. count:
+    held-out crops, the first ones; 0: all.
     """
     model = load_davae(work)
-    held, held_y = crops(work.inputs["crops"], "heldout")
+    held, held_y = (part[: count or None] for part in crops(work.inputs["crops"], "heldout"))
     train, train_y = (part[: 2 * len(held)] for part in crops(work.inputs["crops"], "train"))
     names = class_names(work.inputs["crops"])
     if len(names) < 2:

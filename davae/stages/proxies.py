@@ -34,8 +34,8 @@ BATCH = 39
 def make_proxies(work: Work) -> None:
     """Spatial structure, local continuity and global semantics of [z | z_d], held-out crops."""
     model, vae = load_davae(work), load_vae(work)
-    images = crops(work.inputs["crops"], "heldout")[0][:COUNT]
     latents = joined_latents(work, "heldout", "base_latents", "detail_latents")[:COUNT].numpy()
+    images = crops(work.inputs["crops"], "heldout")[0][: len(latents)]
     noise = keyed.normal(0, "proxies/noise", 0, list(range(len(latents))), latents.shape[1:])
 
     def decoded(normalised: torch.Tensor) -> np.ndarray:

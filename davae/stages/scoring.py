@@ -171,8 +171,9 @@ def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) ->
     ]
 
 
-def make_flow(work: Work) -> None:
-    """The held-out flow loss of base and detail channels at the adaptation's end, from its log."""
+def make_flow(work: Work, check_crops: int = 0) -> None:
+    """The held-out flow loss of base and detail channels at the adaptation's end, from its log,
+    which is of CHECKS crops, or of as many as were encoded."""
     held = [line for line in read_log(work.inputs["adapted"]) if "eval/heldout_base" in line]
     if not held:
         raise ValueError("the adaptation's log holds no held-out flow loss")
@@ -180,8 +181,8 @@ def make_flow(work: Work) -> None:
     protocol = "velocity error of held-out crops at fixed t and noise, as training logs it"
     measured = [
         Measurement(
-            f"flow_{part}", last[f"eval/heldout_{part}"], CHECKS, higher_is_better=False,
-            protocol=protocol,
+            f"flow_{part}", last[f"eval/heldout_{part}"],
+            min(CHECKS, check_crops or CHECKS), higher_is_better=False, protocol=protocol,
         )
         for part in ("base", "detail")
     ]  # fmt: skip

@@ -75,9 +75,9 @@ class Ablation:
         """What `arms` is given; raises ValueError for an unknown preset."""
         if preset not in PRESETS:
             raise ValueError(f"there is no preset {preset!r}; presets: {', '.join(PRESETS)}")
-        if self.trains in ("samples", "run") or preset not in ARMS:
+        if self.trains == "samples" or preset not in ARMS:
             return PRESETS[preset]
-        return ARMS[preset].adapt if self.trains == "adapt" else ARMS[preset].davae
+        return getattr(ARMS[preset], self.trains)
 
     def seeded(self, base: Experiment, seed: int) -> Experiment:
         """The experiment that arms start from at a seed."""

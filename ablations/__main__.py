@@ -38,13 +38,13 @@ class Options:
     which may register metrics, extractors, base models and methods."""
 
     name: Annotated[str, tyro.conf.Positional] = ""
-    """An ablation of this package (align_method, align_weight, channels, components, guidance,
-    init, latent_structure, schedule, tokens), or the path of a file of your own that defines
-    ABLATION."""
+    """An ablation of this package (adapt_length, align_method, align_weight, channels, components,
+    davae_length, denoising, detail_use, guidance, init, latent_structure, learning_rate, proxies,
+    schedule, tokens), or the path of a file of your own that defines ABLATION."""
     preset: str = "smoke"
-    """The experiment that the arms start from. At tiny and smoke they adapt 0.4 and 0.5 times as
-    long as `davae run` does, on the shipped DA-VAE or on one of their own, unless the ablation
-    looks at the models of the run itself; --dry-run says which."""
+    """The experiment that the arms start from. At tiny and smoke they train less than `davae run`
+    does, on the shipped DA-VAE or on one of their own, unless the ablation is about whole runs or
+    samples from a run's models; --dry-run says which."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the DA-VAE, the adaptation and the samples, or of the samples alone where arms train
     nothing; the base models are shared."""

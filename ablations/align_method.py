@@ -52,6 +52,8 @@ ABLATION = Ablation(
             a=name,
             b=NONE,
             direction="lower",
+            ratio=True,
+            margin=0.05,
         )
         for name in METHODS
     ),

@@ -63,6 +63,8 @@ ABLATION = Ablation(
             a="D = 28, lambda 0",
             b="D = 12, lambda 0",
             direction="higher",
+            ratio=True,
+            margin=0.05,
         ),
     ),
 )

@@ -44,6 +44,8 @@ ABLATION = Ablation(
             a="scale 3",
             b="scale 1",
             direction="lower",
+            ratio=True,
+            margin=0.05,
         ),
         Claim(
             text="guidance makes more samples show the content of their class",

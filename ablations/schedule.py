@@ -68,6 +68,8 @@ ABLATION = Ablation(
             a="none",
             b="cosine",
             direction="higher",
+            ratio=True,
+            margin=0.05,
         ),
     ),
 )

@@ -152,8 +152,6 @@ def benchmark_section(path: Path, to: Path) -> list[str]:
     failed = frame[frame["status"] != "ok"]
     frame = frame[frame["status"] == "ok"]
     frame["images_per_s"] = frame["batch"] / frame["median_s"]
-    if "flops" in frame:  # the name of before 2026-11-25
-        frame["flops_forward"] = frame.get("flops_forward", frame["flops"]).fillna(frame["flops"])
     frame = frame.reindex(columns=sorted({*frame.columns, "flops_forward", "tokens"}))
     frame["gflops_per_s"] = frame["flops_forward"].astype(float) / frame["median_s"] / 1e9
     columns = {

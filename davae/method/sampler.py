@@ -47,7 +47,7 @@ def guided(
     """
 
     def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        if scale == 1.0 or not interval[0] <= float(t.max()) <= interval[1]:
+        if scale == 1.0 or not interval[0] <= float(t if t.ndim == 0 else t[0]) <= interval[1]:
             return conditional(x, t)
         with_condition, without = both(torch.cat([x, x]), t).chunk(2)
         return without + scale * (with_condition - without)

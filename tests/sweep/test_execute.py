@@ -52,7 +52,7 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
         "tokens": 64,
         "batch": 8,
         "weights": "random",
-        "flops": 1e9,
+        "flops_forward": 1e9,
     }
     case = {
         "name": "t",

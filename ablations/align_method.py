@@ -12,6 +12,7 @@ METHODS = {
     "group mean": "group_mean",
     "learned projection": "learned",
     "cosine and distances": "cosine_distance",
+    "generation-aware": "generation",
 }
 NONE = "none"
 

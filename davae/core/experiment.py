@@ -197,12 +197,13 @@ class DetailConfig:
     """Probability that a sample's whole detail is dropped at the decoder's input in training."""
     align_weight: float = 0.02
     """lambda_align of Eq. 6."""
-    align_method: Literal["group_mean", "learned", "cosine_distance"] = option(
+    align_method: Literal["group_mean", "learned", "cosine_distance", "generation"] = option(
         "group_mean", neutral="group_mean"
     )
     """What aligns: Proj of Eq. 4; a 1x1 projection trained with the VAE, started from Proj; or
     VA-VAE's two terms, the cosine of Proj(z_d) with z at every position and the distance matrices
-    over positions (`davae.method.alignment`)."""
+    over positions (`davae.method.alignment`); or features of the frozen base transformer
+    (`davae.train.generation`; lightning)."""
     align_mode: Literal["fixed", "gradient_ratio"] = "fixed"
     """fixed: lambda itself; gradient_ratio: lambda |grad nll| / (|grad align| + 1e-4), detached."""
     align_clamp: float = 1e8
@@ -416,6 +417,11 @@ class Experiment:
     the base VAE."""
 
     def __post_init__(self) -> None:
+        generation = self.davae.align_method == "generation"
+        if generation and self.base_dit.family != "lightning":
+            raise ValueError(
+                f"align_method 'generation' is for lightning, not {self.base_dit.family!r}"
+            )
         lagged = any(self.adapt.detail_lag)
         if lagged and self.base_dit.family != "lightning":
             raise ValueError(f"adapt.detail_lag: family {self.base_dit.family!r} has no such time")

@@ -17,6 +17,7 @@ from davae.method.alignment import group_sizes
 from davae.models.base_vae import build_base_vae, encode_mode
 from davae.models.convolution import contiguous_weight_gradients
 from davae.models.davae import DAVAE, DAVAEConfig
+from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import (
     MODEL,
     SPLITS,
@@ -30,6 +31,7 @@ from davae.stages.data import base_images
 from davae.stages.stage import Work
 from davae.train.base_vae import base_vae_task, latent_statistics
 from davae.train.davae import davae_task, detail_statistics
+from davae.train.generation import GenerationAlignment
 from davae.train.loop import Trainer
 
 STATISTICS_SAMPLES = 10_000
@@ -111,7 +113,13 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
         torch.from_numpy(np.load(work.inputs["base_latents"] / f"{s}.npy", mmap_mode="c"))
         for s in ("train", "heldout")
     )
-    task = davae_task(model, train, latents, (heldout, held_latents), davae, seed)
+    generation = None
+    if davae.align_method == "generation":
+        dit = FAMILIES["lightning"].load(work.inputs["base_dit"] / MODEL)
+        seeded(seed, "davae/generation")
+        generation = GenerationAlignment(dit, vae, davae.detail_channels, scale)
+        generation = generation.to(work.runtime.device)
+    task = davae_task(model, train, latents, (heldout, held_latents), davae, seed, generation)
     Trainer(task, davae.train, work.runtime, work.folder).run()
     if davae.detail_channels:
         modes = raw_detail(model, train[:STATISTICS_SAMPLES].numpy(), work.runtime)

@@ -21,8 +21,10 @@ from davae.method.vae_loss import ReconstructionLoss, gradient_ratio, hinge_loss
 from davae.models.davae import DAVAE
 from davae.models.discriminator import PatchDiscriminator
 from davae.train.batches import Batch
+from davae.train.generation import GenerationAlignment
 from davae.train.loop import Task, Terms
 
+Drawn = tuple[torch.Tensor, ...]
 VARIANCE_SAMPLES = 20_480
 """Latents that the variance of the alignment loss is taken over, the first ones."""
 
@@ -31,8 +33,15 @@ class VAELoss:
     """Eq. 6 for a DA-VAE under its config: the terms, where their gradients are compared, and the
     discriminator."""
 
-    def __init__(self, config: DetailConfig, model: DAVAE, variance: torch.Tensor):
+    def __init__(
+        self,
+        config: DetailConfig,
+        model: DAVAE,
+        variance: torch.Tensor,
+        generation: GenerationAlignment | None = None,
+    ):
         """variance [C] is the base latent's, by channel, over the training set."""
+        self.generation = generation
         self.config, self.model, self.variance = config, model, variance
         device = next(model.parameters()).device
         lpips = load_lpips().to(device) if config.lpips_weight else None
@@ -50,8 +59,12 @@ class VAELoss:
         if wide and config.align_weight and config.align_method == "learned":
             self.projection = LearnedProjection(wide, model.base_channels).to(device)
 
-    def aligned(self, detail: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+    def aligned(
+        self, detail: torch.Tensor, base: torch.Tensor, images: torch.Tensor, drawn: Drawn
+    ) -> torch.Tensor:
         """What Eq. 3 asks to be small, by the config's method."""
+        if self.generation is not None:
+            return self.generation(detail, base, images, *drawn)
         if self.config.align_method == "cosine_distance":
             return cosine_distance_loss(detail, base)
         if self.projection is not None:
@@ -59,12 +72,19 @@ class VAELoss:
         return alignment_loss(detail, base, self.variance)
 
     def alignment(
-        self, nll: torch.Tensor, detail: torch.Tensor, base: torch.Tensor
+        self,
+        nll: torch.Tensor,
+        detail: torch.Tensor,
+        base: torch.Tensor,
+        images: torch.Tensor,
+        drawn: Drawn,
     ) -> tuple[torch.Tensor, Terms]:
-        """(weighted term of Eq. 3, terms to log); no computation of it where the weight is 0."""
+        """(weighted term of Eq. 3, terms to log); no computation of it where the weight is 0.
+
+        drawn: times and noises, for an alignment that reads them."""
         if not self.config.align_weight:
             return nll.new_zeros(()), {}
-        align = self.aligned(detail, base)
+        align = self.aligned(detail, base, images, drawn)
         weight = torch.as_tensor(self.config.align_weight)
         if self.config.align_mode == "gradient_ratio":
             at = self.model.detail_down.conv.weight
@@ -101,20 +121,35 @@ def davae_task(
     heldout: tuple[torch.Tensor, torch.Tensor],
     config: DetailConfig,
     seed: int,
+    generation: GenerationAlignment | None = None,
 ) -> Task:
     """Train on uint8 images [N, 3, H, W] with their cached base latents [N, C, h, w].
 
     `heldout` is such a pair; its PSNR with the detail and with the detail zeroed is logged.
+    generation: what aligns, in the place of Eq. 3.
     """
     device = next(model.parameters()).device
     variance = channel_variance(base_latents[:VARIANCE_SAMPLES]).to(device)
-    losses = VAELoss(config, model, variance)
+    losses = VAELoss(config, model, variance, generation)
     trained = nn.ModuleDict({"davae": model})
     if losses.discriminator is not None:
         trained["discriminator"] = losses.discriminator
     if losses.projection is not None:
         trained["projection"] = losses.projection
+    if generation is not None:
+        trained["generation"] = generation
     wide = model.config.detail_channels
+
+    def drawn(n: int, samples: list[int], z: torch.Tensor) -> Drawn:
+        if generation is None:
+            return ()
+        base, h, w = z.shape[1:]
+        shapes = ((base + wide, h, w), (base, generation.scale * h, generation.scale * w))
+        noises = [
+            keyed.normal(seed, f"davae/align_noise_{i}", n, samples, shape)
+            for i, shape in enumerate(shapes)
+        ]
+        return keyed.uniform(seed, "davae/align_time", n, samples).float(), *noises
 
     def batch(n: int, samples: list[int]) -> Batch:
         index = keyed.choose(seed, "davae/data", n, samples, len(images))
@@ -123,7 +158,7 @@ def davae_task(
             return images[index], z
         noise = keyed.normal(seed, "davae/posterior", n, samples, (wide, *z.shape[2:]))
         keep = keyed.uniform(seed, "davae/dropout", n, samples) >= config.detail_dropout
-        return images[index], z, noise, keep.float()
+        return images[index], z, noise, keep.float(), *drawn(n, samples, z)
 
     def step(n: int, batch: Batch) -> Terms:
         x, z = to_unit(batch[0]), batch[1]
@@ -131,7 +166,7 @@ def davae_task(
         extra = z.new_zeros(())
         latent, detail = z, z[:, :0]
         if wide:
-            noise, keep = batch[2:]
+            noise, keep = batch[2:4]
             mean, logvar = (part.float() for part in model.detail_moments(x))
             detail = mean + (0.5 * logvar).exp() * noise
             latent = join(z, model.drop_detail(detail, keep))
@@ -140,7 +175,7 @@ def davae_task(
         reconstruction = model.decode_raw(latent).float()
         parts = losses.reconstruction.terms(reconstruction, x)
         nll = losses.reconstruction.total(parts)
-        align, align_terms = losses.alignment(nll, detail, z) if wide else (extra, {})
+        align, align_terms = losses.alignment(nll, detail, z, x, batch[4:]) if wide else (extra, {})
         gan, gan_terms = losses.adversarial(n, nll, reconstruction, x)
         loss = nll + extra + gan + (align if wide else 0.0)
         return {"loss": loss, **parts, **terms, **align_terms, **gan_terms}

@@ -23,12 +23,12 @@ reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and 
 	mkdir -p runs/benchmarks
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json runs/benchmarks/first.benchmark.json -q -k "$(FIRST)"
 	@echo "4 of 4: the report"
-	$(BIN)/python -m reports
+	$(BIN)/python -m reports --results runs
 	@echo
 	@echo "Picture:  runs/smoke/seed0/glance.png"
 	@echo "Table:    runs/smoke/seed0/table.md"
 	@echo "Ablation: runs/smoke/ablations/guidance/table.md, figure.png"
-	@echo "Report:   runs/report.md"
+	@echo "Report:   runs/report/index.html"
 
 test: .venv/installed  ## unit tests with every stage at nano
 	$(BIN)/pytest tests
@@ -53,7 +53,7 @@ base: .venv/installed  ## train the shipped models again, in hours
 	$(BIN)/davae base tiny
 	$(BIN)/davae base tiny_photos
 
-report: .venv/installed  ## a page of all records below runs/
+report: .venv/installed  ## a page of the committed records
 	$(BIN)/python -m reports
 
 accept: .venv/installed  ## quality and wall-clock lines of the tiny records, outside CI

@@ -1,4 +1,4 @@
-"""`python -m reports [--records DIR] [--out FILE]`."""
+"""`python -m reports [--results DIR] [--out DIR]`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from davae.cli.guard import guard
 
 @dataclass(frozen=True)
 class Options:
-    """Write a Markdown page of all records below a folder: runs, ablations, benchmarks, machine.
+    """Write one self-contained page of all results below a folder: runs, ablations, benchmarks,
+    machines.
 
-    Nothing is computed anew: tables come from records, pictures are those beside them.
-    """
+    Nothing is computed anew: tables come from records, figures and pictures are those beside them.
+    The page needs no network and opens from the file system."""
 
-    records: Path = Path("runs")
-    """Where records are looked for: what `davae run` and `python -m ablations` wrote, or
-    results/<machine>."""
-    out: Path | None = None
-    """The page; the default is report.md in the records' folder."""
+    results: Path = Path("results")
+    """Where records are looked for: results/, or runs/ with what was made here."""
+    out: Path = Path("runs/report")
+    """The page is OUT/index.html."""
 
 
 def main() -> int:
@@ -30,13 +30,10 @@ def main() -> int:
     options = tyro.cli(Options, prog="python -m reports")
 
     def action() -> None:
-        from reports.page import page
+        from reports.build import write
 
-        out = options.out or options.records / "report.md"
-        text = page(options.records, out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text)
-        print(f"Report: {out}")
+        path = write(options.results, options.out)
+        print(f"Report: {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
 
     return guard(action)
 

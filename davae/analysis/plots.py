@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
 from itertools import cycle
 from pathlib import Path
 
@@ -32,11 +34,30 @@ plt.rcParams.update(
 )
 
 
+NAMED = "named:"
+"""Start of the gid of an artist whose name becomes its title in an SVG."""
+
+
+def named(text: str) -> str:
+    """The gid of an artist that an SVG shows `text` for when the mouse is on it."""
+    return f"{NAMED}{text}"
+
+
+def svg_of(figure: plt.Figure) -> str:
+    """The figure as an SVG without a date, the names of its points as titles; closes it."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    return re.sub(rf'<g id="{NAMED}([^"]*)">', r"<g><title>\1</title>", buffer.getvalue())
+
+
 def save(figure: plt.Figure, *paths: Path) -> None:
     """Write the figure to each path and close it; the files carry no date."""
     for path in paths:
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(path, dpi=110, bbox_inches="tight", metadata=metadata)
+        if path.suffix == ".svg":
+            path.write_text(svg_of(figure))
+        else:
+            figure.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(figure)
 
 
@@ -125,8 +146,8 @@ def level_figure(
 ) -> None:
     """A panel a (metric, extractor): every seed's value at each level of a factor, and the mean.
 
-    frame has the columns level, seed, metric, protocol and value, and may have series, of which
-    each has a colour; `panels` are titles, as `davae.analysis.tables.column_titles` gives them.
+    frame has the columns arm, level, seed, metric, protocol and value, and may have series, each of
+    a colour of its own; `panels` are titles, as `davae.analysis.tables.column_titles` gives them.
     Numeric levels are sorted and their means joined by a line; categorical ones stand in the order
     of `levels`, their means as bars across.
     """
@@ -158,13 +179,13 @@ def draw_levels(
     axis: plt.Axes, rows: pd.DataFrame, levels: list[float | str], colour: str, name: str
 ) -> None:
     """One series: every seed's value, and the means."""
-    values = {
-        place: rows.loc[rows["level"] == level, "value"] for place, level in enumerate(levels)
-    }
-    values = {place: seeds for place, seeds in values.items() if len(seeds)}
-    for place, seeds in values.items():
-        axis.plot([place] * len(seeds), seeds, "o", ms=4, color=colour, alpha=0.6)
-    means = [seeds.mean() for seeds in values.values()]
+    values = {place: rows[rows["level"] == level] for place, level in enumerate(levels)}
+    values = {place: part for place, part in values.items() if len(part)}
+    for place, part in values.items():
+        for arm, seed, value in zip(part["arm"], part["seed"], part["value"], strict=True):
+            gid = named(f"{arm}, seed {seed}: {value:.4g}")
+            axis.plot([place], [value], "o", ms=4, color=colour, alpha=0.6, gid=gid)
+    means = [part["value"].mean() for part in values.values()]
     joined = all(isinstance(level, (int, float)) for level in levels)
     colour, label = (colour, name) if name else (INK, None)
     if joined:
@@ -287,7 +308,17 @@ def spectra_figure(
     save(figure, path, path.with_suffix(".svg"))
 
 
+def history_svg(history: pd.DataFrame, steps: list[tuple[str, str]]) -> str:
+    """`history_figure` as an SVG."""
+    return svg_of(draw_history(history, steps))
+
+
 def history_figure(path: Path, history: pd.DataFrame, steps: list[tuple[str, str]]) -> None:
+    """The figure of `draw_history`, to a file."""
+    save(draw_history(history, steps), path)
+
+
+def draw_history(history: pd.DataFrame, steps: list[tuple[str, str]]) -> plt.Figure:
     """Cost of every case over the revisions, as a share of its first; (case, revision) of steps
     are marked.
 
@@ -307,12 +338,17 @@ def history_figure(path: Path, history: pd.DataFrame, steps: list[tuple[str, str
         axis.set_ylabel("cost / first")
     axes.flat[-1].set_xlabel("revision, oldest first")
     figure.tight_layout()
-    save(figure, path)
+    return figure
 
 
-def roofline_figure(
-    paths: tuple[Path, ...], points: pd.DataFrame, flops_per_second: float, bytes_per_second: float
-) -> None:
+def roofline_svg(points: pd.DataFrame, flops_per_second: float, bytes_per_second: float) -> str:
+    """The figure of `draw_roofline` as an SVG whose points have names."""
+    return svg_of(draw_roofline(points, flops_per_second, bytes_per_second))
+
+
+def draw_roofline(
+    points: pd.DataFrame, flops_per_second: float, bytes_per_second: float
+) -> plt.Figure:
     """Rates of cases against their arithmetic intensity, below the roof of the measured product
     rate and copy bandwidth.
 
@@ -328,15 +364,12 @@ def roofline_figure(
     axis.axvline(ridge, color=INK, lw=0.6, ls=":")
     stages = points["case"].str.split("-").str[2].fillna("other")
     for colour, stage in zip(cycle(COLOURS), dict.fromkeys(stages), strict=False):
-        part = points[stages == stage]
-        axis.plot(
-            part["intensity"], part["flops_per_second"] / 1e9, "o", ms=4, color=colour, label=stage
-        )
-    for _, row in points.iterrows():
-        axis.annotate(
-            row["case"], (row["intensity"], row["flops_per_second"] / 1e9), fontsize=5,
-            xytext=(3, 2), textcoords="offset points",
-        )  # fmt: skip
+        label: str | None = stage
+        for _, row in points[stages == stage].iterrows():
+            x, y = row["intensity"], row["flops_per_second"] / 1e9
+            gid = named(f"{row['case']}: {y:.0f} GFLOP/s at {x:.1f} FLOPs a byte")
+            axis.plot([x], [y], "o", ms=5, color=colour, label=label, gid=gid)
+            label = None
     axis.set(
         xlabel="FLOPs a byte that operators read or write", ylabel="GFLOP/s",
         title=f"{flops_per_second / 1e9:.0f} GFLOP/s, {bytes_per_second / 1e9:.1f} GB/s measured; "
@@ -344,4 +377,4 @@ def roofline_figure(
     )  # fmt: skip
     axis.legend(fontsize=7, frameon=False, loc="lower right")
     figure.tight_layout()
-    save(figure, *paths)
+    return figure

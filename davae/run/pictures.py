@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from davae.analysis.plots import curves_figure, image_rows
 from davae.analysis.tables import curve_frame
@@ -77,11 +78,17 @@ def sample_blocks(
 
 
 def draw_glance(path: Path, blocks: dict[str, np.ndarray], classes: list[str]) -> None:
-    """The first sample of a few classes, large: of the base model, of the adapted one, and real."""
+    """The first sample of a few classes, large: of the base model, of the adapted one, and real;
+    and each row by itself as a strip, glance.base.png and so on."""
     base = next((row for row in BASE_ROWS if row in blocks), None)
     chosen = glance_classes(classes)
-    rows = {GLANCE_TITLES[row]: blocks[row][:1, chosen] for row in (base, "adapted", "real") if row}
-    image_rows(path, rows, [classes[k] for k in chosen], inches=1.7)
+    rows = {row: blocks[row][:1, chosen] for row in (base, "adapted", "real") if row}
+    titled = {GLANCE_TITLES[row]: images for row, images in rows.items()}
+    image_rows(path, titled, [classes[k] for k in chosen], inches=1.7)
+    for row, images in rows.items():
+        strip = np.concatenate(list(images[0].transpose(0, 2, 3, 1)), axis=1)
+        name = "base" if row == base else row
+        Image.fromarray(strip).save(path.with_name(f"glance.{name}.png"))
 
 
 def glance_classes(classes: list[str]) -> list[int]:

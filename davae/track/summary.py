@@ -60,6 +60,11 @@ def steps_table(found: Sequence[Step]) -> str:
     """A row a step, or that there is none."""
     if not found:
         return "no lasting step"
+    return to_markdown(steps_frame(found))
+
+
+def steps_frame(found: Sequence[Step]) -> pd.DataFrame:
+    """A row a step."""
     rows = [
         {
             "case": s.case,
@@ -70,7 +75,7 @@ def steps_table(found: Sequence[Step]) -> str:
         }
         for s in found
     ]
-    return to_markdown(pd.DataFrame(rows))
+    return pd.DataFrame(rows)
 
 
 def counter_summary(verdict: Verdict, reasons: Sequence[str]) -> str:

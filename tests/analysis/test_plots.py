@@ -80,7 +80,7 @@ def test_the_roof_is_the_lower_of_bandwidth_and_product(axes):
             "flops_per_second": [5e9, 1.5e11],
         }
     )
-    plots.roofline_figure((), points, 2e11, 1e10)  # they meet at 20 FLOPs a byte
+    plots.draw_roofline(points, 2e11, 1e10)  # they meet at 20 FLOPs a byte
     roof = axes[0].get_lines()[0]
     x, y = np.array(roof.get_xdata()), np.array(roof.get_ydata())
     assert y[x > 20] == pytest.approx(200)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from davae.analysis.tables import doubtful, run_table, to_markdown
-from reports.page import seed_table
+from reports.sections.runs import seed_table
 
 
 def test_markdown_by_hand():

@@ -1,0 +1,94 @@
+"""Pieces of the page: tables, pictures and figures. Everything from records is escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from davae.analysis.tables import cell
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+FILTERED = 8
+"""Tables of more rows get a field to filter them."""
+WIDEST = 1400
+"""Pixels that a picture is reduced to."""
+
+
+def render(template: str, **values: Any) -> Markup:
+    """A template of reports/templates, as HTML."""
+    return Markup(TEMPLATES.get_template(template).render(**values))
+
+
+def paragraph(text: str) -> Markup:
+    """Text as a paragraph."""
+    return Markup("<p>{}</p>").format(text)
+
+
+def table(frame: pd.DataFrame, caption: str) -> Markup:
+    """A table whose columns sort; one of many rows filters, too."""
+    rows = [
+        [{"text": cell(value), "sort": sort_key(value)} for value in line]
+        for line in frame.itertuples(index=False)
+    ]
+    return render(
+        "table.html.j2", caption=caption, head=[str(c) for c in frame.columns], rows=rows,
+        filtered=len(rows) > FILTERED,
+    )  # fmt: skip
+
+
+def sort_key(value: object) -> str:
+    """What a cell sorts by: a number as such, everything else as text; gaps last."""
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return ""
+    return f"{value!r}" if isinstance(value, (int, float)) else str(value)
+
+
+def picture(path: Path, alt: str, caption: str = "") -> Markup:
+    """A PNG, inlined as a palette image where that is smaller, at most WIDEST pixels wide."""
+    image = Image.open(path).convert("RGB")
+    if image.width > WIDEST:
+        image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.LANCZOS)
+    return render(
+        "picture.html.j2", source=encoded(image), alt=alt, caption=caption, width=image.width,
+        height=image.height,
+    )  # fmt: skip
+
+
+def encoded(image: Image.Image) -> str:
+    """A picture as a data URL: WebP without visible loss."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=88, method=6)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@dataclass(frozen=True)
+class Svg:
+    """A drawn figure, its points named."""
+
+    text: str
+    """The file's content."""
+    alt: str
+    caption: str = ""
+
+
+def figure(svg: Svg) -> Markup:
+    """An SVG, inlined, with a text alternative; names of points stay as titles."""
+    body = svg.text[svg.text.index("<svg") :]
+    body = re.sub(r'(width|height)="[\d.]+pt"', "", body, count=2)
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    return render("figure.html.j2", body=Markup(body), alt=svg.alt, caption=svg.caption)

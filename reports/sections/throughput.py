@@ -1,0 +1,99 @@
+"""How fast everything is, against what the machine can do."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+from markupsafe import Markup
+
+from davae.analysis.plots import roofline_svg
+from reports.html import Svg, figure, paragraph, table
+from reports.results import Bench, Results
+from reports.section import Section
+
+COLUMNS = {
+    "case": "case", "img_per_s": "img/s", "median_s": "median s", "p90_s": "90% s",
+    "tokens": "tokens", "batch": "batch", "resolution_px": "px", "dtype": "dtype",
+    "compile": "compiled", "flops_image": "FLOP an image", "share_of_ceiling": "share of ceiling",
+    "peak_bytes": "peak bytes", "params": "parameters", "weights": "weights",
+}  # fmt: skip
+
+
+def cases(bench: Bench) -> pd.DataFrame:
+    """The cases that ran, with the columns shown."""
+    frame = bench.frame[bench.frame["status"] == "ok"].copy()
+    frame["case"] = frame["arm"].str.extract(r"\[(.*)\]", expand=False).fillna(frame["arm"])
+    there = [name for name in COLUMNS if name in frame]
+    return frame[there].rename(columns=COLUMNS)
+
+
+def roofline_points(bench: Bench) -> pd.DataFrame:
+    """The eager cases whose FLOPs and bytes were counted."""
+    frame = bench.frame[bench.frame["status"] == "ok"]
+    if "bytes_moved" not in frame:
+        return pd.DataFrame()
+    kept = frame[(frame["bytes_moved"] > 0) & (frame["flops_forward"] > 0)]
+    kept = kept[kept["compile"] == "off"]
+    return pd.DataFrame(
+        {
+            "case": kept["arm"].str.extract(r"\[(.*)\]", expand=False),
+            "intensity": kept["flops_forward"] / kept["bytes_moved"],
+            "flops_per_second": kept["flops_forward"] / kept["median_s"],
+        }
+    )
+
+
+def of_file(bench: Bench) -> list[Markup]:
+    """A file's table and roofline."""
+    about = bench.about
+    rates = about["matmul_flops_per_second"], about["copy_bytes_per_second"]
+    parts = [
+        Markup("<h3>{}</h3>").format(bench.path.name.partition(".")[0]),
+        paragraph(
+            f"On {about['machine']['cpu']}, {about['machine']['cores']} cores; in the same run its "
+            f"matrix product reached {rates[0] / 1e9:.0f} GFLOP/s, its convolution "
+            f"{about['convolution_flops_per_second'] / 1e9:.0f}, a copy {rates[1] / 1e9:.0f} GB/s. "
+            "Shares are of these rates. Weights are random where that is said."
+        ),
+        table(cases(bench), f"Cases of {bench.path.name}"),
+    ]
+    for _, row in bench.frame[bench.frame["status"] != "ok"].iterrows():
+        parts.append(paragraph(f"Failed: {row['arm']}: {row['error']}"))
+    points = roofline_points(bench)
+    if len(points):
+        alt = f"Roofline of {len(points)} cases: rate over FLOPs a byte, below the machine's roof."
+        parts.append(figure(Svg(roofline_svg(points, *rates), alt, alt)))
+    return parts
+
+
+def counters(results: Results) -> list[Markup]:
+    """The committed work counters."""
+    parts = []
+    for path in sorted(results.top.rglob("counters.json")):
+        content = json.loads(path.read_text())
+        rows = [
+            {"case": case, "operator calls": sum(c["calls"].values()), "FLOP": c["flops"],
+             "bytes read": c["bytes_read"], "bytes written": c["bytes_written"],
+             "peak live bytes": c["peak_live_bytes"], "host waits": c["host_waits"]}
+            for case, c in content["cases"].items()
+        ]  # fmt: skip
+        parts += [
+            Markup("<h3>Work counters</h3>"),
+            paragraph(
+                f"Exact, under torch {content['torch']}: every change of the code is compared with "
+                "them (davae track counters)."
+            ),
+            table(pd.DataFrame(rows), f"Counters of {path.relative_to(results.top)}"),
+        ]
+    return parts
+
+
+def body(results: Results) -> Markup | None:
+    """Every benchmark file, and the counters."""
+    parts = [part for bench in results.benchmarks for part in of_file(bench)]
+    parts += counters(results)
+    return Markup("\n").join(parts) if parts else None
+
+
+SECTION = Section(30, "throughput", "Throughput", body)

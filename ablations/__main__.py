@@ -16,7 +16,7 @@ from davae.core.extend import extended, load_extensions
 from davae.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from davae.sweep.execute import Sweep
+    from davae.sweep.sweep import Sweep
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,12 @@ class Options:
     """The experiment that the arms start from. At tiny and smoke they train less than `davae run`
     does, on the shipped DA-VAE or on one of their own, unless the ablation is about whole runs or
     samples from a run's models; --dry-run says which."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds of the DA-VAE, the adaptation and the samples, or of the samples alone where arms train
-    nothing; the base models are shared."""
+    seeds: tuple[int, ...] = (1,)
+    """One number: how many seeds, from 0 on. Several: these seeds. They are seeds of the DA-VAE,
+    the adaptation and the samples, or of the samples alone where arms train nothing; the base
+    models are shared."""
+    base_seed: int = 0
+    """Seed of the base transformer that all arms share; another than 0 has a folder of its own."""
     arms: tuple[str, ...] = ()
     """Run these arms only, by name; empty: all."""
     eval: Judging = field(default_factory=Judging)
@@ -90,8 +93,9 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     from ablations._load import load, names
     from davae.stages.stage import Pipeline
     from davae.sweep.dry_run import dry_run
-    from davae.sweep.execute import Sweep, run_sweeps
+    from davae.sweep.execute import run_sweeps
     from davae.sweep.launch import here, in_processes, on_ray
+    from davae.sweep.sweep import Sweep
 
     if bool(options.name) == options.all:
         raise ValueError("name an ablation, or give --all")
@@ -99,14 +103,15 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         raise ValueError("--arms are those of one ablation; name it instead of --all")
     asked = {name: value for name, value in vars(options.eval).items() if value}
     sweeps = []
-    for name in names() if options.all else [options.name]:
-        base = load(name).base(options.preset)
+    every = [name for name in names() if not load(name).own_seeds]  # tunings are asked for
+    for name in every if options.all else [options.name]:
+        base = replace(load(name).base(options.preset), base_seed=options.base_seed)
         sweeps.append(
             Sweep(
                 partial(load, name),
                 replace(base, eval=replace(base.eval, **asked)),
                 options.preset,
-                options.seeds,
+                seeds_of(options.seeds),
                 options.out,
                 options.arms,
                 extensions,
@@ -126,18 +131,24 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     say_results(sweeps)
 
 
+def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds that are meant: a count, or those named; raises ValueError for fewer than one."""
+    if len(asked) != 1:
+        return tuple(dict.fromkeys(asked))
+    if asked[0] < 1:
+        raise ValueError(f"--seeds {asked[0]}: give how many seeds, from 1 on, or several of them")
+    return tuple(range(asked[0]))
+
+
 def say_results(sweeps: Sequence[Sweep]) -> None:
     """Print the tables, or where they are if there are several; raises ValueError where arms
     failed."""
-    from davae.core.records import load_records
-    from davae.sweep.report import still_failed
-
     failed = 0
     for one in sweeps:
         if len(sweeps) == 1:
             print(f"\n{(one.folder / 'table.md').read_text()}")
         print(f"Records, tables and figures: {one.folder}")
-        failed += len(still_failed(load_records(one.folder / "records.jsonl")))
+        failed += len(one.rows().failed)
     if failed:
         raise ValueError(f"{failed} arms failed, see above; the same command tries them again")
 

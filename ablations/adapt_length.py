@@ -42,7 +42,7 @@ ABLATION = Ablation(
     measured=("adapted_flow", "generation"),
     claims=(
         Claim(
-            text="an arm's length shows detail that chance does not",
+            text="an arm's length shows more detail than a quarter of it",
             published="",
             metric="detail_accuracy",
             a="length x 1",

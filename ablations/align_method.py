@@ -40,7 +40,7 @@ ABLATION = Ablation(
     metrics={
         "psnr_db": "PSNR dB",
         "psnr_over_zeroed_db": "PSNR above zeroed detail, dB",
-        "align_unexplained": "alignment loss",
+        "align_unexplained": "z unexplained by group means",
         "detail_accuracy": "detail accuracy",
         "content_accuracy": "content accuracy",
         "gkd_effnet": "gKD",

@@ -13,13 +13,16 @@ FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 7.0)
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """Every D without alignment and with the preset's weight; the decoder's widths stay."""
+    """Every D without alignment and with the preset's weight; the decoder's widths stay, and the
+    layers of the detail start anew for every D, so that none is ahead by the start's."""
     found = []
     for weight in (0.0, base.davae.align_weight):
         series = f"lambda {weight:g}"
         for factor in FACTORS:
             channels = round(factor * base.base_vae.latent_channels)
-            davae = replace(base.davae, detail_channels=channels, align_weight=weight)
+            davae = replace(
+                base.davae, detail_channels=channels, align_weight=weight, fresh_detail=True
+            )
             name = f"D = {channels}, {series}"
             found.append(
                 Arm(

@@ -19,8 +19,8 @@ FULL, NO_ALIGN, NO_ZERO, NO_SCHEDULE, NONE, REPEAT = (
 
 
 RATES: dict[str, float] = {}
-"""Learning rate of an arm's adaptation, chosen by the ablation `learning_rate` on a seed that is
-not used here; an arm without one has the preset's."""
+"""Factor of an arm's learning rate in the adaptation to the preset's, chosen by the ablation
+`learning_rate` at tiny, on a seed that is not used here; 1 where none is named."""
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
@@ -29,16 +29,15 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
 
     Without zero-init is `random`: the paper does not say what it drew."""
     return tuple(
-        replace(arm, experiment=at_rate(arm.experiment, RATES[arm.name]))
-        if arm.name in RATES
-        else arm
+        replace(arm, experiment=at_rate(arm.experiment, RATES.get(arm.name, 1.0)))
         for arm in at_one_rate(base)
     )
 
 
-def at_rate(e: Experiment, lr: float) -> Experiment:
-    """The experiment with another learning rate of the adaptation."""
-    return replace(e, adapt=replace(e.adapt, train=replace(e.adapt.train, lr=lr)))
+def at_rate(e: Experiment, factor: float) -> Experiment:
+    """The experiment at another learning rate of the adaptation."""
+    train = replace(e.adapt.train, lr=factor * e.adapt.train.lr)
+    return replace(e, adapt=replace(e.adapt, train=train))
 
 
 def at_one_rate(base: Experiment) -> tuple[Arm, ...]:

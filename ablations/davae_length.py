@@ -13,8 +13,7 @@ SHARES = (0.25, 0.5, 1.0, 2.0)
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """DA-VAEs of several lengths at the preset's weight, and the preset's own, trained whole from
-    the base VAE; an arm's length is the reference."""
+    """DA-VAEs of several lengths at the preset's weight; an arm's length is the reference."""
     steps = base.davae.train.steps
     found = []
     for share in SHARES:

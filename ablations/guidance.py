@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from davae.analysis.findings import Claim
-from davae.core.experiment import Experiment
+from davae.core.experiment import Experiment, SampleConfig
 from davae.sweep.ablation import Ablation, Arm
 
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+
+
+def at_scale(sample: SampleConfig, scale: float) -> SampleConfig:
+    """The sampling at a scale; 1 is none, which has no interval."""
+    interval = (0.0, 1.0) if scale == 1.0 else sample.guidance_interval
+    return replace(sample, guidance_scale=scale, guidance_interval=interval)
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
@@ -18,7 +24,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
             f"scale {scale:g}",
             "guidance scale",
             scale,
-            replace(base, sample=replace(base.sample, guidance_scale=scale)),
+            replace(base, sample=at_scale(base.sample, scale)),
             reference=scale == 1.0,
         )
         for scale in SCALES

@@ -64,7 +64,7 @@ ABLATION = Ablation(
     name="latent_structure",
     question="What does alignment make of the detail latent, and what does the decoder make of it?",
     arms=arms,
-    trains="run",
+    trains="davae",
     metrics={
         "psnr_db": "PSNR dB: real detail",
         "psnr_zeroed_db": "PSNR dB: zeroed",

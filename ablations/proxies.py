@@ -22,8 +22,8 @@ PROXIES = {
     "variation_z_d": "density variation of z_d (uniformity)",
     "high_frequency_z_d": "high-frequency share of z_d",
     "rkd_effnet": "rKD",
-    "flow_base": "flow loss of the base channels, short training",
-    "flow_detail": "flow loss of the detail channels, short training",
+    "flow_base_half": "flow loss of the base channels after half of the adaptation",
+    "flow_detail_half": "flow loss of the detail channels after half of it",
     "spatial_structure": "spatial structure",
     "local_change": "local change of the decoded",
     "global_semantics": "global semantics",
@@ -52,15 +52,17 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
 
 def write(frame: pd.DataFrame, folder: Path) -> str:
     """Rank correlations over arms, of their means over seeds."""
-    first = extractor_of(frame["protocol"])
-    means = frame[first.isin(["", *first.mode()])].groupby(["arm", "metric"])["value"].mean()
+    extractors = extractor_of(frame["protocol"])
+    first = extractors.groupby(frame["metric"], sort=False).transform("first")
+    means = frame[extractors == first].groupby(["arm", "metric"])["value"].mean()
     wide = means.unstack("metric")
     rows = []
     for proxy, title in PROXIES.items():
         for quality, of in GENERATION.items():
-            if not {proxy, quality} <= set(wide) or len(wide) < 3:
-                continue
-            found = rank_correlation(wide[proxy], wide[quality])
+            both = wide.reindex(columns=[proxy, quality]).dropna()
+            if len(both) < 3 or (both.nunique() < 2).any():
+                continue  # not measured, or alike in all arms
+            found = rank_correlation(both[proxy], both[quality])
             rows.append(
                 {
                     "measure": title, "generation": of, "rank correlation": found.mean,

@@ -27,7 +27,8 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     found = {DAVAE: base}
     found |= {name: replace(base, method=method) for name, method in METHODS.items()}
     adaptation, whole = base.adapt.train, base.base_dit.train
-    if max(base.davae.train.steps, whole.steps) <= LONGEST * adaptation.steps:
+    short = max(base.davae.train.steps, whole.steps) <= LONGEST * adaptation.steps
+    if short and not base.base_dit.pretrained:
         found[SCRATCH] = from_scratch(base, adaptation.steps)
         found[SCRATCH_TOTAL] = from_scratch(base, whole.steps + adaptation.steps)
     return tuple(
@@ -77,6 +78,36 @@ ABLATION = Ablation(
             a=DAVAE,
             b="base enlarged, trained longer",
             direction="higher",
+            margin=0.05,
+        ),
+        Claim(
+            text="samples are closer to real images than those of the base enlarged",
+            published="Table 3: FID 10.91 against 12.04 at 512 px enlarged",
+            metric="gkd_effnet",
+            a=DAVAE,
+            b="base enlarged, trained longer",
+            direction="lower",
+            ratio=True,
+            margin=0.05,
+        ),
+        Claim(
+            text="and than those of the same latents through a decoder without detail",
+            published="",
+            metric="gkd_effnet",
+            a=DAVAE,
+            b="the same through the decoder without detail",
+            direction="lower",
+            ratio=True,
+            margin=0.05,
+        ),
+        Claim(
+            text="samples of the native model with 4 times the tokens are closer still",
+            published="Table 3: FID 10.91 against 10.31 native",
+            metric="gkd_effnet",
+            a="native, 4 times the tokens",
+            b=DAVAE,
+            direction="lower",
+            ratio=True,
             margin=0.05,
         ),
         Claim(

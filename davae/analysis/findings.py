@@ -23,11 +23,12 @@ CONDITIONS = (
     "Verdicts are computed from the paired differences over seeds: an effect holds or does not "
     "hold where its p-value, Holm-adjusted over the effects of the table, is below 0.05; no "
     "difference is a finding where the 95% interval lies within the claim's margin. A mechanism is "
-    "true by construction or nearly so, and is not adjusted for. With fewer than five seeds the "
+    "true by construction or nearly so, and is not adjusted for; nor is a claim of no difference, "
+    "which the interval decides. With fewer than five seeds the "
     "sweep is exploratory and there is no verdict. Where the scale is `share of b`, logarithms "
     "were compared and differences and margins are shares. Detectable is the difference that the "
-    "test would find in 80% of such sweeps, unadjusted. Intervals are conditional on the base "
-    "models, which the seeds share."
+    "test would find in 80% of such sweeps, unadjusted. Intervals are conditional on what "
+    "the seeds share: the base models, and the DA-VAE or the start that arms train theirs from."
 )
 """What to know to read the table of findings."""
 
@@ -71,13 +72,16 @@ class Finding:
     extractor: str = ""
     """Whose features a distance is on."""
     p: float = 1.0
-    """Adjusted where the claim is an effect among others."""
+    """Adjusted where the claim is an effect among others; NaN where it is of no difference, which
+    the interval alone decides."""
 
 
 def verdict_of(claim: Claim, difference: Interval, p: float) -> Verdict:
     """The verdict at a p-value, adjusted or not."""
     if difference.n < LEAST_SEEDS:
         return "exploratory"
+    if difference.low == difference.high:
+        return "inconclusive"  # seeds that change nothing are no seeds
     margin = math.log1p(claim.margin) if claim.ratio else claim.margin
     within = margin > 0 and max(abs(difference.low), abs(difference.high)) < margin
     if claim.direction == "equal":
@@ -90,57 +94,80 @@ def verdict_of(claim: Claim, difference: Interval, p: float) -> Verdict:
     return "holds" if (difference.mean > 0) == (claim.direction == "higher") else "does not hold"
 
 
+class NotJudged(ValueError):
+    """Why a claim cannot be judged from the rows that there are."""
+
+
 def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
     """The claim's finding by itself, from records with the columns arm, seed, metric and value.
 
-    Raises ValueError where the two arms' rows have several protocols, and where a ratio is asked of
-    values that are not above 0.
+    Raises ValueError where the two arms' rows have several protocols, and NotJudged where an arm or
+    its metric is missing, where no seed has both arms, and where a ratio is asked of values that
+    are not above 0.
     """
+    for arm in (claim.a, claim.b):
+        if arm and not (frame["arm"] == arm).any():
+            raise NotJudged(f"for want of the arm {arm}")
     rows = frame[frame["metric"] == claim.metric]
     a, b = (rows[rows["arm"] == arm] for arm in (claim.a, claim.b))
     check_same([*a["protocol"], *b["protocol"]])
     by_seed = [dict(zip(part["seed"], part["value"], strict=True)) for part in (a, b)]
-    if claim.ratio:
-        lowest = min(value for values in by_seed for value in values.values())
+    if not claim.b:
+        by_seed[1] = dict.fromkeys(by_seed[0], 0.0)
+    elif claim.ratio:
+        lowest = min((v for values in by_seed for v in values.values()), default=1.0)
         if lowest <= 0:
-            raise ValueError(f"{claim.text}: a ratio of {claim.metric}, which is {lowest:.4g}")
+            raise NotJudged(f"for a ratio of {claim.metric}, which is {lowest:.4g}")
         by_seed = [{s: math.log(v) for s, v in values.items()} for values in by_seed]
-    difference = paired_difference(
-        by_seed[0], by_seed[1] if claim.b else dict.fromkeys(by_seed[0], 0.0)
-    )
-    return Finding(claim, difference, verdict_of(claim, difference, difference.p), p=difference.p)
+    if not set(by_seed[0]) & set(by_seed[1]):
+        raise NotJudged(f"for want of a seed with {claim.metric} of both arms")
+    difference = paired_difference(by_seed[0], by_seed[1])
+    p = math.nan if claim.direction == "equal" else difference.p
+    return Finding(claim, difference, verdict_of(claim, difference, p), p=p)
 
 
-def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> list[Finding]:
-    """The findings of claims whose arms are there, a distance's under each extractor, the effects
-    among them Holm-adjusted together."""
-    arms = {*frame["arm"], ""}
-    findings = []
+@dataclass(frozen=True)
+class Judged:
+    """The findings of a table, and a sentence for every claim without one."""
+
+    findings: list[Finding]
+    left: list[str]
+
+
+def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> Judged:
+    """The findings of the claims, a distance's under each extractor, the effects among them
+    Holm-adjusted together."""
+    findings: list[Finding] = []
+    left = []
     for claim in claims:
-        if not {claim.a, claim.b} <= arms:
-            continue
-        rows = frame[frame["metric"] == claim.metric]
-        extractors = extractor_of(rows["protocol"])
-        for extractor in extractors.unique():
-            finding = judge(claim, rows[extractors == extractor])
-            findings.append(replace(finding, extractor=extractor))
-    effects = [i for i, f in enumerate(findings) if f.claim.kind == "effect"]
+        rows = frame["metric"] == claim.metric
+        extractors = extractor_of(frame["protocol"]).where(rows, "")
+        for extractor in extractors[rows].unique() if rows.any() else [""]:
+            try:
+                finding = judge(claim, frame[~rows | (extractors == extractor)])
+            except NotJudged as reason:
+                left.append(f"Not judged, {reason}: {claim.text}")
+            else:
+                findings.append(replace(finding, extractor=extractor))
+    effects = [
+        i
+        for i, f in enumerate(findings)
+        if f.claim.kind == "effect" and f.claim.direction != "equal"
+    ]
     for i, p in zip(effects, holm([findings[i].p for i in effects]), strict=True):
         found = findings[i]
         findings[i] = replace(found, p=p, verdict=verdict_of(found.claim, found.difference, p))
-    return findings
+    return Judged(findings, list(dict.fromkeys(left)))
 
 
 def disagreements(findings: Sequence[Finding]) -> list[str]:
-    """A sentence for every claim that holds under one extractor and not under another."""
+    """A sentence for every claim whose verdict is not the same under every extractor."""
     sentences = []
     for text in dict.fromkeys(f.claim.text for f in findings):
-        by_verdict = {f.verdict: f.extractor for f in findings if f.claim.text == text}
-        if {"holds", "does not hold"} <= set(by_verdict):
-            sentences.append(
-                f"Protocols disagree: {text} holds on {by_verdict['holds']} and does not on "
-                f"{by_verdict['does not hold']}."
-            )
+        found = [f for f in findings if f.claim.text == text]
+        if len({f.verdict for f in found}) > 1:
+            by = "; ".join(f"{f.verdict} on {f.extractor}" for f in found)
+            sentences.append(f"Protocols disagree: {text}: {by}.")
     return sentences
 
 

@@ -225,6 +225,9 @@ class DetailConfig:
     gan_clamp: float = 1e4
     init_from_base: bool = True
     """Start the detail encoder and the decoder from the base VAE's weights."""
+    fresh_detail: bool = option(False, neutral=False)
+    """Where training goes on from another DA-VAE: draw the layers that read or write the detail
+    anew, so that no number of detail channels has a head start."""
     freeze_encoder: bool = option(False, neutral=False)
     """Train the down and up blocks and the decoder only (the launch script of the authors' SD3.5
     variant)."""
@@ -415,6 +418,11 @@ class Experiment:
     """The DA-VAE, a stage of its own with the seed of the data, whose weights this one starts from,
     so that arms that differ in the DA-VAE need not each train one from the base VAE; None: from
     the base VAE."""
+
+    decoder_start: Annotated[DetailConfig | None, Suppress] = field(
+        default=None, metadata={"neutral": None}
+    )
+    """The same for the decoder without detail that stands beside such a DA-VAE."""
 
     def __post_init__(self) -> None:
         generation = self.davae.align_method == "generation"

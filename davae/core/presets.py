@@ -289,7 +289,10 @@ def arms_of(run: Experiment, adapted: Experiment, davae_steps: int) -> Arms:
     """The arms of a run and of a shorter adaptation, whose own DA-VAEs train for `davae_steps`."""
     start = replace(adapted.davae, align_weight=0.0, align_mode="fixed")
     short = replace(adapted.davae, train=replace(adapted.davae.train, steps=davae_steps))
-    own = replace(adapted, davae=short, davae_start=start, shared_davae=False)
+    own = replace(
+        adapted, davae=short, davae_start=start, shared_davae=False,
+        decoder_start=replace(adapted.davae, detail_channels=0),
+    )  # fmt: skip
     return Arms(run, adapted, own)
 
 

@@ -6,8 +6,10 @@ columns, tables read them. A `Protocol` is what changes its value without changi
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -155,11 +157,30 @@ def row(
 
 
 def append(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Append rows in one write under a lock, so that concurrent arms never interleave."""
+    """Append rows under a lock, whole: concurrent arms never interleave, half a line that a killed
+    process left is taken off first, and a write that fails leaves the file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
-    with FileLock(str(path) + ".lock"), path.open("a") as stream:
-        stream.write(text)
+    with FileLock(str(path) + ".lock"):
+        before = whole_size(path)
+        try:
+            with path.open("ab", buffering=0) as stream:
+                stream.truncate(before)
+                stream.write(text.encode())
+        except OSError:
+            os.truncate(path, before)
+            raise
+        if path.stat().st_size != before + len(text.encode()):
+            os.truncate(path, before)
+            raise OSError(errno.ENOSPC, f"{path} could not be written whole")
+
+
+def whole_size(path: Path) -> int:
+    """Bytes up to the end of the last whole line; 0 where there is no file."""
+    if not path.exists():
+        return 0
+    content = path.read_bytes()
+    return content.rfind(b"\n") + 1
 
 
 def is_benchmark(path: Path) -> bool:
@@ -192,10 +213,14 @@ def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
 def _record_rows(path: Path, named: bool) -> Iterator[dict[str, Any]]:
     """Rows of a .jsonl file; none where its lines have no schema, as those of a training log,
     unless the file itself is named."""
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    text = path.read_text()
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
+            if 1 < number == len(lines) and not text.endswith("\n"):
+                return  # half a line: it is being written, or its process was killed
             raise ValueError(f"{path}, line {number} is not a record: {error}") from error
         if not isinstance(record, dict) or "schema" not in record:
             if number == 1 and not named:

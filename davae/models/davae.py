@@ -257,12 +257,23 @@ class DAVAE(ModelMixin, ConfigMixin):
         body = {k: v for k, v in vae.decoder.state_dict().items() if not k.startswith("conv_in.")}
         self.decoder.load_state_dict(body)
 
-    def load_matching(self, other: DAVAE) -> list[str]:
+    def of_detail(self) -> set[str]:
+        """The names of the weights whose shape depends on the number of detail channels."""
+        own = self.state_dict()
+        config = dict(self.config)
+        with torch.device("meta"):
+            wider = type(self)(**{**config, "detail_channels": 2 * config["detail_channels"]})
+        other = wider.state_dict()
+        return {name for name, value in own.items() if other[name].shape != value.shape}
+
+    def load_matching(self, other: DAVAE, fresh_detail: bool = False) -> list[str]:
         """Copy every weight that has the same name and shape in `other`; returns the names of
         those that stay as they are: with other detail channels, the layers that read or write
-        them."""
+        them, and with `fresh_detail` always."""
         own, theirs = self.state_dict(), other.state_dict()
         same = {k for k, v in own.items() if k in theirs and theirs[k].shape == v.shape}
+        if fresh_detail:
+            same -= self.of_detail()
         self.load_state_dict({**own, **{k: theirs[k] for k in same}})
         return sorted(own.keys() - same)
 

@@ -99,7 +99,8 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     model = DAVAE(**asdict(config))
     model.load_base(vae, davae.init_from_base)
     if "start" in work.inputs:
-        left = model.load_matching(DAVAE.from_pretrained(work.inputs["start"] / MODEL))
+        started = DAVAE.from_pretrained(work.inputs["start"] / MODEL)
+        left = model.load_matching(started, davae.fresh_detail)
         (work.folder / "start.txt").write_text("".join(f"not taken over: {k}\n" for k in left))
     if davae.freeze_encoder and davae.detail_channels:
         model.detail_encoder.requires_grad_(False)

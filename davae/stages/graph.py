@@ -13,6 +13,8 @@ from davae.stages import autoencoder, data, judging, latents, proxies, scoring, 
 from davae.stages.methods import Stages, method_of
 from davae.stages.stage import Stage
 
+LAGGING = ("davae", "repeat")
+"""Methods whose samples are of the adapted network, so that its detail may lag."""
 DRAWN = {"scenes": 2}
 """Version of the stages that draw crops and captions, where it is not 1, by data set."""
 
@@ -24,6 +26,8 @@ def graph(e: Experiment) -> Stages:
     ValueError for a family, method or metric that is not there, and for settings that the family
     does not read."""
     check_metrics(e)
+    if any(e.adapt.detail_lag) and e.method not in LAGGING:
+        raise ValueError(f"adapt.detail_lag does nothing for the method {e.method!r}")
     s = base_stages(e)
     s["davae"] = davae_stage(e, s)
     s["no_detail_decoder"] = no_detail_decoder(e, s)
@@ -94,8 +98,10 @@ def davae_stage(e: Experiment, s: Stages) -> Stage:
 
 
 def no_detail_decoder(e: Experiment, s: Stages) -> Stage:
-    """The decoder of the base latent alone, trained as the DA-VAE is."""
-    return davae_stage(replace(e, davae=replace(e.davae, detail_channels=0), davae_start=None), s)
+    """The decoder of the base latent alone, trained as the DA-VAE is, from a start of its own
+    where that has one."""
+    plain = replace(e.davae, detail_channels=0, fresh_detail=False)
+    return davae_stage(replace(e, davae=plain, davae_start=e.decoder_start), s)
 
 
 def drawing(e: Experiment) -> Stage:
@@ -169,7 +175,7 @@ def analyses(e: Experiment) -> Stages:
     adapted = s.get("adapted")
     checked = {"check_crops": e.adapt.check_crops} if e.adapt.check_crops else {}
     flow = (
-        {"adapted_flow": Stage("flow", 1, scoring.make_flow, checked, {"adapted": adapted})}
+        {"adapted_flow": Stage("flow", 2, scoring.make_flow, checked, {"adapted": adapted})}
         if adapted is not None and adapted.name == "adapted"
         else {}
     )

@@ -59,7 +59,8 @@ def make_proxies(work: Work) -> None:
         "local_change": (local_change(features["decoded"], features["disturbed"]), False),
         "global_semantics": (global_semantics(latents, features["held-out crops"]), True),
     }
-    protocol = f"held-out crops {images_hash(images)}; {judge.name} at 64 px"
+    protocol = f"held-out crops {images_hash(images)}; {judge.name} at 64 px, maps after "
+    protocol += f"{GRID_BLOCKS} blocks"
     measured = [
         Measurement(name, value, len(images), higher_is_better=better, protocol=protocol)
         for name, (value, better) in figures.items()

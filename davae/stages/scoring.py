@@ -172,18 +172,21 @@ def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) ->
 
 
 def make_flow(work: Work, check_crops: int = 0) -> None:
-    """The held-out flow loss of base and detail channels at the adaptation's end, from its log,
-    which is of CHECKS crops, or of as many as were encoded."""
-    held = [line for line in read_log(work.inputs["adapted"]) if "eval/heldout_base" in line]
+    """The held-out flow loss of base and detail channels at the adaptation's end and half way,
+    from its log, which is of CHECKS crops, or of as many as were encoded."""
+    log = read_log(work.inputs["adapted"])
+    held = [line for line in log if "eval/heldout_base" in line]
     if not held:
         raise ValueError("the adaptation's log holds no held-out flow loss")
-    last = held[-1]
+    half = min(held, key=lambda line: abs(line["step"] - held[-1]["step"] / 2))
     protocol = "velocity error of held-out crops at fixed t and noise, as training logs it"
+    count = min(CHECKS, check_crops or CHECKS)
     measured = [
         Measurement(
-            f"flow_{part}", last[f"eval/heldout_{part}"],
-            min(CHECKS, check_crops or CHECKS), higher_is_better=False, protocol=protocol,
+            f"flow_{part}{when}", line[f"eval/heldout_{part}"], count, higher_is_better=False,
+            protocol=protocol,
         )
+        for when, line in (("", held[-1]), ("_half", half))
         for part in ("base", "detail")
     ]  # fmt: skip
     write_measurements(work.folder, {"adapted": measured})

@@ -52,6 +52,9 @@ class Ablation:
     claims: tuple[Claim, ...] = ()
     plotted: tuple[str, ...] = ()
     """Metrics of the figure; empty: all."""
+    own_seeds: tuple[int, ...] = ()
+    """Seeds that it runs at whatever is asked, as of a tuning whose seeds must not be used again;
+    such an ablation is not among `--all`."""
     floors: dict[str, float] = field(default_factory=dict)
     """Metric to the value below which an arm's detail has collapsed: it is marked and no claim is
     judged on it."""
@@ -84,12 +87,6 @@ class Ablation:
         if self.trains == "samples":
             return replace(base, sample_seed=seed)
         return replace(base, seed=seed)
-
-    def recipe(self, arm: Arm) -> str:
-        """The key without its seeds."""
-        stages = arm.stages()
-        e = replace(arm.experiment, seed=0, sample_seed=None, base_seed=0, data_seed=0)
-        return digest([e, [stages[role].recipe for role in self.measured if role in stages]])
 
     def key(self, arm: Arm) -> str:
         """A digest of the experiment and of the keys of the stages measured: of their versions,

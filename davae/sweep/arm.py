@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from safetensors import SafetensorError
 
 from davae.core import records
-from davae.core.hashing import sha256
+from davae.core.hashing import digest, sha256
 from davae.core.records import read_measurements
 from davae.stages.stage import Pipeline
 from davae.sweep.ablation import Ablation, Arm
@@ -20,7 +21,7 @@ SHOWN = 12
 """Samples of an arm that are kept as a picture."""
 NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
 """Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
-FAILURES = (ValueError, ArithmeticError, RuntimeError, OSError)
+FAILURES = (ValueError, ArithmeticError, RuntimeError, OSError, SafetensorError)
 """What a failed arm may raise and still leave a record: a bad config, a diverged training, torch's,
 or a file that cannot be read or written."""
 
@@ -38,18 +39,18 @@ def run_arm(
     recorded already; returns the error, empty where there is none.
 
     show: keep its first samples as a picture."""
-    path, key, label = folder / "records.jsonl", ablation.key(arm), f"{ablation.name}: {arm.name}"
-    label += f", seed {identity['seed']}"
-    if is_recorded(path, arm.name, key):
-        pipeline.announce(f"{label}: recorded already")
-        return ""
-    pipeline.announce(label)
+    path, label = folder / "records.jsonl", f"{ablation.name}: {arm.name}, seed {identity['seed']}"
     columns = columns_of(ablation, arm, identity)
     try:
+        columns |= {"key": ablation.key(arm)}
+        if is_recorded(path, ablation, arm, columns["key"]):
+            pipeline.announce(f"{label}: recorded already")
+            return ""
+        pipeline.announce(label)
         measured = measure_arm(ablation, arm, pipeline)
         columns |= keep_sidecars(ablation, arm, identity["seed"], pipeline, folder / SIDECARS)
         if show and "samples" in arm.stages():
-            keep_samples(arm, pipeline, folder / SAMPLES)
+            columns["samples"] = keep_samples(arm, columns["key"], pipeline, folder / SAMPLES)
         records.append(path, [records.row(**columns, **values) for values in measured])
     except FAILURES as error:
         text = f"{type(error).__name__}: {error}"
@@ -62,10 +63,16 @@ def run_arm(
 def columns_of(ablation: Ablation, arm: Arm, identity: dict[str, Any]) -> dict[str, Any]:
     """What every row of an arm at a seed has in common."""
     return {
-        **identity, "suite": "ablation", "ablation": ablation.name, "key": ablation.key(arm),
-        "recipe": ablation.recipe(arm), "arm": arm.name, "factor": arm.factor,
-        "level": arm.level, "reference": arm.reference, "series": arm.series,
+        **identity, "suite": "ablation", "ablation": ablation.name, "key": "", "arm": arm.name,
+        "factor": arm.factor, "level": arm.level, "reference": arm.reference, "series": arm.series,
+        "base_seed": arm.experiment.base_seed, "asked": asked(ablation),
     }  # fmt: skip
+
+
+def asked(ablation: Ablation) -> str:
+    """A digest of what is recorded of an arm: one that is recorded without a metric that is asked
+    for now is measured again, from the store where its stages are there."""
+    return digest([sorted(ablation.metrics), ablation.measured, sorted(ablation.sidecars)])
 
 
 def record_failure(path: Path, columns: dict[str, Any], error: str) -> None:
@@ -106,12 +113,15 @@ def keep_sidecars(
     return kept
 
 
-def keep_samples(arm: Arm, pipeline: Pipeline, folder: Path) -> None:
-    """The arm's first SHOWN samples side by side, of the noise that all arms share, as ARM.png."""
+def keep_samples(arm: Arm, key: str, pipeline: Pipeline, folder: Path) -> str:
+    """The arm's first SHOWN samples side by side, of the noise that all arms share; the file's
+    name."""
     images = np.load(pipeline.path(arm.stages()["samples"]) / "images.npy", mmap_mode="r")[:SHOWN]
     folder.mkdir(exist_ok=True)
     strip = np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1)
-    Image.fromarray(strip).save(folder / f"{file_name(arm.name)}.png")
+    path = folder / f"{file_name(arm.name)}.{key}.png"
+    Image.fromarray(strip).save(path)
+    return path.name
 
 
 def file_name(text: str) -> str:
@@ -119,9 +129,10 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.=,-]+", "_", text)
 
 
-def is_recorded(path: Path, arm: str, key: str) -> bool:
-    """Whether the arm has measured values under the key of its experiment."""
-    if not path.exists():
+def is_recorded(path: Path, ablation: Ablation, arm: Arm, key: str) -> bool:
+    """Whether the arm has all that is asked for under the key of its experiment."""
+    frame = records.load_records(path) if path.exists() else None
+    if frame is None or frame.empty or "asked" not in frame:
         return False
-    frame = records.load_records(path)
-    return bool(((frame["arm"] == arm) & (frame["key"] == key) & (frame["status"] == "ok")).any())
+    same = (frame["arm"] == arm.name) & (frame["key"] == key)
+    return bool((same & (frame["status"] == "ok") & (frame["asked"] == asked(ablation))).any())

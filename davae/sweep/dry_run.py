@@ -12,8 +12,8 @@ from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.stages.stage import Stage
 from davae.sweep.estimate import Costs
-from davae.sweep.execute import Sweep
-from davae.sweep.launch import shared
+from davae.sweep.launch import shared, tasks_of
+from davae.sweep.sweep import Sweep
 
 
 def needed(stages: Sequence[Stage], store: Store) -> Iterator[Stage]:
@@ -35,8 +35,9 @@ def dry_run(sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int =
     the arms and seeds that use it; then how long everything takes."""
     rows, to_run, arms = [], {}, 0
     for sweep in sweeps:
-        for task in sweep.tasks():
-            ablation, arm = task.found()
+        ablation = sweep.load()
+        for task in tasks_of(sweep):
+            arm = sweep.at(task.arm, task.seed)
             stages, arms = arm.stages(), arms + 1
             measured = [stages[role] for role in ablation.measured if role in stages]
             for stage in needed(measured, store):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class Node:
 
     name: str
     config: dict[str, Any]
+    roles: Collection[str]
     upstream: Callable[[str], Node]
 
     def amount(self) -> float:
@@ -36,16 +37,28 @@ class Node:
             guided = 2 if sample["guidance_scale"] != 1.0 else 1
             return self.config["count"] * sample["num_inference_steps"] * guided
         if self.name in ("samples", "generation"):
-            sampled = self.upstream("sampled" if self.name == "samples" else "samples")
-            images = sampled.config.get("count") or sampled.upstream("sampled").config["count"]
-            return images * self.judges()
+            return self.images() * self.judges()
         if self.name in ("reconstruction", "references"):
-            crops = self.upstream("crops").config["data"]["eval_crops"]
-            return (self.config["metrics"].get("count") or crops) * self.judges()
+            return (self.config["metrics"].get("count") or self.crops("eval")) * self.judges()
+        if self.name == "structure":
+            return self.config.get("count") or self.crops("eval")
         if self.name in ("detail_latents", "base_latents"):
-            whole = self.upstream("crops").config.get("data", {}).get("train_crops", 1)
-            return self.config.get("train_crops") or whole
+            train = self.config.get("train_crops") or self.crops("train")
+            return train + 2 * (self.config.get("check_crops") or self.crops("eval"))
         return 1.0
+
+    def images(self) -> float:
+        """How many images are sampled, here or upstream."""
+        if "count" in self.config:
+            return self.config["count"]
+        for role in ("sampled", "samples"):
+            if role in self.roles:
+                return self.upstream(role).images()
+        return 1.0
+
+    def crops(self, part: str) -> float:
+        """How many crops of a part the data set has; 1 where several sets are pooled."""
+        return self.upstream("crops").config.get("data", {}).get(f"{part}_crops", 1)
 
     def judges(self) -> int:
         """Extractors that judge it."""
@@ -55,7 +68,9 @@ class Node:
 def of_stage(stage: Stage) -> Node:
     """A stage that is to be run."""
     config = {name: hashable(value) for name, value in stage.config.items()}
-    return Node(stage.name, config, lambda role: of_stage(stage.upstream[role]))
+    return Node(
+        stage.name, config, stage.upstream.keys(), lambda role: of_stage(stage.upstream[role])
+    )
 
 
 def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -89,7 +104,7 @@ class Costs:
         def upstream(role: str) -> Node:
             return self.node(self.done[inputs["upstream"][role]])
 
-        return Node(manifest["stage"], inputs["config"], upstream)
+        return Node(manifest["stage"], inputs["config"], inputs["upstream"].keys(), upstream)
 
     def seconds(self, stage: Stage) -> float | None:
         """What the stage will take: the time of the finished one whose config is most like it, in

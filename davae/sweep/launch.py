@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +16,16 @@ from typing import Any
 
 from davae.core import records
 from davae.core.environment import machine
-from davae.core.experiment import Experiment
 from davae.core.extend import load_file
 from davae.core.runtime import Runtime
-from davae.stages.stage import Pipeline
-from davae.sweep.ablation import Ablation, Arm
-from davae.sweep.arm import columns_of, file_name, record_failure, run_arm
+from davae.stages.stage import Pipeline, settled
+from davae.sweep.arm import columns_of, file_name, is_recorded, record_failure, run_arm
+from davae.sweep.sweep import Sweep
 
 Done = tuple["Task", str]
 """A task that has ended, and its error; empty where it was recorded."""
+LOADED: set[Path] = set()
+"""Extensions that this process has run: Ray gives a process several tasks."""
 Launcher = Callable[[Sequence["Task"]], Iterator[Done]]
 
 
@@ -30,48 +33,40 @@ Launcher = Callable[[Sequence["Task"]], Iterator[Done]]
 class Task:
     """One arm at one seed, as another process can be given it."""
 
-    load: Callable[[], Ablation]
-    base: Experiment
-    """What the ablation's arms start from, before the seed."""
-    preset: str
-    seed: int
+    sweep: Sweep
     arm: str
-    folder: Path
-    """Of the ablation's records."""
+    seed: int
     run_id: str
-    show: bool = False
-    """Whether its first samples are kept as a picture."""
-    extensions: tuple[Path, ...] = ()
-    """Files of the user's own that are run before."""
 
     @property
     def identity(self) -> dict[str, Any]:
         """The columns that its rows have in common, beside the arm's."""
-        return {
-            "run_id": self.run_id, "preset": self.preset, "base_seed": self.base.base_seed,
-            "seed": self.seed,
-        }  # fmt: skip
-
-    def found(self) -> tuple[Ablation, Arm]:
-        """The ablation and the arm at the task's seed."""
-        ablation = self.load()
-        [arm] = (
-            arm
-            for arm in ablation.arms(ablation.seeded(self.base, self.seed))
-            if arm.name == self.arm
-        )
-        return ablation, arm
+        return {"run_id": self.run_id, "preset": self.sweep.preset, "seed": self.seed}
 
     def perform(self, pipeline: Pipeline) -> str:
-        """Run and record the arm; the error, if any."""
-        ablation, arm = self.found()
-        return run_arm(ablation, arm, self.folder, pipeline, identity=self.identity, show=self.show)
+        """Run and record the arm; the error, if any. The first seed's samples are shown."""
+        return run_arm(
+            self.sweep.load(), self.sweep.at(self.arm, self.seed), self.sweep.folder, pipeline,
+            identity=self.identity, show=self.seed == self.sweep.seeds[0],
+        )  # fmt: skip
 
     def fail(self, error: str) -> None:
         """Record that the task's process died."""
-        ablation, arm = self.found()
-        path = self.folder / "records.jsonl"
-        record_failure(path, columns_of(ablation, arm, self.identity), error)
+        ablation, arm = self.sweep.load(), self.sweep.at(self.arm, self.seed)
+        columns = {**columns_of(ablation, arm, self.identity), "key": ablation.key(arm)}
+        record_failure(self.sweep.file, columns, error)
+
+
+def tasks_of(sweep: Sweep) -> list[Task]:
+    """Every chosen arm at every seed, seed by seed, but for those that are recorded already."""
+    ablation, run_id, keys = sweep.load(), records.new_run_id(), sweep.keys(sweep.seeds)
+    return [
+        Task(sweep, name, seed, run_id)
+        for seed in sweep.seeds
+        for name in sweep.chosen()
+        if (name, seed) not in keys
+        or not is_recorded(sweep.file, ablation, sweep.at(name, seed), keys[name, seed])
+    ]
 
 
 def here(tasks: Sequence[Task], pipeline: Pipeline) -> Iterator[Done]:
@@ -81,7 +76,9 @@ def here(tasks: Sequence[Task], pipeline: Pipeline) -> Iterator[Done]:
 
 
 def shared(runtime: Runtime, jobs: int) -> Runtime:
-    """The runtime of one of `jobs` processes: its share of the cores, where no number is set."""
+    """The runtime of one of `jobs` processes: its share of the cores, where no number is set, and
+    what is measured on the machine measured once for all."""
+    runtime = settled(runtime)
     if runtime.threads or runtime.kind == "cuda":
         return runtime
     return replace(runtime, threads=max(1, machine()["cores"] // jobs))
@@ -89,13 +86,16 @@ def shared(runtime: Runtime, jobs: int) -> Runtime:
 
 def alone(task: Task, store: Path, runtime: Runtime) -> str:
     """A task in a process of its own."""
-    for file in task.extensions:
-        load_file(file)
+    for file in task.sweep.extensions:
+        if file not in LOADED:
+            load_file(file)
+            LOADED.add(file)
     return task.perform(Pipeline.at(store, runtime, lambda text: print(text, flush=True)))
 
 
 def into_log(log: Path, task: Task, store: Path, runtime: Runtime) -> None:
     """A task whose output goes to a file; leaves with 1 where it fails."""
+    die_with_parent()
     with log.open("a", buffering=1) as stream:
         os.dup2(stream.fileno(), sys.stdout.fileno())
         os.dup2(stream.fileno(), sys.stderr.fileno())
@@ -104,21 +104,25 @@ def into_log(log: Path, task: Task, store: Path, runtime: Runtime) -> None:
     sys.exit(130)
 
 
+def die_with_parent() -> None:
+    """Let the system end this process when the sweep's is killed (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def in_processes(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int) -> Iterator[Done]:
     """`jobs` at a time, each in a fresh process with its share of the cores and a log of its own
     (FOLDER/logs/ARM.seedN.log); leaving the loop early stops those that run."""
-    context = multiprocessing.get_context("spawn")
+    context, own = multiprocessing.get_context("spawn"), shared(runtime, jobs)
     waiting: list[Task] = list(tasks)
     running: dict[Any, tuple[Any, Task, Path]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 task = waiting.pop(0)
-                log = task.folder / "logs" / f"{file_name(task.arm)}.seed{task.seed}.log"
+                log = task.sweep.folder / "logs" / f"{file_name(task.arm)}.seed{task.seed}.log"
                 log.parent.mkdir(parents=True, exist_ok=True)
-                process = context.Process(
-                    target=into_log, args=(log, task, store, shared(runtime, jobs))
-                )
+                process = context.Process(target=into_log, args=(log, task, store, own))
                 process.start()
                 running[process.sentinel] = process, task, log
             for sentinel in wait(list(running)):
@@ -150,6 +154,7 @@ def on_ray(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int) -> I
     import ray
 
     own = shared(runtime, jobs)
+    tasks = [replace(task, sweep=task.sweep.absolute()) for task in tasks]
     resources = {"num_gpus": 1} if own.kind == "cuda" else {"num_cpus": own.threads}
     ray.init(ignore_reinit_error=True, log_to_driver=False)
     remote = ray.remote(max_retries=0, **resources)(alone)
@@ -167,22 +172,3 @@ def on_ray(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int) -> I
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
-
-
-def tasks_of(
-    load: Callable[[], Ablation],
-    base: Experiment,
-    *,
-    preset: str,
-    seeds: Sequence[int],
-    arms: Sequence[str],
-    folder: Path,
-    extensions: tuple[Path, ...] = (),
-) -> list[Task]:
-    """A task for every arm at every seed, seed by seed; the first seed's samples are shown."""
-    run_id = records.new_run_id()
-    return [
-        Task(load, base, preset, seed, arm, folder, run_id, seed == seeds[0], extensions)
-        for seed in seeds
-        for arm in arms
-    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from davae.analysis.plots import image_strips, level_figure, pareto_figure
 from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_markdown, upright
-from davae.core import records
-from davae.sweep.ablation import Ablation, Arm, Sidecars
-from davae.sweep.arm import SAMPLES, SIDECARS, file_name
+from davae.sweep.ablation import Ablation, Sidecars
+from davae.sweep.arm import SAMPLES, SIDECARS
+from davae.sweep.sweep import Sweep
 
 OF_ONE_MODEL = (
     "Here the seeds are those of the noise: intervals are conditional on one adapted model."
@@ -51,39 +50,19 @@ def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> p
     return pd.DataFrame(rows)
 
 
-def still_failed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The last failure of each (arm, seed) that has no measured values."""
-    done = set(
-        frame.loc[frame["status"] == "ok", ["arm", "seed"]].itertuples(index=False, name=None)
-    )
-    failed = frame[frame["status"] != "ok"].drop_duplicates(["arm", "seed"], keep="last")
-    return failed[
-        [pair not in done for pair in failed[["arm", "seed"]].itertuples(index=False, name=None)]
-    ]
+def report(sweep: Sweep) -> None:
+    """The tables and figures of a sweep's records. Raises ValueError where no arm has values."""
+    draw(sweep, write_tables(sweep))
 
 
-def report(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> None:
-    """The tables and figures of the folder's records; `arms` as they are declared.
-
-    Raises ValueError where no arm has values."""
-    draw(ablation, arms, write_tables(ablation, arms, folder), folder)
-
-
-def write_tables(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> pd.DataFrame:
+def write_tables(sweep: Sweep) -> pd.DataFrame:
     """table.csv, table.tex, table.md and findings.csv; the rows that they are of."""
-    path = folder / "records.jsonl"
-    if not path.exists():
-        raise ValueError(f"{ablation.name} has no records")
-    everything = records.load_records(path)
-    measured, failed = everything[everything["status"] == "ok"], still_failed(everything)
-    if measured.empty:
-        raise ValueError(
-            f"every arm of {ablation.name} failed; the first error: {failed['error'].iloc[0]}"
-        )
-    frame = records.latest(current(ablation, arms, measured))
-    declared = [arm.name for arm in arms]
-    names = [*declared, *(name for name in frame["arm"].unique() if name not in declared)]
-    table = summary_table(ablation, frame, names)
+    ablation, folder, rows = sweep.load(), sweep.folder, sweep.rows()
+    frame = rows.measured
+    if frame.empty:
+        first = rows.failed["error"].iloc[0] if len(rows.failed) else "there are no records"
+        raise ValueError(f"every arm failed; the first error: {first}")
+    table = summary_table(ablation, frame, [arm.name for arm in sweep.arms()])
     table.to_csv(folder / "table.csv", index=False)
     table.to_latex(folder / "table.tex", index=False, float_format="%.4g", escape=True)
     text = f"**{ablation.question}**\n\n" + to_markdown(
@@ -96,8 +75,10 @@ def write_tables(ablation: Ablation, arms: Sequence[Arm], folder: Path) -> pd.Da
     text += pareto_text(ablation, frame)
     if ablation.write is not None:
         text += ablation.write(frame, folder)
-    for _, row in failed.iterrows():
+    for _, row in rows.failed.iterrows():
         text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
+    if rows.left:
+        text += f"\nNot shown, of other settings or versions: {'; '.join(rows.left)}.\n"
     (folder / "table.md").write_text(text)
     return frame
 
@@ -113,7 +94,7 @@ def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, np.ndarr
         columns.append(-wide if rows["higher_is_better"].iloc[0] else wide)
     arms = [arm for arm in columns[0].columns if all(arm in c.columns for c in columns)]
     both = pd.concat([c[arms] for c in columns], axis=1).dropna()
-    return {arm: both[arm].to_numpy() for arm in arms}
+    return {arm: both[arm].to_numpy() for arm in arms} if len(both) else {}
 
 
 def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
@@ -121,37 +102,33 @@ def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
     if not ablation.pareto or not set(ablation.pareto) <= set(frame["metric"]):
         return ""
     x, y = (ablation.metrics[metric] for metric in ablation.pareto)
-    shares = front_shares(pareto_values(ablation, frame))
-    rows = pd.DataFrame(shares.items(), columns=["arm", "share of resampled seeds on the front"])
-    return f"\nFront of {x} and {y}:\n\n{to_markdown(rows)}"
-
-
-def current(ablation: Ablation, arms: Sequence[Arm], measured: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the arms as they are now, at any seed, and those of arms that are gone.
-
-    Rows of before recipes were recorded count as the arm's."""
-    recipes = measured["arm"].map({arm.name: ablation.recipe(arm) for arm in arms})
-    recorded = measured.get("recipe", recipes)
-    return measured[recipes.isna() | recorded.isna() | (recorded == recipes)]
+    values = pareto_values(ablation, frame)
+    if not values:
+        return f"\nNo front of {x} and {y}: no seed has both of every arm.\n"
+    count = len(next(iter(values.values())))
+    rows = pd.DataFrame(
+        front_shares(values).items(), columns=["arm", "share of resampled seeds on the front"]
+    )
+    return f"\nFront of {x} and {y}, {count} seeds that every arm has:\n\n{to_markdown(rows)}"
 
 
 def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
-    """The claims' verdicts as Markdown, and findings.csv."""
-    there = {*frame["arm"], ""}
+    """The claims' verdicts as Markdown, and findings.csv; why a claim has none."""
     low = collapsed(ablation, frame)
-    findings = judge_all([c for c in ablation.claims if not {c.a, c.b} & low.keys()], frame)
+    judged = judge_all([c for c in ablation.claims if not {c.a, c.b} & low.keys()], frame)
     text = "".join(f"\nDetail collapsed: {arm} ({why}).\n" for arm, why in low.items())
-    if findings:
-        table = findings_table(findings)
+    (folder / "findings.csv").unlink(missing_ok=True)
+    if judged.findings:
+        table = findings_table(judged.findings)
         table.to_csv(folder / "findings.csv", index=False)
-        text = f"\n{CONDITIONS}\n\n{to_markdown(table)}"
-        text += "".join(f"\n{sentence}\n" for sentence in disagreements(findings))
-    for claim in ablation.claims:
-        if not {claim.a, claim.b} <= there:
-            text += f"\nNot judged, for want of an arm: {claim.text}\n"
-        elif {claim.a, claim.b} & low.keys():
-            text += f"\nNot judged, for an arm's detail collapsed: {claim.text}\n"
-    return text
+        text += f"\n{CONDITIONS}\n\n{to_markdown(table)}"
+    left = [
+        f"Not judged, for an arm's detail collapsed: {claim.text}"
+        for claim in ablation.claims
+        if {claim.a, claim.b} & low.keys()
+    ]
+    sentences = [*disagreements(judged.findings), *judged.left, *left]
+    return text + "".join(f"\n{sentence}\n" for sentence in sentences)
 
 
 def collapsed(ablation: Ablation, frame: pd.DataFrame) -> dict[str, str]:
@@ -164,26 +141,41 @@ def collapsed(ablation: Ablation, frame: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def draw(ablation: Ablation, arms: Sequence[Arm], frame: pd.DataFrame, folder: Path) -> None:
-    """The figure of levels, and the ablation's own figures."""
+def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
+    """The figure of levels, samples, the front, and the ablation's own figures."""
+    ablation, arms, folder = sweep.load(), sweep.arms(), sweep.folder
     there = set(frame["arm"])
     declared = list(dict.fromkeys(arm.level for arm in arms if arm.name in there))
-    levels = [*declared, *(level for level in frame["level"].unique() if level not in declared)]
     plotted = {metric: ablation.metrics[metric] for metric in ablation.plotted or ablation.metrics}
     level_figure(
-        frame, column_titles(frame, plotted), factor=arms[0].factor, levels=levels,
+        frame, column_titles(frame, plotted), factor=arms[0].factor, levels=declared,
         title=ablation.question,
         paths=(folder / "figure.svg", folder / "figure.png"),
     )  # fmt: skip
     if ablation.pareto and set(ablation.pareto) <= set(frame["metric"]):
         titles = [ablation.metrics[metric] for metric in ablation.pareto]
-        pareto_figure(folder / "pareto.png", pareto_values(ablation, frame), titles)
-    strips = {arm.name: folder / SAMPLES / f"{file_name(arm.name)}.png" for arm in arms}
-    strips = {name: path for name, path in strips.items() if path.exists()}
+        values = pareto_values(ablation, frame)
+        if values:
+            pareto_figure(folder / "pareto.png", values, titles)
+    strips = sample_strips(sweep, frame)
     if strips:
         image_strips(folder / "samples.png", strips)
     if ablation.draw is not None:
         ablation.draw(sidecar_files(frame, ablation, folder / SIDECARS), folder)
+
+
+def sample_strips(sweep: Sweep, frame: pd.DataFrame) -> dict[str, Path]:
+    """The pictures of the arms' samples at the first seed, by arm as declared."""
+    if "samples" not in frame:
+        return {}
+    first = frame[frame["seed"] == sweep.seeds[0]].dropna(subset=["samples"])
+    names = dict(zip(first["arm"], first["samples"], strict=True))
+    paths = {
+        arm.name: sweep.folder / SAMPLES / names[arm.name]
+        for arm in sweep.arms()
+        if arm.name in names
+    }
+    return {name: path for name, path in paths.items() if path.exists()}
 
 
 def sidecar_files(frame: pd.DataFrame, ablation: Ablation, folder: Path) -> Sidecars:

@@ -1,5 +1,7 @@
 """Verdicts."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -51,12 +53,16 @@ def test_a_distance_is_judged_under_each_extractor():
     ]
     claim = Claim(text="", published="", metric="m", a="a", b="b", direction="lower")
     absent = Claim(text="", published="", metric="m", a="a", b="c", direction="lower")
-    findings = judge_all([claim, absent], pd.DataFrame(rows))
+    judged = judge_all([claim, absent], pd.DataFrame(rows))
+    findings = judged.findings
+    assert judged.left == ["Not judged, for want of the arm c: "]
     assert [(f.extractor, f.verdict) for f in findings] == [
         ("x-8d", "holds"),
         ("y-8d", "does not hold"),
     ]
-    assert disagreements(findings) == ["Protocols disagree:  holds on x-8d and does not on y-8d."]
+    assert disagreements(findings) == [
+        "Protocols disagree: : holds on x-8d; does not hold on y-8d."
+    ]
 
 
 def frame_of(differences, metric="m"):
@@ -108,13 +114,16 @@ def test_effects_of_a_table_are_adjusted_and_mechanisms_are_not():
     ]
     assert 0.025 < judge(claims[0], frame).p < 0.05
     assert judge(claims[0], frame).verdict == "holds"  # alone
-    assert [f.verdict for f in judge_all(claims, frame)] == [
+    assert [f.verdict for f in judge_all(claims, frame).findings] == [
         "inconclusive",
         "inconclusive",
         "holds",
         "holds",
     ]
-    assert findings_table(judge_all(claims[:1], frame_of([1.0])))["95% interval"][0] == "one seed"
+    assert (
+        findings_table(judge_all(claims[:1], frame_of([1.0])).findings)["95% interval"][0]
+        == "one seed"
+    )
     with pytest.raises(ValueError, match="give the margin"):
         Claim(text="t", published="", metric="m", a="a", b="b", direction="equal")
 
@@ -141,3 +150,30 @@ def test_ratios_are_differences_of_logarithms_and_shown_as_shares():
     rows[0]["value"] = 0.0
     with pytest.raises(ValueError, match="a ratio of m, which is 0"):
         judge(claim, pd.DataFrame(rows))
+
+
+def test_claims_that_cannot_be_judged_say_why():
+    frame = frame_of(SMALL)
+    claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="higher")
+    other = replace(claim, metric="n")
+    only_a = frame[(frame["arm"] == "a") | (frame["seed"] > 4)]
+    assert judge_all([other], frame).left == [
+        "Not judged, for want of a seed with n of both arms: t"
+    ]
+    assert judge_all([claim], only_a).left == ["Not judged, for want of the arm b: t"]
+    apart = pd.concat([only_a, frame[frame["arm"] == "b"].assign(seed=9)])
+    assert "for want of a seed with m of both arms" in judge_all([claim], apart).left[0]
+
+
+def test_seeds_that_change_nothing_give_no_verdict():
+    claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="higher")
+    assert judge(claim, frame_of([1.0] * 5)).verdict == "inconclusive"
+
+
+def test_a_claim_of_no_difference_takes_no_part_in_the_adjustment():
+    values = [0.3, 1.0, 1.6, 2.2, 0.3]  # p = 0.0435
+    effect = Claim(text="e", published="", metric="m", a="a", b="b", direction="higher")
+    equal = Claim(text="q", published="", metric="m", a="a", b="b", direction="equal", margin=9.0)
+    found = judge_all([effect, equal], frame_of(values)).findings
+    assert [f.verdict for f in found] == ["holds", "holds"]
+    assert pd.isna(found[1].p)

@@ -1,5 +1,7 @@
 """Figures: what is drawn where."""
 
+from xml.etree import ElementTree
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ def axes(monkeypatch):
 
 def draw(levels, values):
     frame = pd.DataFrame(
-        {"level": levels, "seed": 0, "metric": "m", "protocol": "", "value": values}
+        {"arm": "a", "level": levels, "seed": 0, "metric": "m", "protocol": "", "value": values}
     )
     order = list(dict.fromkeys(levels))
     plots.level_figure(frame, {("m", ""): "M"}, factor="f", levels=order, title="t", paths=())
@@ -36,7 +38,8 @@ def test_numeric_levels_are_sorted_and_joined(axes):
 def test_series_are_lines_of_their_own(axes):
     frame = pd.DataFrame(
         {
-            "level": [1.0, 2.0, 1.0, 2.0], "series": ["a", "a", "b", "b"], "seed": 0,
+            "arm": list("abcd"), "level": [1.0, 2.0, 1.0, 2.0],
+            "series": ["a", "a", "b", "b"], "seed": 0,
             "metric": "m", "protocol": "", "value": [1.0, 2.0, 5.0, 7.0],
         }
     )  # fmt: skip
@@ -72,7 +75,7 @@ def test_rows_of_images_are_where_they_should_be(tmp_path):
     assert where[160][1] == pytest.approx(where[40][1], abs=3)
 
 
-def test_the_roof_is_the_lower_of_bandwidth_and_product(axes):
+def test_the_roof_is_the_lower_of_bandwidth_and_product():
     points = pd.DataFrame(
         {
             "case": ["tiny-widened-denoise-b1", "tiny-widened-decode-b8"],
@@ -80,11 +83,30 @@ def test_the_roof_is_the_lower_of_bandwidth_and_product(axes):
             "flops_per_second": [5e9, 1.5e11],
         }
     )
-    plots.draw_roofline(points, 2e11, 1e10)  # they meet at 20 FLOPs a byte
-    roof = axes[0].get_lines()[0]
+    [axis] = plots.draw_roofline(points, 2e11, 1e10).axes  # they meet at 20 FLOPs a byte
+    roof = axis.get_lines()[0]
     x, y = np.array(roof.get_xdata()), np.array(roof.get_ydata())
     assert y[x > 20] == pytest.approx(200)
     assert y[x < 20] == pytest.approx(10 * x[x < 20])
-    drawn = {tuple(line.get_xydata()[0]) for line in axes[0].get_lines()[2:]}
+    drawn = {tuple(line.get_xydata()[0]) for line in axis.get_lines()[2:]}
     assert drawn == {(1.0, 5.0), (50.0, 150.0)}
-    assert {t.get_text() for t in axes[0].get_legend().get_texts()} == {"denoise", "decode"}
+    assert {t.get_text() for t in axis.get_legend().get_texts()} == {"denoise", "decode"}
+    plt.close("all")
+
+
+def test_points_of_an_svg_have_names_that_are_escaped(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "arm": ["<a> & b", "c"], "level": ["<a> & b", "c"], "seed": [0, 1], "metric": "m",
+            "protocol": "", "value": [1.5, 2.0],
+        }
+    )  # fmt: skip
+    path = tmp_path / "figure.svg"
+    plots.level_figure(
+        frame, {("m", ""): "M"}, factor="f", levels=["<a> & b", "c"], title="t", paths=(path,)
+    )
+    titles = [
+        element.text for element in ElementTree.parse(path).iter() if element.tag.endswith("title")
+    ]
+    assert {"<a> & b, seed 0: 1.5", "c, seed 1: 2"} <= set(titles)
+    assert plots.NAMED not in path.read_text()

@@ -1,5 +1,6 @@
 """Records and measurements."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,50 @@ def test_base_seeds_are_kept_apart_and_recipes_are_not_mixed(tmp_path):
     records.append(tmp_path / "records.jsonl", rows)
     kept = records.latest(records.load_records(tmp_path))
     assert sorted(kept["value"]) == [3.0, 4.0]  # seed 1 is of an older recipe
+
+
+def test_half_a_line_is_passed_over_and_taken_off_by_the_next_append(tmp_path):
+    path = tmp_path / "records.jsonl"
+    rows = [
+        records.row(
+            run_id="r", suite="run", arm=arm, key="k", preset="p", seed=0, metric="m", value=1.0
+        )
+        for arm in "ab"
+    ]
+    records.append(path, rows[:1])
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert list(records.load_records(path)["arm"]) == ["a"]
+    records.append(path, rows[1:])
+    assert list(records.load_records(path)["arm"]) == ["a", "b"]
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "records.jsonl"
+    row = records.row(run_id="r", suite="run", arm="a", key="k", preset="p", seed=0)
+    records.append(path, [row])
+    before = path.read_bytes()
+    monkeypatch.setattr(records, "whole_size", lambda p: len(before))
+
+    class Full:
+        def __init__(self, *_, **__):
+            self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab", 0)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def truncate(self, size):
+            self.file.truncate(size)
+
+        def write(self, content):
+            self.file.write(content[:7])
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "open", Full)
+    with pytest.raises(OSError, match="No space left"):
+        records.append(path, [row])
+    monkeypatch.undo()
+    assert path.read_bytes() == before

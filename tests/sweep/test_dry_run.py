@@ -9,7 +9,7 @@ from davae.core.presets import ARMS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.sweep.dry_run import dry_run
-from davae.sweep.execute import Sweep
+from davae.sweep.sweep import Sweep
 
 COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from davae.core import records
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.stages.stage import Pipeline
-from davae.sweep.execute import Sweep, run_sweeps
-from davae.sweep.launch import here, in_processes, on_ray
+from davae.sweep.execute import run_sweeps
+from davae.sweep.launch import here, in_processes, on_ray, tasks_of
+from davae.sweep.sweep import Sweep
 
 TOY = str(Path(__file__).parent / "toy.py")
 ROOT = Path(__file__).parents[2]
@@ -50,7 +52,7 @@ def test_processes_record_what_one_process_does(tmp_path):
     assert (folder / "table.md").read_text() == (
         sweep(tmp_path / "b").folder / "table.md"
     ).read_text()
-    assert sweep(tmp_path / "a").tasks() == []
+    assert tasks_of(sweep(tmp_path / "a")) == []
 
 
 def test_arms_that_fail_in_any_way_stop_no_other(tmp_path, monkeypatch):
@@ -117,14 +119,43 @@ def test_a_changed_arm_a_raised_version_and_a_change_back_never_mix(tmp_path, mo
     monkeypatch.setenv("TOY_LEVELS", "1 3")
     changed = run(tmp_path)
     assert len(changed) == len(first) + 2  # level 1 is recorded already
-    assert shown() == {"level 1": 1, "level 3": 3, "level 2": 2}
+    assert shown() == {"level 1": 1, "level 3": 3}
+    text = (sweep(tmp_path).folder / "table.md").read_text()
+    assert "Not shown, of other settings or versions: level 2 (seeds 0, 1)." in text
     monkeypatch.setenv("TOY_LEVELS", "1 2")
     assert len(run(tmp_path)) == len(changed)  # changed back: nothing is run again
-    assert {"level 1": 1, "level 2": 2}.items() <= shown().items()
+    assert shown() == {"level 1": 1, "level 2": 2}
     monkeypatch.setenv("TOY_VERSION", "2")
     assert len(run(tmp_path, seeds=(0,))) == len(changed) + 2
     table = pd.read_csv(sweep(tmp_path).folder / "table.csv").set_index("arm")
     assert table.loc["level 1", "seeds"] == 1  # the second seed's row is of the version before
+
+
+def test_an_arm_that_failed_after_a_change_is_said_and_one_that_is_gone_is_not(
+    tmp_path, monkeypatch
+):
+    run(tmp_path, seeds=(0,))
+    monkeypatch.setenv("TOY_LEVELS", "1 7")
+    run(tmp_path, seeds=(0,))
+    assert list(sweep(tmp_path, (0,)).rows().failed["arm"]) == ["level 7"]
+    monkeypatch.setenv("TOY_LEVELS", "1 2")
+    assert sweep(tmp_path, (0,)).rows().failed.empty
+
+
+def test_arms_without_a_seed_in_common_stop_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_LEVELS", "1")
+    run(tmp_path, seeds=(0,))
+    monkeypatch.setenv("TOY_LEVELS", "1 2")
+    one = Sweep(partial(load, TOY), PRESETS["nano"], "nano", (1,), tmp_path, ("level 2",))
+    run_sweeps([one], partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime())))
+    assert "for want of a seed with value of both arms" in (one.folder / "table.md").read_text()
+
+
+def test_another_base_seed_has_a_folder_of_its_own(tmp_path):
+    one = Sweep(partial(load, TOY), replace(PRESETS["nano"], base_seed=1), "nano", (0,), tmp_path)
+    run_sweeps([one], partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime())))
+    assert one.folder.name == "toy-base1"
+    assert set(records.load_records(one.file)["base_seed"]) == {1}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")

@@ -1,0 +1,118 @@
+"""An ablation at a preset: its arms at every seed, their keys, and where their records go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from davae.core import records
+from davae.core.experiment import Experiment
+from davae.sweep.ablation import Ablation, Arm
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Which arms of an ablation at which seeds."""
+
+    load: Callable[[], Ablation]
+    base: Experiment
+    """What the arms start from, before the seed."""
+    preset: str
+    asked: tuple[int, ...]
+    """Seeds, where the ablation has none of its own."""
+    out: Path
+    names: tuple[str, ...] = ()
+    """Arms; empty: all."""
+    extensions: tuple[Path, ...] = ()
+    """Files of the user's own that other processes run first."""
+
+    def absolute(self) -> Sweep:
+        """The same for a process with another working directory."""
+        files = tuple(file.absolute() for file in self.extensions)
+        return replace(self, out=self.out.absolute(), extensions=files)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that are run."""
+        return self.load().own_seeds or self.asked
+
+    @property
+    def folder(self) -> Path:
+        """OUT/PRESET/ablations/NAME, with the base seed where it is not 0."""
+        name = self.load().name
+        other = f"-base{self.base.base_seed}" if self.base.base_seed else ""
+        return self.out / self.preset / "ablations" / f"{name}{other}"
+
+    @property
+    def file(self) -> Path:
+        """Of the records."""
+        return self.folder / "records.jsonl"
+
+    def arms(self, seed: int = 0) -> tuple[Arm, ...]:
+        """Every declared arm at a seed, in order."""
+        ablation = self.load()
+        return ablation.arms(ablation.seeded(self.base, seed))
+
+    def chosen(self) -> tuple[str, ...]:
+        """The names of the arms that are run; raises ValueError for a name that no arm has."""
+        there = [arm.name for arm in self.arms()]
+        unknown = [name for name in self.names if name not in there]
+        if unknown:
+            raise ValueError(
+                f"{self.load().name} has no arm {', '.join(unknown)}; arms: {', '.join(there)}"
+            )
+        return tuple(name for name in there if not self.names or name in self.names)
+
+    def keys(self, seeds: Iterable[int]) -> dict[tuple[str, int], str]:
+        """The key of every declared arm at these seeds, as it is now; an arm that cannot be built
+        has none."""
+        ablation, found = self.load(), {}
+        for seed in seeds:
+            for arm in self.arms(seed):
+                try:
+                    found[arm.name, seed] = ablation.key(arm)
+                except ValueError:
+                    continue
+        return found
+
+    def rows(self) -> Rows:
+        """The records, sorted into what is shown and what is not."""
+        everything = records.load_records(self.file) if self.file.exists() else pd.DataFrame()
+        if everything.empty:
+            return Rows(everything, everything, [])
+        keys = self.keys(dict.fromkeys([*self.seeds, *map(int, everything["seed"].unique())]))
+        pairs = list(zip(everything["arm"], everything["seed"].astype(int), strict=True))
+        now = pd.Series([keys.get(pair) for pair in pairs], everything.index)
+        current = everything["key"] == now
+        measured = everything[current & (everything["status"] == "ok")]
+        done = {*zip(measured["arm"], measured["seed"], strict=True)}
+        failed = everything[current & (everything["status"] != "ok")]
+        failed = failed.drop_duplicates(["arm", "seed"], keep="last")
+        open_pairs = [
+            pair not in done and pair[1] in self.seeds
+            for pair in zip(failed["arm"], failed["seed"], strict=True)
+        ]
+        others = everything[~current].groupby("arm", sort=False)["seed"].unique()
+        left = [f"{arm} (seeds {', '.join(map(str, seeds))})" for arm, seeds in others.items()]
+        return Rows(records.latest(measured), failed[open_pairs], left)
+
+    def at(self, arm: str, seed: int) -> Arm:
+        """One arm at a seed."""
+        [found] = (one for one in self.arms(seed) if one.name == arm)
+        return found
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The records of a sweep."""
+
+    measured: pd.DataFrame
+    """Of the declared arms as they are now, at any seed."""
+    failed: pd.DataFrame
+    """The last failure of each arm and seed that is asked for, has no values, and is as declared
+    now."""
+    left: list[str]
+    """Arms and seeds of other rows: of settings, versions or names of before."""

@@ -341,27 +341,30 @@ def draw_history(history: pd.DataFrame, steps: list[tuple[str, str]]) -> plt.Fig
     return figure
 
 
-def roofline_svg(points: pd.DataFrame, flops_per_second: float, bytes_per_second: float) -> str:
+def roofline_svg(
+    points: pd.DataFrame, product: float, convolution: float, bytes_per_second: float
+) -> str:
     """The figure of `draw_roofline` as an SVG whose points have names."""
-    return svg_of(draw_roofline(points, flops_per_second, bytes_per_second))
+    return svg_of(draw_roofline(points, product, convolution, bytes_per_second))
 
 
 def draw_roofline(
-    points: pd.DataFrame, flops_per_second: float, bytes_per_second: float
+    points: pd.DataFrame, product: float, convolution: float, bytes_per_second: float
 ) -> plt.Figure:
-    """Rates of cases against their arithmetic intensity, below the roof of the measured product
-    rate and copy bandwidth.
+    """Rates of cases against their arithmetic intensity, below the roofs of the measured rates of a
+    product and of a convolution (FLOP/s) and the copy bandwidth.
 
     points: columns case, intensity (FLOPs a byte moved) and flops_per_second. Bytes are those that
     the operators read and write; what stays in a cache between two of them is counted as well, so
     that a point may lie above the slope."""
     figure, axis = plt.subplots(figsize=(7, 4.2))
     low = min(points["intensity"].min() / 2, 0.5)
-    high = max(points["intensity"].max(), flops_per_second / bytes_per_second) * 3
+    ridge = product / bytes_per_second
+    high = max(points["intensity"].max(), ridge) * 3
     x = np.geomspace(low, high, 200)
-    axis.loglog(x, np.minimum(flops_per_second, bytes_per_second * x) / 1e9, color=INK, lw=1.2)
-    ridge = flops_per_second / bytes_per_second
-    axis.axvline(ridge, color=INK, lw=0.6, ls=":")
+    for rate, what, style in ((product, "product", "-"), (convolution, "convolution", "--")):
+        axis.loglog(x, np.minimum(rate, bytes_per_second * x) / 1e9, style, color=INK, lw=1.2)
+        axis.text(low, rate / 1e9 * 1.03, f"{what} {rate / 1e9:.0f} GFLOP/s", fontsize=7)
     stages = points["case"].str.split("-").str[2].fillna("other")
     for colour, stage in zip(cycle(COLOURS), dict.fromkeys(stages), strict=False):
         label: str | None = stage
@@ -372,8 +375,8 @@ def draw_roofline(
             label = None
     axis.set(
         xlabel="FLOPs a byte that operators read or write", ylabel="GFLOP/s",
-        title=f"{flops_per_second / 1e9:.0f} GFLOP/s, {bytes_per_second / 1e9:.1f} GB/s measured; "
-        f"they meet at {ridge:.0f} FLOPs a byte",
+        title=f"copy {bytes_per_second / 1e9:.0f} GB/s: it meets the product's rate at "
+        f"{ridge:.1f} FLOPs a byte",
     )  # fmt: skip
     axis.legend(fontsize=7, frameon=False, loc="lower right")
     figure.tight_layout()

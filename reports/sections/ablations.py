@@ -38,8 +38,14 @@ def of_ablation(kept: Kept) -> list[Markup]:
         if (folder / file).exists():
             frame = pd.read_csv(folder / file)
             wide = file == "table.csv" and len(frame.columns) > WIDE
-            parts.append(table(upright(frame) if wide else frame, f"{caption}, {name}"))
+            drawn_table = table(upright(frame) if wide else frame, f"{caption}, {name}")
+            parts.append(folded(drawn_table, caption) if wide else drawn_table)
     return [*parts, *pictures(folder, name)]
+
+
+def folded(content: Markup, summary: str) -> Markup:
+    """A long table that is shown when asked for."""
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, content)
 
 
 def pictures(folder: Path, name: str) -> list[Markup]:

@@ -68,11 +68,11 @@ def cards(measured: pd.DataFrame) -> Markup:
     """The numbers that matter, each with how it is known."""
     found = [
         {
-            "kind": "published", "number": f"{SPEEDUP[1024]}x", "what": "img/s at 1024 px",
+            "kind": "published", "number": f"{SPEEDUP[1024]}x", "what": "as many img/s at 1024 px",
             "how": "published for SD3.5-Medium on an A100, not measured here",
         },
         {
-            "kind": "published", "number": f"{SPEEDUP[2048]}x", "what": "img/s at 2048 px",
+            "kind": "published", "number": f"{SPEEDUP[2048]}x", "what": "as many img/s at 2048 px",
             "how": "published, not measured here",
         },
     ]  # fmt: skip

@@ -15,15 +15,18 @@ from reports.section import Section
 COLUMNS = {
     "case": "case", "img_per_s": "img/s", "median_s": "median s", "p90_s": "90% s",
     "tokens": "tokens", "batch": "batch", "resolution_px": "px", "dtype": "dtype",
-    "compile": "compiled", "flops_image": "FLOP an image", "share_of_ceiling": "share of ceiling",
-    "peak_bytes": "peak bytes", "params": "parameters", "weights": "weights",
+    "compile": "compiled", "flops_image": "GFLOP an image", "share_of_ceiling": "share of ceiling",
+    "peak_bytes": "peak GB", "params": "million parameters", "weights": "weights",
 }  # fmt: skip
+UNITS = {"flops_image": 1e9, "peak_bytes": 1e9, "params": 1e6}
 
 
 def cases(bench: Bench) -> pd.DataFrame:
     """The cases that ran, with the columns shown."""
     frame = bench.frame[bench.frame["status"] == "ok"].copy()
     frame["case"] = frame["arm"].str.extract(r"\[(.*)\]", expand=False).fillna(frame["arm"])
+    for name, unit in UNITS.items():
+        frame[name] = frame[name] / unit if name in frame else None
     there = [name for name in COLUMNS if name in frame]
     return frame[there].rename(columns=COLUMNS)
 
@@ -47,13 +50,15 @@ def roofline_points(bench: Bench) -> pd.DataFrame:
 def of_file(bench: Bench) -> list[Markup]:
     """A file's table and roofline."""
     about = bench.about
-    rates = about["matmul_flops_per_second"], about["copy_bytes_per_second"]
+    rates = tuple(
+        about[f"{what}_per_second"] for what in ("matmul_flops", "convolution_flops", "copy_bytes")
+    )
     parts = [
         Markup("<h3>{}</h3>").format(bench.path.name.partition(".")[0]),
         paragraph(
             f"On {about['machine']['cpu']}, {about['machine']['cores']} cores; in the same run its "
             f"matrix product reached {rates[0] / 1e9:.0f} GFLOP/s, its convolution "
-            f"{about['convolution_flops_per_second'] / 1e9:.0f}, a copy {rates[1] / 1e9:.0f} GB/s. "
+            f"{rates[1] / 1e9:.0f}, a copy {rates[2] / 1e9:.0f} GB/s. "
             "Shares are of these rates. Weights are random where that is said."
         ),
         table(cases(bench), f"Cases of {bench.path.name}"),
@@ -62,7 +67,8 @@ def of_file(bench: Bench) -> list[Markup]:
         parts.append(paragraph(f"Failed: {row['arm']}: {row['error']}"))
     points = roofline_points(bench)
     if len(points):
-        alt = f"Roofline of {len(points)} cases: rate over FLOPs a byte, below the machine's roof."
+        alt = f"Roofline of {len(points)} cases: rate over FLOPs a byte, below the machine's "
+        alt += "two roofs, of products and of convolutions."
         parts.append(figure(Svg(roofline_svg(points, *rates), alt, alt)))
     return parts
 

@@ -83,11 +83,13 @@ def test_the_roof_is_the_lower_of_bandwidth_and_product():
             "flops_per_second": [5e9, 1.5e11],
         }
     )
-    [axis] = plots.draw_roofline(points, 2e11, 1e10).axes  # they meet at 20 FLOPs a byte
+    [axis] = plots.draw_roofline(points, 2e11, 4e11, 1e10).axes  # they meet at 20 FLOPs a byte
     roof = axis.get_lines()[0]
     x, y = np.array(roof.get_xdata()), np.array(roof.get_ydata())
     assert y[x > 20] == pytest.approx(200)
     assert y[x < 20] == pytest.approx(10 * x[x < 20])
+    convolution = axis.get_lines()[1]
+    assert np.max(convolution.get_ydata()) == pytest.approx(400)
     drawn = {tuple(line.get_xydata()[0]) for line in axis.get_lines()[2:]}
     assert drawn == {(1.0, 5.0), (50.0, 150.0)}
     assert {t.get_text() for t in axis.get_legend().get_texts()} == {"denoise", "decode"}

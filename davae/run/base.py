@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from davae.core.experiment import Experiment
+from davae.core.store import LOG
 from davae.stages.graph import graph
 from davae.stages.stage import Pipeline, Stage
 
 LEFT = ("*.lock", "scratch.*")
+KEPT = 1_000
 
 
 def shipped_stages(e: Experiment, base_seeds: tuple[int, ...]) -> dict[str, Stage]:
-    """The autoencoders of the experiment, and a base DiT for each base seed.
+    """The autoencoders of the experiment, a base DiT for each base seed, and the DA-VAE without
+    alignment that arms of ablations start theirs from.
 
     Raises ValueError where their weights would not be rounded, so that files are twice as large.
     """
@@ -30,7 +33,12 @@ def shipped_stages(e: Experiment, base_seeds: tuple[int, ...]) -> dict[str, Stag
         f"base_dit{seed}": graph(replace(e, base_seed=seed))["base_dit"] for seed in base_seeds
     }
     autoencoders = {role: stages[role] for role in ("base_vae", "davae")}
-    return autoencoders | base_dits | {"no_detail_decoder": stages["no_detail_decoder"]}
+    plain = replace(e.davae, align_weight=0.0, align_mode="fixed")
+    others = {
+        "no_detail_decoder": stages["no_detail_decoder"],
+        "start": graph(replace(e, davae=plain))["davae"],
+    }
+    return autoencoders | base_dits | others
 
 
 def make_base(e: Experiment, base_seeds: tuple[int, ...], pipeline: Pipeline, to: Path) -> Path:
@@ -41,4 +49,13 @@ def make_base(e: Experiment, base_seeds: tuple[int, ...], pipeline: Pipeline, to
         target = to / stage.name / stage.key
         if not target.exists():
             shutil.copytree(folder, target, ignore=shutil.ignore_patterns(*LEFT))
+            thin(target / LOG)
     return to
+
+
+def thin(log: Path) -> None:
+    """Keep the lines of a training log with held-out figures, and about KEPT of the others."""
+    lines = log.read_text().splitlines()
+    stride = max(1, len(lines) // KEPT)
+    kept = [line for i, line in enumerate(lines) if '"eval/' in line or i % stride == 0]
+    log.write_text("\n".join(kept) + "\n")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.tables import to_markdown
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
 
@@ -46,6 +50,32 @@ def lower(other: str, metric: str, text: str, published: str = "") -> Claim:
     )  # fmt: skip
 
 
+STATED = {"detail_accuracy": 0.75, "content_accuracy": 0.9}
+"""Qualities whose first share of the training is listed."""
+
+
+def write(frame: pd.DataFrame, folder: Path) -> str:
+    """At which share of the adaptation each init first reaches the stated quality, over seeds."""
+    rows = []
+    for series in frame["series"].unique():
+        row: dict[str, object] = {"init": series}
+        for metric, least in STATED.items():
+            part = frame[(frame["series"] == series) & (frame["metric"] == metric)]
+            shares = [
+                values.loc[values["value"] >= least, "level"].astype(float).min()
+                for _, values in part.groupby("seed")
+            ]
+            reached = sorted(share for share in shares if share == share)
+            missed = len(shares) - len(reached)
+            text = f"{reached[0]:g} to {reached[-1]:g}" if reached else "never"
+            row[f"{metric} {least:g}"] = (
+                f"{text}, {missed} seeds never" if reached and missed else text
+            )
+        rows.append(row)
+    table = to_markdown(pd.DataFrame(rows))
+    return f"\nFirst share of the adaptation at which seeds reach:\n\n{table}"
+
+
 ABLATION = Ablation(
     name="init",
     question="Does the zero initialisation of the new layers matter, and when in training?",
@@ -56,6 +86,7 @@ ABLATION = Ablation(
         "gkd_effnet": "gKD",
     },
     measured=("generation",),
+    write=write,
     claims=(
         lower(
             "random",

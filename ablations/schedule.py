@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.plots import by_step_figure
 from davae.core.experiment import Experiment
-from davae.sweep.ablation import Ablation, Arm
+from davae.sweep.ablation import Ablation, Arm, Sidecars
 
 SHAPES = ("constant", "linear", "cosine", "step", "sigmoid")
 WARMUPS = (0.1, 0.6, 1.0)
@@ -31,6 +35,13 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     return tuple(found)
 
 
+def draw(files: Sidecars, folder: Path) -> None:
+    """flow.png: the held-out flow loss by step, what the schedule is there to protect."""
+    curves = {key: pd.read_csv(roles["adapted_flow"]) for key, roles in files.items()}
+    panels = {"flow_base": "base channels", "flow_detail": "detail channels"}
+    by_step_figure(folder / "flow.png", curves, panels)
+
+
 ABLATION = Ablation(
     name="schedule",
     question="What does the schedule of the detail's weight protect?",
@@ -43,6 +54,8 @@ ABLATION = Ablation(
         "gkd_effnet": "gKD",
     },
     measured=("adapted_flow", "generation"),
+    sidecars={"adapted_flow": "curve.csv"},
+    draw=draw,
     claims=(
         Claim(
             text="the schedule lowers the flow loss of the base channels at the end",

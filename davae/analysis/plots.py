@@ -215,6 +215,33 @@ def means_figure(
     save(figure, path)
 
 
+def by_step_figure(
+    path: Path, curves: dict[tuple[str, int], pd.DataFrame], panels: dict[str, str]
+) -> None:
+    """A panel a column over the column step: every seed of an arm thin, the arm's mean thick; the
+    first point, before any training, is left out.
+
+    curves: (arm, seed) to its curve; panels: column to title."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.2), squeeze=False)
+    arms = list(dict.fromkeys(arm for arm, _ in curves))
+    for axis, (column, title) in zip(axes[0], panels.items(), strict=True):
+        for i, arm in enumerate(arms):
+            own = [
+                c[c["step"] > 0].set_index("step")[column]
+                for (a, _), c in curves.items()
+                if a == arm
+            ]
+            look = {"color": COLOURS[i % len(COLOURS)], "ls": ("-", "--")[i // len(COLOURS) % 2]}
+            for curve in own:
+                axis.plot(curve.index, curve, lw=0.5, alpha=0.5, **look)
+            mean = pd.concat(own, axis=1).mean(axis=1)
+            axis.plot(mean.index, mean, lw=1.6, label=arm, **look)
+        axis.set(xlabel="step", title=title)
+    axes[0, 0].legend(fontsize=6, frameon=False)
+    figure.tight_layout()
+    save(figure, path)
+
+
 def pareto_figure(path: Path, values: dict[str, np.ndarray], titles: list[str]) -> None:
     """Arms in the plane of two metrics, [seeds, 2] each and lower is better in both: every seed,
     the mean, and the front of the means as a staircase."""

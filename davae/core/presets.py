@@ -299,11 +299,12 @@ def arms_of(run: Experiment, adapted: Experiment, davae_steps: int) -> Arms:
 def shorter(
     e: Experiment, steps: int, warmup_steps: int, lr: float, train_crops: int
 ) -> Experiment:
-    """The adaptation of an arm, with 10 sampling steps, judged on 480 images; `warmup_steps` is
-    N_warm."""
+    """The adaptation of an arm, with 10 sampling steps, judged on 480 images, by another network
+    too; `warmup_steps` is N_warm."""
     train = replace(e.adapt.train, steps=steps, lr=lr, lr_warmup_steps=20, ema_decay=0.99)
     adapt = replace(e.adapt, detail_warmup_steps=warmup_steps, train_crops=train_crops, train=train)
-    sample, judged = replace(e.sample, num_inference_steps=10), replace(e.eval, count=480)
+    sample = replace(e.sample, num_inference_steps=10)
+    judged = replace(e.eval, count=480, also=("effnet_lite2:input_px=224",))
     return replace(e, adapt=adapt, sample=sample, eval=judged)
 
 
@@ -311,7 +312,7 @@ SMOKE_ARM = shorter(SMOKE, 120, 30, 2e-3, 1_536)
 SMOKE_ARM = replace(
     SMOKE_ARM,
     adapt=replace(SMOKE_ARM.adapt, check_crops=240),
-    eval=replace(SMOKE_ARM.eval, count=120),
+    eval=replace(SMOKE.eval, count=120),
 )
 """Every ablation in minutes; the quality has no meaning."""
 

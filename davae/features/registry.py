@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from davae.features.clip import clip_images
-from davae.features.effnet import effnet
+from davae.features.effnet import effnet, effnet_lite2
 from davae.features.extract import Extractor, Host
 from davae.features.inception import inception
 
@@ -20,6 +20,7 @@ Factory = Callable[..., Extractor]
 
 EXTRACTORS: dict[str, Factory] = {
     "effnet_lite0": effnet,
+    "effnet_lite2": effnet_lite2,
     "inception_clean": partial(inception, "clean"),
     "inception_legacy_tensorflow": partial(inception, "legacy_tensorflow"),
     "inception_legacy_pytorch": partial(inception, "legacy_pytorch"),

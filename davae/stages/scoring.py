@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from davae.core import keyed
@@ -171,13 +172,21 @@ def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) ->
     ]
 
 
+FLOW_CURVE = "curve.csv"
+"""The held-out flow loss by step, of the stage `flow`."""
+
+
 def make_flow(work: Work, check_crops: int = 0) -> None:
     """The held-out flow loss of base and detail channels at the adaptation's end and half way,
-    from its log, which is of CHECKS crops, or of as many as were encoded."""
+    from its log, which is of CHECKS crops, or of as many as were encoded; curve.csv holds it by
+    step."""
     log = read_log(work.inputs["adapted"])
     held = [line for line in log if "eval/heldout_base" in line]
     if not held:
         raise ValueError("the adaptation's log holds no held-out flow loss")
+    curve = pd.DataFrame(held)[["step", "eval/heldout_base", "eval/heldout_detail"]]
+    curve.columns = pd.Index(["step", "flow_base", "flow_detail"])
+    curve.to_csv(work.folder / FLOW_CURVE, index=False)
     half = min(held, key=lambda line: abs(line["step"] - held[-1]["step"] / 2))
     protocol = "velocity error of held-out crops at fixed t and noise, as training logs it"
     count = min(CHECKS, check_crops or CHECKS)

@@ -17,6 +17,7 @@ CAPTIONS = {
     "pareto": "the front of two metrics",
     "tsne": "t-SNE of the latents, coloured by class",
     "spectrum": "radial power spectra of the latents",
+    "flow": "held-out flow loss by step",
     "alignment": "quality over the alignment error that was reached",
 }
 """What the pictures of an ablation's folder show."""

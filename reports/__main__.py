@@ -1,4 +1,4 @@
-"""`python -m reports [--results DIR] [--out DIR]`."""
+"""`python -m reports [--results DIR] [--out DIR] [--readme [--check]]`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from davae.cli.flags import switched_on
 from davae.cli.guard import guard
 
 
@@ -23,15 +24,29 @@ class Options:
     """Where records are looked for: results/, or runs/ with what was made here."""
     out: Path = Path("runs/report")
     """The page is OUT/index.html."""
+    readme: bool = False
+    """Instead, write the generated tables of README.md and docs/ again."""
+    check: bool = False
+    """With --readme: fail where they were out of date."""
 
 
 def main() -> int:
     """Parse, write the page and say where it is."""
-    options = tyro.cli(Options, prog="python -m reports")
+    words = switched_on(sys.argv[1:], ("--readme", "--check"))
+    options = tyro.cli(
+        Options, prog="python -m reports", args=words, config=(tyro.conf.FlagConversionOff,)
+    )
 
     def action() -> None:
         from reports.build import write
+        from reports.readme import update
 
+        if options.readme:
+            changed = [str(path) for path in update(options.results, Path.cwd())]
+            print(f"Written again: {', '.join(changed) or 'nothing, all tables were current'}")
+            if options.check and changed:
+                raise ValueError("these were out of date; commit them")
+            return
         path = write(options.results, options.out)
         print(f"Report: {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
 

@@ -11,6 +11,7 @@ from davae.analysis.stats import t_interval
 from davae.analysis.tables import (
     RUN_COLUMNS,
     RUN_ROWS,
+    cell,
     column_titles,
     doubtful,
     extractor_of,
@@ -42,6 +43,42 @@ def seed_table(frame: pd.DataFrame) -> pd.DataFrame:
         if len(row) > 1:
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+SUMMARY = (
+    "psnr_db", "rkd_effnet", "gkd_effnet", "detail_accuracy", "content_accuracy", "latent_fd_base",
+    "latent_fd_detail",
+)  # fmt: skip
+"""Columns of a run's short table."""
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a run with its main columns: the mean over seeds, and the 95% half width of those
+    rows that have several values."""
+    titles = {metric: RUN_COLUMNS[metric] for metric in SUMMARY}
+    quality = frame[frame["metric"].isin(SUMMARY)]
+    columns, extractors = column_titles(quality, titles), extractor_of(quality["protocol"])
+    rows = []
+    for arm in [arm for arm in RUN_ROWS if (quality["arm"] == arm).any()]:
+        row: dict[str, object] = {"row": RUN_ROWS[arm]}
+        for (metric, extractor), title in columns.items():
+            of_column = (quality["metric"] == metric) & (extractors == extractor)
+            values = quality.loc[(quality["arm"] == arm) & of_column, "value"]
+            row[title] = spread(values)
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    empty = [name for name in table if (table[name] == "–").all()]
+    return table.drop(columns=empty)
+
+
+def spread(values: pd.Series) -> str:
+    """The mean, and the 95% half width of several different values."""
+    if values.empty:
+        return "–"
+    interval = t_interval(values.to_numpy())
+    text = cell(float(interval.mean))
+    half = interval.high - interval.mean
+    return f"{text} ± {cell(float(f'{half:.2g}'))}" if interval.n > 1 and half > 0 else text
 
 
 def of_preset(preset: str, runs: list[Kept]) -> list[Markup]:

@@ -1,0 +1,98 @@
+"""The tables of README and docs, written from the records between markers.
+
+A block is `<!-- generated: NAME -->`, anything, `<!-- end generated -->`; NAME is a key of BLOCKS,
+or `runs:PRESET`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from davae.analysis.tables import to_markdown
+from davae.core import records
+from reports.results import Results, read_results
+from reports.sections.headline import METRICS, ROWS, on_scenes, quality
+from reports.sections.runs import summary
+
+BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
+FILES = ("README.md", "docs/*.md")
+PUBLISHED = {
+    "native": ("native, 64x64 tokens", "not trained in small", "0.25"),
+    "control": ("512 px enlarged, 32x32 tokens", "the base trained longer, enlarged", "1.03"),
+    "control_decoded": ("the same through a decoder without detail", "", "–"),
+    "adapted": ("with DA-VAE, 32x32 tokens", "the same tokens", "1.03"),
+}
+"""Row: its title, what stands for it here, and the published img/s (Table 3 of the paper)."""
+
+
+def headline(results: Results) -> str:
+    """The README's table: what was seen here in small beside what is published."""
+    runs = on_scenes(results)
+    measured = quality(runs).set_index(["arm", "metric"])
+    lines = []
+    for arm, (title, what, published) in PUBLISHED.items():
+        if arm in ROWS:
+            seen = (measured.loc[(arm, metric)] for metric in METRICS)
+            figures = [f"{m['mean']:.2f} ({m['min']:.2f} to {m['max']:.2f})" for m in seen]
+            what = f"{what}: " if what else ""
+            what += f"lines {figures[0]}; content {figures[1]}"
+        lines.append((title, what, published))
+    head = (
+        "SD3.5-Medium, 1024 px",
+        "measured here in small (**reduced scale**: scenes of 64 px, 2 CPU cores): samples that "
+        "show the lines of their class, of which chance is 0.25; shape and colour right",
+        "img/s on an A100, published (paper, Table 3)",
+    )
+    seeds = ", ".join(
+        f"seed {kept.frame['seed'].iloc[0]} on base {kept.frame['base_seed'].iloc[0]}"
+        for kept in runs
+    )
+    table = to_markdown(pd.DataFrame(lines, columns=pd.Index(head)))
+    return f"{table}\nMeans over {len(runs)} runs ({seeds}), lowest to highest in brackets.\n"
+
+
+def runs(results: Results, preset: str) -> str:
+    """The main columns of a preset's runs, by base seed: means over seeds, with the 95% interval's
+    half width where there are several."""
+    of_preset = [kept for kept in results.runs if kept.preset == preset]
+    if not of_preset:
+        raise ValueError(f"there are no runs of {preset} below {results.top}")
+    frame = records.latest(pd.concat([kept.frame for kept in of_preset], ignore_index=True))
+    parts = []
+    for base_seed, part in frame.groupby("base_seed"):
+        seeds = ", ".join(str(seed) for seed in sorted(part["seed"].unique()))
+        parts += [f"Base seed {base_seed}, seeds {seeds}:\n", to_markdown(summary(part))]
+    return "\n".join(parts)
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {"headline": headline}
+
+
+def block(name: str, results: Results) -> str:
+    """A block's content; raises ValueError for a name that is not there."""
+    kind, _, preset = name.partition(":")
+    if kind == "runs":
+        return runs(results, preset)
+    if name not in BLOCKS:
+        raise ValueError(f"there is no block {name!r}; blocks: runs:PRESET, {', '.join(BLOCKS)}")
+    return BLOCKS[name](results)
+
+
+def rewritten(text: str, results: Results) -> str:
+    """The text with every block made again."""
+    return BLOCK.sub(lambda found: found[1] + block(found[2], results) + found[3], text)
+
+
+def update(top: Path, root: Path) -> list[Path]:
+    """Write the blocks of README and docs below `root` again; the files that changed."""
+    results, changed = read_results(top), []
+    for path in sorted(path for pattern in FILES for path in root.glob(pattern)):
+        text = path.read_text()
+        new = rewritten(text, results)
+        if new != text:
+            path.write_text(new)
+            changed.append(path)
+    return changed

@@ -1,10 +1,11 @@
-"""`python -m reports [--results DIR] [--out DIR] [--readme [--check]]`."""
+"""`python -m reports [--results DIR] [--out DIR] [--readme | --compare A B | --paper DIR]`."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -28,6 +29,12 @@ class Options:
     """Instead, write the generated tables of README.md and docs/ again."""
     check: bool = False
     """With --readme: fail where they were out of date."""
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="RESULTS_A RESULTS_B")] = (
+        None
+    )
+    """Instead, write OUT/compare.html: two folders of results side by side."""
+    paper: Path | None = None
+    """Instead, write every table as LaTeX and every figure as PDF and SVG into this folder."""
 
 
 def main() -> int:
@@ -39,8 +46,17 @@ def main() -> int:
 
     def action() -> None:
         from reports.build import write
+        from reports.compare import write_compared
+        from reports.paper import write_paper
         from reports.readme import update
 
+        if options.compare is not None:
+            print(f"Comparison: {write_compared(*options.compare, options.out)}")
+            return
+        if options.paper is not None:
+            files = write_paper(options.results, options.paper)
+            print(f"For a paper: {len(files)} new files in {options.paper}")
+            return
         if options.readme:
             changed = [str(path) for path in update(options.results, Path.cwd())]
             print(f"Written again: {', '.join(changed) or 'nothing, all tables were current'}")

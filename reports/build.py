@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -28,9 +29,14 @@ def page(top: Path) -> str:
         body = section.render(results)
         if body is not None:
             parts.append({"name": section.name, "title": section.title, "body": body})
+    return whole(LEAD, parts, results.problems)
+
+
+def whole(lead: str, parts: list[dict[str, Any]], problems: list[str]) -> str:
+    """The page of these parts, {name, title, body} each, style and script inlined."""
     style, script = ((TEMPLATES / name).read_text() for name in ("style.css", "page.js"))
     return render(
-        "page.html.j2", lead=LEAD, parts=parts, problems=results.problems, style=Markup(style),
+        "page.html.j2", lead=lead, parts=parts, problems=problems, style=Markup(style),
         script=Markup(script),
     )  # fmt: skip
 

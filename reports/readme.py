@@ -12,10 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.tables import to_markdown
-from davae.core import records
 from reports.results import Results, read_results
 from reports.sections.headline import METRICS, ROWS, on_scenes, quality
-from reports.sections.runs import summary
+from reports.sections.runs import by_preset, latest_of, summary
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
@@ -57,12 +56,11 @@ def headline(results: Results) -> str:
 def runs(results: Results, preset: str) -> str:
     """The main columns of a preset's runs, by base seed: means over seeds, with the 95% interval's
     half width where there are several."""
-    of_preset = [kept for kept in results.runs if kept.preset == preset]
-    if not of_preset:
+    of_preset = by_preset(results).get(preset)
+    if of_preset is None:
         raise ValueError(f"there are no runs of {preset} below {results.top}")
-    frame = records.latest(pd.concat([kept.frame for kept in of_preset], ignore_index=True))
     parts = []
-    for base_seed, part in frame.groupby("base_seed"):
+    for base_seed, part in latest_of(of_preset).groupby("base_seed"):
         seeds = ", ".join(str(seed) for seed in sorted(part["seed"].unique()))
         parts += [f"Base seed {base_seed}, seeds {seeds}:\n", to_markdown(summary(part))]
     return "\n".join(parts)

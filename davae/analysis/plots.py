@@ -57,7 +57,8 @@ def save(figure: plt.Figure, *paths: Path) -> None:
         if path.suffix == ".svg":
             path.write_text(svg_of(figure))
         else:
-            figure.savefig(path, dpi=110, bbox_inches="tight")
+            undated = {"CreationDate": None} if path.suffix == ".pdf" else None
+            figure.savefig(path, dpi=110, bbox_inches="tight", metadata=undated)
     plt.close(figure)
 
 

@@ -150,7 +150,7 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
     level_figure(
         frame, column_titles(frame, plotted), factor=arms[0].factor, levels=declared,
         title=ablation.question,
-        paths=(folder / "figure.svg", folder / "figure.png"),
+        paths=tuple(folder / f"figure.{kind}" for kind in ("svg", "png", "pdf")),
     )  # fmt: skip
     if ablation.pareto and set(ablation.pareto) <= set(frame["metric"]):
         titles = [ablation.metrics[metric] for metric in ablation.pareto]

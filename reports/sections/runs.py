@@ -81,9 +81,22 @@ def spread(values: pd.Series) -> str:
     return f"{text} ± {cell(float(f'{half:.2g}'))}" if interval.n > 1 and half > 0 else text
 
 
+def by_preset(results: Results) -> dict[str, list[Kept]]:
+    """The runs of each preset."""
+    found: dict[str, list[Kept]] = defaultdict(list)
+    for kept in results.runs:
+        found[kept.preset].append(kept)
+    return found
+
+
+def latest_of(runs: list[Kept]) -> pd.DataFrame:
+    """The last rows of several runs."""
+    return records.latest(pd.concat([kept.frame for kept in runs], ignore_index=True))
+
+
 def of_preset(preset: str, runs: list[Kept]) -> list[Markup]:
     """The tables of one preset's runs, and the pictures of the first."""
-    frame = records.latest(pd.concat([kept.frame for kept in runs], ignore_index=True))
+    frame = latest_of(runs)
     parts = [Markup("<h3>{}</h3>").format(preset)]
     for base_seed, part in frame.groupby("base_seed"):
         seeds = ", ".join(str(seed) for seed in sorted(part["seed"].unique()))
@@ -115,10 +128,7 @@ def of_preset(preset: str, runs: list[Kept]) -> list[Markup]:
 
 def body(results: Results) -> Markup | None:
     """Every preset's runs."""
-    by_preset: dict[str, list[Kept]] = defaultdict(list)
-    for kept in results.runs:
-        by_preset[kept.preset].append(kept)
-    parts = [part for preset, runs in by_preset.items() for part in of_preset(preset, runs)]
+    parts = [part for name, runs in by_preset(results).items() for part in of_preset(name, runs)]
     return Markup("\n").join(parts) if parts else None
 
 

@@ -47,12 +47,17 @@ def roofline_points(bench: Bench) -> pd.DataFrame:
     )
 
 
+def ceilings(bench: Bench) -> tuple[float, float, float]:
+    """The machine's own rates in the file: product and convolution, FLOP/s, and copy, bytes/s."""
+    names = ("matmul_flops", "convolution_flops", "copy_bytes")
+    product, convolution, copy = (bench.about[f"{name}_per_second"] for name in names)
+    return product, convolution, copy
+
+
 def of_file(bench: Bench) -> list[Markup]:
     """A file's table and roofline."""
     about = bench.about
-    rates = tuple(
-        about[f"{what}_per_second"] for what in ("matmul_flops", "convolution_flops", "copy_bytes")
-    )
+    rates = ceilings(bench)
     parts = [
         Markup("<h3>{}</h3>").format(bench.path.name.partition(".")[0]),
         paragraph(

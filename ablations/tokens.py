@@ -68,7 +68,10 @@ ABLATION = Ablation(
         "detail_accuracy": "detail accuracy",
         "content_accuracy": "content accuracy",
         "gkd_effnet": "gKD",
+        "sampling_img_per_s": "img/s, sampled here",
+        "training_tflop": "training TFLOP",
     },
+    pareto=("training_tflop", "gkd_effnet"),
     measured=("generation",),
     claims=(
         Claim(

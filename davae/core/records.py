@@ -40,6 +40,7 @@ TIMED_METRICS = (
     "flops_per_second",
     "matmul_flops_per_second",
     "share_of_matmul_rate",
+    "sampling_img_per_s",
 )
 """Metrics that are durations or rates."""
 IDENTITY = ("suite", "ablation", "arm", "preset", "base_seed", "seed", "metric")

@@ -27,6 +27,7 @@ from davae.core.store import SUMMARY, write_json
 from davae.models.families.registry import family_of
 from davae.run.inputs import check_inputs
 from davae.run.pictures import draw
+from davae.stages.costs import training_cost
 from davae.stages.graph import graph
 from davae.stages.methods import METHODS
 from davae.stages.stage import Pipeline, Stage
@@ -206,39 +207,13 @@ def measured_rows(
     for role in measured:
         if "samples" in stages[role].upstream:
             arm = stages[role].config["arm"]
-            rows += [record(stages[role], arm, m) for m in cost(pipeline, stages[role])]
+            rows += [record(stages[role], arm, m) for m in training_cost(pipeline, stages[role])]
     built = {r: s for r, s in stages.items() if pipeline.store.has(s.name, s.key)}
     for role, stage in built.items():
         rows += [
             record(stage, f"{STAGE_PREFIX}{role}", m) for m in stage_measurements(pipeline, stage)
         ]
     return rows
-
-
-def cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
-    """TFLOP and seconds of all the training that a row's images rest on, base models and decoder
-    included."""
-    trained: dict[str, tuple[float, float]] = {}
-    waiting = [stage]
-    while waiting:
-        part = waiting.pop()
-        read_only = {"adapted"} if part.name == "control" else set()  # for its FLOPs alone
-        waiting += [stage for role, stage in part.upstream.items() if role not in read_only]
-        summary = pipeline.store.folder(part.name, part.key) / SUMMARY
-        if not summary.exists():
-            continue
-        counted = json.loads(summary.read_text())
-        seconds = pipeline.store.manifest(part.name, part.key)["seconds"]
-        trained[part.key] = (counted["steps"] * counted["flops_step"] / 1e12, seconds)
-    tflop, seconds = (sum(values) for values in zip((0.0, 0.0), *trained.values(), strict=True))
-    everything = "base models and decoder included"
-    return [
-        Measurement(name, value, 1, higher_is_better=False, protocol=f"{source}, {everything}")
-        for name, value, source in (
-            ("training_tflop", tflop, "counted"),
-            ("training_seconds", seconds, "wall clock"),
-        )
-    ]
 
 
 def stage_measurements(pipeline: Pipeline, stage: Stage) -> list[Measurement]:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from davae.core import records
 from davae.core.hashing import digest, sha256
 from davae.core.records import read_measurements
+from davae.stages.costs import sampling_speed, training_cost
 from davae.stages.stage import Pipeline
 from davae.sweep.ablation import Ablation, Arm
 
@@ -92,9 +93,11 @@ def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[s
     rows = [
         row for role in ablation.measured for row in read_measurements(pipeline.path(stages[role]))
     ]
-    return [
-        m.columns() for row, m in rows if m.metric in ablation.metrics and row not in NOT_THE_ARM
-    ]
+    measured = [m for row, m in rows if row not in NOT_THE_ARM]
+    if "training_tflop" in ablation.metrics:
+        measured += training_cost(pipeline, stages["generation"])
+        measured.append(sampling_speed(pipeline, stages["samples"]))
+    return [m.columns() for m in measured if m.metric in ablation.metrics]
 
 
 def keep_sidecars(

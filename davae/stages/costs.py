@@ -1,0 +1,52 @@
+"""What images cost: the training that they rest on, and their sampling."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from davae.core.records import Measurement
+from davae.core.store import SUMMARY
+from davae.stages.stage import Pipeline, Stage
+
+
+def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
+    """TFLOP and seconds of all the training that a row's images rest on, base models and decoder
+    included."""
+    trained: dict[str, tuple[float, float]] = {}
+    waiting = [stage]
+    while waiting:
+        part = waiting.pop()
+        read_only = {"adapted"} if part.name == "control" else set()  # for its FLOPs alone
+        waiting += [stage for role, stage in part.upstream.items() if role not in read_only]
+        summary = pipeline.store.folder(part.name, part.key) / SUMMARY
+        if not summary.exists():
+            continue
+        counted = json.loads(summary.read_text())
+        seconds = pipeline.store.manifest(part.name, part.key)["seconds"]
+        trained[part.key] = (counted["steps"] * counted["flops_step"] / 1e12, seconds)
+    tflop, seconds = (sum(values) for values in zip((0.0, 0.0), *trained.values(), strict=True))
+    everything = "base models and decoder included"
+    return [
+        Measurement(name, value, 1, higher_is_better=False, protocol=f"{source}, {everything}")
+        for name, value, source in (
+            ("training_tflop", tflop, "counted"),
+            ("training_seconds", seconds, "wall clock"),
+        )
+    ]
+
+
+def sampling_speed(pipeline: Pipeline, stage: Stage) -> Measurement:
+    """Images a second of sampling and decoding the images of a stage `samples`, as these stages
+    took: beside other work, if there was any."""
+    seconds, waiting = 0.0, [stage]
+    while waiting:
+        part = waiting.pop()
+        seconds += pipeline.store.manifest(part.name, part.key)["seconds"]
+        waiting += [part.upstream["sampled"]] if "sampled" in part.upstream else []
+    count = len(np.load(pipeline.path(stage) / "labels.npy"))
+    protocol = "wall clock of the stages, with what ran beside them"
+    return Measurement(
+        "sampling_img_per_s", count / seconds, count, higher_is_better=True, protocol=protocol
+    )

@@ -61,6 +61,7 @@ ABLATION = Ablation(
     trains="davae",
     metrics=METRICS,
     measured=("reconstruction", "structure", "generation"),
+    apart=True,
     floors={"psnr_over_zeroed_db": 1.0, "effective_rank_z_d": 3.0},
     pareto=("psnr_db", "gkd_effnet"),
     write=write,

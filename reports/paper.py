@@ -13,7 +13,7 @@ from reports.sections.headline import headline_table, on_scenes, quality
 from reports.sections.runs import by_preset, latest_of, summary
 from reports.sections.throughput import cases, ceilings, roofline_points
 
-KEPT = ("table.tex", "figure.pdf", "figure.svg")
+KEPT = ("table*.tex", "figure*.pdf", "figure*.svg")
 """Files of an ablation's folder that are taken over."""
 
 
@@ -45,8 +45,6 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 def ablations(results: Results, out: Path) -> None:
     """The tables and figures that the ablations wrote beside their records."""
     for kept in results.ablations:
-        for name in KEPT:
-            source = kept.folder / name
-            if source.exists():
-                stem = f"{kept.preset}_{kept.folder.name}"
-                shutil.copyfile(source, out / f"{stem}{source.suffix}")
+        for source in sorted(path for name in KEPT for path in kept.folder.glob(name)):
+            name = source.name.removeprefix("table").removeprefix("figure")
+            shutil.copyfile(source, out / f"{kept.preset}_{kept.folder.name}{name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from itertools import cycle
 from pathlib import Path
 
@@ -149,12 +150,14 @@ def level_figure(
 
     frame has the columns arm, level, seed, metric, protocol and value, and may have series, each of
     a colour of its own; `panels` are titles, as `davae.analysis.tables.column_titles` gives them.
-    Numeric levels are sorted and their means joined by a line; categorical ones stand in the order
-    of `levels`, their means as bars across.
+    Numeric levels are sorted, on a logarithmic axis where they span a factor of ten (0 stands left
+    of it), and their means joined by a line; categorical ones stand in the order of `levels`, their
+    means as bars across.
     """
     series = frame["series"].fillna("") if "series" in frame else pd.Series("", frame.index)
     numeric = all(isinstance(level, (int, float)) for level in levels)
     levels = sorted(levels) if numeric else levels
+    places = positions(levels)
     rows_of_three = math.ceil(len(panels) / 3)
     figure, axes = plt.subplots(rows_of_three, 3, figsize=(9, 2.7 * rows_of_three), squeeze=False)
     for axis in axes.flat[len(panels) :]:
@@ -164,11 +167,14 @@ def level_figure(
     for axis, ((metric, extractor), label) in zip(shown, panels.items(), strict=True):
         of_panel = (frame["metric"] == metric) & (extractors == extractor)
         for colour, name in zip(cycle(COLOURS), series.unique(), strict=False):
-            draw_levels(axis, frame[of_panel & (series == name)], levels, colour, name)
+            draw_levels(axis, frame[of_panel & (series == name)], places, colour, name)
         names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
-        axis.set_xticks(range(len(levels)), names)
-        axis.set_xlim(-0.5, len(levels) - 0.5)
-        axis.set(xlabel=factor, title=label)
+        crowded = sum(map(len, names)) > 28
+        slant = {"rotation": 35, "ha": "right", "fontsize": 7} if crowded else {}
+        axis.set_xticks(list(places.values()), names, **slant)
+        axis.margins(x=0.08)
+        axis.set_xlabel(factor)
+        axis.set_title(textwrap.fill(label, 34), fontsize=9)
     if series.nunique() > 1:
         axes[0, 0].legend(fontsize=7, frameon=False)
     figure.suptitle(title, fontsize=9)
@@ -176,18 +182,36 @@ def level_figure(
     save(figure, *paths)
 
 
+def positions(levels: list[float | str]) -> dict[float | str, float]:
+    """Where levels stand on the axis: categories in turn; numbers at their value or, where they
+    span a factor of ten, at its logarithm, 0 left of the smallest by the mean distance."""
+    numbers = [float(level) for level in levels if isinstance(level, (int, float))]
+    above = [value for value in numbers if value > 0]
+    if len(numbers) < len(levels):
+        return {level: float(place) for place, level in enumerate(levels)}
+    if len(above) < 2 or min(numbers) < 0 or max(above) < 10 * min(above):
+        return {level: float(level) for level in levels}
+    logs = {level: math.log10(level) for level in levels if level > 0}  # type: ignore[operator,arg-type]
+    gap = (max(logs.values()) - min(logs.values())) / (len(logs) - 1)
+    return {level: logs.get(level, min(logs.values()) - gap) for level in levels}
+
+
 def draw_levels(
-    axis: plt.Axes, rows: pd.DataFrame, levels: list[float | str], colour: str, name: str
+    axis: plt.Axes,
+    rows: pd.DataFrame,
+    places: dict[float | str, float],
+    colour: str,
+    name: str,
 ) -> None:
     """One series: every seed's value, and the means."""
-    values = {place: rows[rows["level"] == level] for place, level in enumerate(levels)}
+    values = {place: rows[rows["level"] == level] for level, place in places.items()}
     values = {place: part for place, part in values.items() if len(part)}
     for place, part in values.items():
         for arm, seed, value in zip(part["arm"], part["seed"], part["value"], strict=True):
             gid = named(f"{arm}, seed {seed}: {value:.4g}")
             axis.plot([place], [value], "o", ms=4, color=colour, alpha=0.6, gid=gid)
     means = [part["value"].mean() for part in values.values()]
-    joined = all(isinstance(level, (int, float)) for level in levels)
+    joined = all(isinstance(level, (int, float)) for level in places)
     colour, label = (colour, name) if name else (INK, None)
     if joined:
         axis.plot(list(values), means, "-", lw=1, color=colour, label=label)

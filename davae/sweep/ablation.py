@@ -50,6 +50,8 @@ class Ablation:
     metrics: dict[str, str]
     """Metric to column title, in the order of table and figure."""
     claims: tuple[Claim, ...] = ()
+    apart: bool = False
+    """Whether each series has a figure of its own, the reference in all of them."""
     plotted: tuple[str, ...] = ()
     """Metrics of the figure; empty: all."""
     own_seeds: tuple[int, ...] = ()

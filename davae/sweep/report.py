@@ -15,7 +15,7 @@ from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_markdown, upright
 from davae.sweep.ablation import Ablation, Sidecars
-from davae.sweep.arm import SAMPLES, SIDECARS
+from davae.sweep.arm import SAMPLES, SIDECARS, file_name
 from davae.sweep.sweep import Sweep
 
 OF_ONE_MODEL = (
@@ -147,11 +147,13 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
     there = set(frame["arm"])
     declared = list(dict.fromkeys(arm.level for arm in arms if arm.name in there))
     plotted = {metric: ablation.metrics[metric] for metric in ablation.plotted or ablation.metrics}
-    level_figure(
-        frame, column_titles(frame, plotted), factor=arms[0].factor, levels=declared,
-        title=ablation.question,
-        paths=tuple(folder / f"figure.{kind}" for kind in ("svg", "png", "pdf")),
-    )  # fmt: skip
+    for name, part in figures_of(ablation, frame).items():
+        shown = [level for level in declared if (part["level"] == level).any()]
+        level_figure(
+            part, column_titles(part, plotted), factor=arms[0].factor, levels=shown,
+            title=f"{ablation.question} {name}",
+            paths=tuple(folder / f"figure{slug(name)}.{kind}" for kind in ("svg", "png", "pdf")),
+        )  # fmt: skip
     if ablation.pareto and set(ablation.pareto) <= set(frame["metric"]):
         titles = [ablation.metrics[metric] for metric in ablation.pareto]
         values = pareto_values(ablation, frame)
@@ -162,6 +164,19 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
         image_strips(folder / "samples.png", strips)
     if ablation.draw is not None:
         ablation.draw(sidecar_files(frame, ablation, folder / SIDECARS), folder)
+
+
+def figures_of(ablation: Ablation, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each figure: all, or those of one series and the reference, by its name."""
+    if not ablation.apart:
+        return {"": frame}
+    reference = frame["reference"].astype(bool)
+    return {name: frame[reference | (frame["series"] == name)] for name in frame["series"].unique()}
+
+
+def slug(name: str) -> str:
+    """The end of a file's name for a series."""
+    return f"_{file_name(name)}" if name else ""
 
 
 def sample_strips(sweep: Sweep, frame: pd.DataFrame) -> dict[str, Path]:

@@ -31,8 +31,7 @@ def of_ablation(kept: Kept) -> list[Markup]:
     question = text.read_text().partition("\n")[0].strip("*") if text.exists() else ""
     if question:
         parts.append(Markup("<p><strong>{}</strong></p>").format(question))
-    drawn = folder / "figure.svg"
-    if drawn.exists():
+    for drawn in sorted(folder.glob("figure*.svg")):
         alt = f"{name}: {question} Every seed a point, the means joined or marked."
         parts.append(figure(Svg(drawn.read_text(), alt)))
     for file, caption in (("table.csv", "Means over seeds"), ("findings.csv", "Findings")):

@@ -35,6 +35,13 @@ def test_numeric_levels_are_sorted_and_joined(axes):
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([0, 1], [2.0, 5.0])
 
 
+def test_levels_that_span_a_factor_of_ten_stand_on_a_logarithmic_axis():
+    places = plots.positions([0.0, 0.001, 0.01, 0.1])
+    assert list(places.values()) == pytest.approx([-4, -3, -2, -1])
+    assert plots.positions([0.0, 1.0, 2.0]) == {0.0: 0, 1.0: 1, 2.0: 2}
+    assert plots.positions(["b", "a"]) == {"b": 0, "a": 1}
+
+
 def test_series_are_lines_of_their_own(axes):
     frame = pd.DataFrame(
         {

@@ -269,6 +269,9 @@ class AdaptConfig:
     cosine_weight: float = 0.0
     """Weight of 1 - cos(prediction, target) over all channels (in the authors' code, not Eq. 13).
     """
+    min_snr_gamma: float = option(0.0, neutral=0.0)
+    """Above 0: the velocity error of a sample at t is weighted by s^2 min((1 - s) / s, gamma) with
+    s = 1 - t (in the authors' SD3.5 training, with 5; not in Eq. 13)."""
     detail_lag: tuple[float, float] = option((0.0, 0.0), neutral=(0.0, 0.0))
     """lightning: the detail is denoised behind the base, by a lag drawn uniformly between the two
     for every sample (`davae.method.flow.lagged_times`); (0, 0): with it, as in the paper."""

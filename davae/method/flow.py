@@ -69,17 +69,35 @@ class FlowLoss:
     detail: torch.Tensor
 
 
+def min_snr_weight(t: torch.Tensor, gamma: float) -> torch.Tensor:
+    """Weight of the squared velocity error at t: s^2 min((1 - s) / s, gamma) with s = 1 - t.
+
+    s^2 makes it the error of the estimated data x_t - s v; the rest is min-SNR (Hang et al. 2023),
+    as in the authors' SD3.5 training, which is not in the paper's Eq. 13."""
+    noise = 1 - t
+    return noise.square() * torch.minimum(t / noise.clamp_min(1e-12), torch.full_like(t, gamma))
+
+
 def structured_loss(
-    prediction: torch.Tensor, target: torch.Tensor, base_channels: int, detail_weight: float
+    prediction: torch.Tensor,
+    target: torch.Tensor,
+    base_channels: int,
+    detail_weight: float,
+    sample_weight: torch.Tensor | None = None,
 ) -> FlowLoss:
     """(|u^ - u|^2 + w |u_d^ - u_d|^2) / (|B| + w |R|), |B|, |R| the element counts (Eq. 13).
 
     prediction, target: [B, C + D, h, w]. With D = 0 it is the plain mean squared error and
-    `detail` is 0.
+    `detail` is 0. sample_weight [B] multiplies the errors of the loss and leaves the denominator
+    and the parts as they are.
     """
     error = (prediction - target).square()
     base, detail = split(error, base_channels)
-    total = base.sum() + detail_weight * detail.sum()
+    if sample_weight is None:
+        total = base.sum() + detail_weight * detail.sum()
+    else:
+        sums = base.flatten(1).sum(1) + detail_weight * detail.flatten(1).sum(1)
+        total = (sample_weight * sums).sum()
     loss = total / (base.numel() + detail_weight * detail.numel())
     return FlowLoss(loss, base.mean(), detail.mean() if detail.numel() else detail.sum())
 

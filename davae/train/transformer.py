@@ -18,6 +18,7 @@ from davae.method.flow import (
     interpolate,
     interpolate_lagged,
     lagged_times,
+    min_snr_weight,
     structured_loss,
 )
 from davae.method.schedule import detail_weight
@@ -90,7 +91,10 @@ def transformer_task(
         weight = (
             1.0 if adapt is None else detail_weight(n, adapt.detail_warmup_steps, adapt.schedule)
         )
-        parts = structured_loss(prediction, target, denoiser.base_channels, weight)
+        of_sample = None
+        if adapt is not None and adapt.min_snr_gamma:
+            of_sample = min_snr_weight(t if t.ndim == 1 else t[:, 0], adapt.min_snr_gamma)
+        parts = structured_loss(prediction, target, denoiser.base_channels, weight, of_sample)
         terms = {"loss": parts.loss, "base": parts.base}
         if denoiser.detail_channels:
             terms["detail"] = parts.detail

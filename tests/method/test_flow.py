@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from davae.method.flow import interpolate, logit_normal, shift_time, structured_loss
+from davae.method.flow import (
+    interpolate,
+    logit_normal,
+    min_snr_weight,
+    shift_time,
+    structured_loss,
+)
 
 
 def test_interpolation_runs_from_noise_to_data():
@@ -42,3 +48,21 @@ def test_structured_loss_without_detail_weight_is_the_base_loss_and_with_one_the
     narrow = structured_loss(a, b, 16, 1.0)
     assert narrow.detail.item() == 0.0
     torch.testing.assert_close(narrow.loss, (a - b).square().mean())
+
+
+def test_the_weight_of_a_sample_by_hand():
+    t = torch.tensor([0.5, 0.9, 0.1, 0.0, 1.0])  # s = 0.5, 0.1, 0.9, 1, 0
+    expected = torch.tensor([0.25, 0.01 * 5, 0.81 * (0.1 / 0.9), 0.0, 0.0])
+    torch.testing.assert_close(min_snr_weight(t, 5.0), expected)
+
+
+def test_weighted_samples_leave_the_denominator_as_it_is():
+    a, b = torch.randn(3, 6, 2, 2), torch.randn(3, 6, 2, 2)
+    weights = torch.tensor([0.5, 2.0, 0.0])
+    error = (a - b).square()
+    sums = error[:, :4].sum((1, 2, 3)) + 0.25 * error[:, 4:].sum((1, 2, 3))
+    found = structured_loss(a, b, 4, 0.25, weights)
+    torch.testing.assert_close(found.loss, (weights * sums).sum() / (3 * 4 * (4 + 0.25 * 2)))
+    plain = structured_loss(a, b, 4, 0.25)
+    torch.testing.assert_close(found.base, plain.base)
+    torch.testing.assert_close(structured_loss(a, b, 4, 0.25, torch.ones(3)).loss, plain.loss)

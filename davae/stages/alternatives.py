@@ -67,7 +67,7 @@ def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
     seeded(seed, "regressor")
     model = DetailRegressor(base_channels=base, detail_channels=detail).to(work.runtime.device)
     task = regressor_task(model, sets["train"], sets["heldout"].first(CHECKS), seed)
-    x = torch.zeros(adapt.train.batch_size, base, *sets["train"].latents.shape[2:])
+    x = torch.zeros(1, base, *sets["train"].latents.shape[2:])
     train = matched(work, model, adapt.train, lambda: model(x.to(work.runtime.device)))
     Trainer(task, train, work.runtime, work.folder).run()
     save_model(model, work.folder / MODEL, rounded=adapt.train.round_weights)

@@ -166,15 +166,17 @@ def matched(
     """The config with as many steps as take the FLOPs of the adaptation, which is an input.
 
     The steps follow from the FLOPs that both runs count: the adaptation's total over this network's
-    FLOPs a step. forward: of a batch, where the network is not a DiT."""
+    FLOPs a step, which are those of one sample times the batch, so that no batch is kept for a
+    backward pass. forward: of one sample, where the network is not a DiT."""
     adaptation = json.loads((work.inputs["adapted"] / SUMMARY).read_text())
     if forward is None:
-        c, batch = network.config, train.batch_size
-        x = torch.zeros(batch, c.in_channels, c.input_size, c.input_size)
-        t, y = torch.zeros(batch), torch.zeros(batch, dtype=torch.long)
+        c = network.config
+        x = torch.zeros(1, c.in_channels, c.input_size, c.input_size)
+        t, y = torch.zeros(1), torch.zeros(1, dtype=torch.long)
         forward = lambda: network(x, t, y)  # noqa: E731
     total = adaptation["steps"] * adaptation["flops_step"]
-    steps = max(1, round(total / training_flops(network, forward)))
+    of_step = train.batch_size * training_flops(network, forward)
+    steps = max(1, round(total / of_step))
     return replace(train, steps=steps, snapshots=())
 
 

@@ -8,6 +8,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from davae.measure.flops import count_flops, dit_forward_flops
 from davae.models.dit import DiT, DiTConfig
 from davae.models.dit_blocks import Attention, Block
+from davae.stages.transformer import training_flops
 
 
 def test_flops_on_the_device_equal_meta_and_the_closed_form():
@@ -52,3 +53,13 @@ def test_one_dit_block_one_attention_and_one_vae_block_by_hand():
 def test_a_multiply_add_is_two_operations():
     x, w = torch.randn(3, 5), torch.randn(5, 7)
     assert count_flops(lambda: x @ w)[0] == 2 * 3 * 5 * 7
+
+
+def test_the_flops_of_a_training_step_are_those_of_a_sample_times_the_batch():
+    dit = DiT(**asdict(DiTConfig(hidden_size=48, depth=2, num_heads=4)))
+
+    def of_batch(batch):
+        inputs = torch.randn(batch, 4, 8, 8), torch.rand(batch), torch.zeros(batch).long()
+        return training_flops(dit, lambda: dit(*inputs))
+
+    assert of_batch(6) == 6 * of_batch(1)

@@ -45,20 +45,21 @@ def processes(out, jobs=2):
 
 
 def test_processes_record_what_one_process_does(tmp_path):
-    apart = run(tmp_path / "a", processes(tmp_path / "a"))
-    pd.testing.assert_frame_equal(records.stable(apart), records.stable(run(tmp_path / "b")))
+    apart = run(tmp_path / "a", processes(tmp_path / "a"), seeds=(0,))
+    alone = run(tmp_path / "b", seeds=(0,))
+    pd.testing.assert_frame_equal(records.stable(apart), records.stable(alone))
     folder = sweep(tmp_path / "a").folder
-    assert len(list((folder / "logs").iterdir())) == 4
+    assert len(list((folder / "logs").iterdir())) == 2
     assert (folder / "table.md").read_text() == (
         sweep(tmp_path / "b").folder / "table.md"
     ).read_text()
-    assert tasks_of(sweep(tmp_path / "a")) == []
+    assert tasks_of(sweep(tmp_path / "a", (0,))) == []
 
 
 def test_arms_that_fail_in_any_way_stop_no_other(tmp_path, monkeypatch):
-    monkeypatch.setenv("TOY_LEVELS", "1 2 7 8 9")
+    monkeypatch.setenv("TOY_LEVELS", "1 7 8 9")
     frame = run(tmp_path, processes(tmp_path), seeds=(0,))
-    assert sorted(frame.loc[frame["status"] == "ok", "arm"]) == ["level 1", "level 2"]
+    assert list(frame.loc[frame["status"] == "ok", "arm"]) == ["level 1"]
     errors = frame[frame["status"] == "failed"].set_index("arm")["error"]
     assert "FloatingPointError: the loss is nan" in errors["level 7"]
     assert "No space left on device" in errors["level 8"]

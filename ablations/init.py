@@ -61,6 +61,9 @@ def write(frame: pd.DataFrame, folder: Path) -> str:
         row: dict[str, object] = {"init": series}
         for metric, least in STATED.items():
             part = frame[(frame["series"] == series) & (frame["metric"] == metric)]
+            if part.empty:
+                row[f"{metric} {least:g}"] = "–"
+                continue
             shares = [
                 values.loc[values["value"] >= least, "level"].astype(float).min()
                 for _, values in part.groupby("seed")

@@ -55,7 +55,7 @@ def main() -> int:
             return
         if options.paper is not None:
             files = write_paper(options.results, options.paper)
-            print(f"For a paper: {len(files)} new files in {options.paper}")
+            print(f"For a paper: {len(files)} files in {options.paper}")
             return
         if options.readme:
             changed = [str(path) for path in update(options.results, Path.cwd())]

@@ -26,7 +26,7 @@ def page(top: Path) -> str:
     results = read_results(top)
     parts = []
     for section in all_sections():
-        body = section.render(results)
+        body = results.tried(top / section.name, section.render, results)
         if body is not None:
             parts.append({"name": section.name, "title": section.title, "body": body})
     return whole(LEAD, parts, results.problems)

@@ -13,7 +13,7 @@ from reports.html import paragraph, table
 from reports.results import Kept, Results, read_results
 from reports.sections.throughput import cases
 
-IDENTITY = ["arm", "metric", "protocol", "preset", "base_seed"]
+IDENTITY = ["ablation", "arm", "metric", "protocol", "preset", "base_seed"]
 """What two figures have in common that may stand in one row."""
 
 
@@ -47,6 +47,7 @@ def values(kept: list[Kept]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=[*IDENTITY, "value", "seeds"])
     frame = pd.concat(frames, ignore_index=True)
+    frame["ablation"] = frame["ablation"].fillna("") if "ablation" in frame else ""
     frame = frame[~frame["arm"].str.startswith("stage:")]
     groups = frame.groupby(IDENTITY, sort=False, dropna=False)
     return groups.agg(value=("value", "mean"), seeds=("seed", "nunique")).reset_index()
@@ -60,7 +61,7 @@ def beside(frames: list[pd.DataFrame], names: tuple[str, str], title: str) -> Ma
     shared = both[both["_merge"] == "both"]
     shown = pd.DataFrame(
         {
-            **{name: shared[name] for name in ("preset", "base_seed", "arm", "metric", "protocol")},
+            **{name: shared[name] for name in IDENTITY},
             names[0]: shared["value_a"], f"{names[0]}, seeds": shared["seeds_a"],
             names[1]: shared["value_b"], f"{names[1]}, seeds": shared["seeds_b"],
             "difference": shared["value_b"] - shared["value_a"],
@@ -80,7 +81,10 @@ def beside(frames: list[pd.DataFrame], names: tuple[str, str], title: str) -> Ma
 
 def throughput(results: Results) -> pd.DataFrame:
     """Case and img/s of every benchmark file."""
-    frames = [cases(bench)[["case", "img/s"]] for bench in results.benchmarks]
+    frames = [
+        cases(bench).reindex(columns=["case", "img/s"]).drop_duplicates("case")
+        for bench in results.benchmarks
+    ]
     return (
         pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["case", "img/s"])
     )

@@ -42,7 +42,7 @@ def paragraph(text: str) -> Markup:
 def table(frame: pd.DataFrame, caption: str) -> Markup:
     """A table whose columns sort; one of many rows filters, too."""
     rows = [
-        [{"text": cell(value), "sort": sort_key(value)} for value in line]
+        [{"text": cell(value), "sort": sort_key(value), "words": is_words(value)} for value in line]
         for line in frame.itertuples(index=False)
     ]
     return render(
@@ -51,11 +51,23 @@ def table(frame: pd.DataFrame, caption: str) -> Markup:
     )  # fmt: skip
 
 
+def is_words(value: object) -> bool:
+    """Whether a cell is text, to be read from the left."""
+    return isinstance(value, str) and not NUMBER.match(value) and value != "–"
+
+
+NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?(?=$|[\s(%])")
+
+
 def sort_key(value: object) -> str:
-    """What a cell sorts by: a number as such, everything else as text; gaps last."""
-    if value is None or (isinstance(value, float) and pd.isna(value)):
+    """What a cell sorts by: a number, or the one that its text starts with, as such; everything
+    else as text; gaps last."""
+    if value is None or value == "–" or (isinstance(value, float) and pd.isna(value)):
         return ""
-    return f"{value!r}" if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, (int, float)):
+        return f"{value!r}"
+    found = NUMBER.match(str(value))
+    return found[0].replace(",", "") if found else str(value)
 
 
 def picture(path: Path, alt: str, caption: str = "") -> Markup:
@@ -88,7 +100,12 @@ class Svg:
 
 def figure(svg: Svg) -> Markup:
     """An SVG, inlined, with a text alternative; names of points stay as titles."""
-    body = svg.text[svg.text.index("<svg") :]
+    start = svg.text.find("<svg")
+    if start < 0:
+        raise ValueError("it is no SVG")
+    body = svg.text[start:]
     body = re.sub(r'(width|height)="[\d.]+pt"', "", body, count=2)
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    for foreign in ("metadata", "script", "foreignObject"):
+        body = re.sub(rf"<{foreign}\b.*?</{foreign}>", "", body, flags=re.DOTALL)
+    body = re.sub(r"\son\w+\s*=\s*(\"[^\"]*\"|'[^']*')", "", body)
     return render("figure.html.j2", body=Markup(body), alt=svg.alt, caption=svg.caption)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.plots import draw_roofline, save
+from davae.sweep.arm import file_name
 from reports.results import Results, read_results
-from reports.sections.headline import headline_table, on_scenes, quality
-from reports.sections.runs import by_preset, latest_of, summary
+from reports.sections.headline import headline_table, of_headline, quality
+from reports.sections.runs import latest_of, summary
 from reports.sections.throughput import cases, ceilings, roofline_points
 
 KEPT = ("table*.tex", "figure*.pdf", "figure*.svg")
@@ -21,11 +22,13 @@ def write_paper(top: Path, out: Path) -> list[Path]:
     """Write OUT/*.tex, *.pdf and *.svg from the results below `top`; the files, in order."""
     results = read_results(top)
     out.mkdir(parents=True, exist_ok=True)
-    before = set(out.iterdir())
-    if on_scenes(results):
-        write_table(out / "headline.tex", headline_table(quality(on_scenes(results))))
-    for preset, runs in by_preset(results).items():
-        write_table(out / f"run_{preset}.tex", summary(latest_of(runs)))
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    _, runs = of_headline(results)
+    if runs:
+        write_table(out / "headline.tex", headline_table(quality(runs)))
+    for name, runs in results.groups().items():
+        for base_seed, part in latest_of(runs).groupby("base_seed"):
+            write_table(out / f"run_{file_name(name)}_base{base_seed}.tex", summary(part))
     ablations(results, out)
     for bench in results.benchmarks:
         stem = bench.path.name.partition(".")[0]
@@ -34,7 +37,7 @@ def write_paper(top: Path, out: Path) -> list[Path]:
         if len(points):
             figure = draw_roofline(points, *ceilings(bench))
             save(figure, out / f"bench_{stem}.pdf", out / f"bench_{stem}.svg")
-    return sorted(set(out.iterdir()) - before)
+    return sorted(p for p in out.iterdir() if p.stat().st_mtime_ns != before.get(p))
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -12,24 +12,26 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.tables import to_markdown
+from reports.published import IMG_S
 from reports.results import Results, read_results
-from reports.sections.headline import METRICS, ROWS, on_scenes, quality
-from reports.sections.runs import by_preset, latest_of, summary
+from reports.sections.headline import METRICS, ROWS, of_headline, quality
+from reports.sections.runs import latest_of, summary
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
 PUBLISHED = {
-    "native": ("native, 64x64 tokens", "not trained in small", "0.25"),
-    "control": ("512 px enlarged, 32x32 tokens", "the base trained longer, enlarged", "1.03"),
+    "native": ("native, 64x64 tokens", "not trained in small", str(IMG_S["native"])),
+    "control": ("512 px enlarged, 32x32 tokens", "the base trained longer, enlarged",
+                str(IMG_S["enlarged"])),
     "control_decoded": ("the same through a decoder without detail", "", "–"),
-    "adapted": ("with DA-VAE, 32x32 tokens", "the same tokens", "1.03"),
-}
+    "adapted": ("with DA-VAE, 32x32 tokens", "the same tokens", str(IMG_S["davae"])),
+}  # fmt: skip
 """Row: its title, what stands for it here, and the published img/s (Table 3 of the paper)."""
 
 
 def headline(results: Results) -> str:
     """The README's table: what was seen here in small beside what is published."""
-    runs = on_scenes(results)
+    _, runs = of_headline(results)
     measured = quality(runs).set_index(["arm", "metric"])
     lines = []
     for arm, (title, what, published) in PUBLISHED.items():
@@ -56,8 +58,8 @@ def headline(results: Results) -> str:
 def runs(results: Results, preset: str) -> str:
     """The main columns of a preset's runs, by base seed: means over seeds, with the 95% interval's
     half width where there are several."""
-    of_preset = by_preset(results).get(preset)
-    if of_preset is None:
+    of_preset = [kept for kept in results.runs if kept.preset == preset]
+    if not of_preset:
         raise ValueError(f"there are no runs of {preset} below {results.top}")
     parts = []
     for base_seed, part in latest_of(of_preset).groupby("base_seed"):

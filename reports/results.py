@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from davae.core import records
+
+T = TypeVar("T")
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError)
+"""What reading a damaged or foreign file may raise: text that is none, a column that is missing, a
+value of another type, a picture that is cut off."""
+COLUMNS = {"arm", "metric", "value", "protocol", "seed", "preset", "status", "git_sha", "git_dirty"}
+"""What rows of runs and ablations have at least."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +26,17 @@ class Kept:
 
     folder: Path
     frame: pd.DataFrame
+    """The rows that were measured."""
+
+    @property
+    def top(self) -> Path:
+        """The folder above the preset's: of a machine, or of what was made here."""
+        up = self.folder.parent
+        return up.parent.parent if up.name == "ablations" else up.parent
 
     @property
     def preset(self) -> str:
-        """Of a run OUT/PRESET/seedN or an ablation OUT/PRESET/ablations/NAME."""
+        """Of a run TOP/PRESET/seedN or an ablation TOP/PRESET/ablations/NAME."""
         up = self.folder.parent
         return up.parent.name if up.name == "ablations" else up.name
 
@@ -43,14 +58,28 @@ class Results:
     top: Path
     runs: list[Kept] = field(default_factory=list)
     ablations: list[Kept] = field(default_factory=list)
-    evaluations: list[Kept] = field(default_factory=list)
     benchmarks: list[Bench] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What is missing or damaged, a sentence each."""
 
-    def named(self, ablation: str) -> list[Kept]:
-        """The records of an ablation, of every preset."""
-        return [kept for kept in self.ablations if kept.folder.name == ablation]
+    def groups(self) -> dict[str, list[Kept]]:
+        """The runs of each preset of each machine, by a name that tells them apart."""
+        several = len({kept.top for kept in self.runs}) > 1
+        found: dict[str, list[Kept]] = {}
+        for kept in self.runs:
+            where = f", {kept.top.relative_to(self.top)}" if several else ""
+            found.setdefault(f"{kept.preset}{where}", []).append(kept)
+        return found
+
+    def tried(self, path: Path, make: Callable[..., T], *arguments: Any) -> T | None:
+        """What `make(*arguments)` gives of a file or folder; None, and a problem, where that is
+        damaged."""
+        try:
+            return make(*arguments)
+        except DAMAGED as error:
+            where = path.relative_to(self.top) if path.is_relative_to(self.top) else path
+            self.problems.append(f"{where} could not be read: {type(error).__name__}: {error}")
+            return None
 
 
 def read_results(top: Path) -> Results:
@@ -60,29 +89,48 @@ def read_results(top: Path) -> Results:
     if not top.is_dir():
         raise ValueError(f"{top} is no folder; name one that holds results, as results/ or runs/")
     found = Results(top)
-    by_suite = {"run": found.runs, "ablation": found.ablations, "eval": found.evaluations}
+    by_suite = {"run": found.runs, "ablation": found.ablations}
     for path in sorted(top.rglob("records.jsonl")):
-        try:
-            frame = records.load_records(path)
-        except (ValueError, KeyError, OSError) as error:
-            found.problems.append(f"{path.relative_to(top)} could not be read: {error}")
-            continue
-        suite = str(frame["suite"].iloc[0]) if len(frame) else ""
-        if suite in by_suite:
-            by_suite[suite].append(Kept(path.parent, frame))
-        else:
-            found.problems.append(f"{path.relative_to(top)} holds no rows of a known suite")
+        kept = found.tried(path, read_kept, path)
+        if kept is not None and kept[0] in by_suite:
+            by_suite[kept[0]].append(kept[1])
     for path in sorted(top.rglob("*.json")):
-        try:
-            if not records.is_benchmark(path):
-                continue
-            about = json.loads(path.read_text())["machine_info"]["davae"]
-            found.benchmarks.append(Bench(path, records.load_records(path), about))
-        except (ValueError, KeyError, OSError) as error:
-            found.problems.append(f"{path.relative_to(top)} could not be read: {error}")
-    for what, kept in (("runs", found.runs), ("ablations", found.ablations)):
-        if not kept:
+        bench = found.tried(path, read_bench, path)
+        if bench is not None:
+            found.benchmarks.append(bench)
+    for what, there in (("runs", found.runs), ("ablations", found.ablations)):
+        if not there:
             found.problems.append(f"there are no records of {what} below {top.name}")
     if not found.benchmarks:
         found.problems.append(f"there is no file of the benchmark suite below {top.name}")
     return found
+
+
+def read_kept(path: Path) -> tuple[str, Kept]:
+    """The suite and the measured rows of a file of records; the suite is empty where there are
+    none."""
+    frame = records.load_records(path)
+    if frame.empty or "suite" not in frame:
+        raise ValueError("it holds no records")
+    suite = str(frame["suite"].iloc[0])
+    if suite not in ("run", "ablation"):
+        return suite, Kept(path.parent, frame)
+    missing = sorted(COLUMNS - set(frame.columns))
+    if missing:
+        raise ValueError(f"its rows have no {', '.join(missing)}")
+    return suite, Kept(path.parent, frame[frame["status"] == "ok"])
+
+
+def read_bench(path: Path) -> Bench | None:
+    """A file of the suite; None for another JSON file."""
+    if not records.is_benchmark(path):
+        return None
+    about = json.loads(path.read_text())["machine_info"]["davae"]
+    for name in ("machine", "versions", "matmul_flops_per_second", "copy_bytes_per_second",
+                 "convolution_flops_per_second"):  # fmt: skip
+        if name not in about:
+            raise KeyError(f"machine_info lacks {name}")
+    frame = records.load_records(path)
+    if "status" not in frame:
+        raise ValueError("it holds no cases")
+    return Bench(path, frame, about)

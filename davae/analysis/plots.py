@@ -49,7 +49,8 @@ def svg_of(figure: plt.Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
-    return re.sub(rf'<g id="{NAMED}([^"]*)">', r"<g><title>\1</title>", buffer.getvalue())
+    name = rf"<g id=(?:\"{NAMED}([^\"]*)\"|'{NAMED}([^']*)')>"
+    return re.sub(name, lambda m: f"<g><title>{m[1] or m[2]}</title>", buffer.getvalue())
 
 
 def save(figure: plt.Figure, *paths: Path) -> None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+EQUAL = 1e-12
+"""Values that differ by less than this share are one value, rounded."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -33,10 +36,10 @@ def t_interval(values: list[float] | np.ndarray, confidence: float = 0.95) -> In
     mean = float(x.mean())
     if len(x) == 1:
         return Interval(mean, -math.inf, math.inf, 1)
+    if np.ptp(x) <= EQUAL * float(np.abs(x).max()):
+        return Interval(float(x[0]), float(x[0]), float(x[0]), len(x), float(x[0] == 0.0))
     error = float(x.std(ddof=1) / math.sqrt(len(x)))
     half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1)) * error
-    if error == 0.0:
-        return Interval(mean, mean, mean, len(x), float(mean == 0.0))
     p = float(2 * stats.t.sf(abs(mean) / error, len(x) - 1))
     return Interval(mean, mean - half, mean + half, len(x), p)
 

@@ -177,11 +177,19 @@ def append(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def whole_size(path: Path) -> int:
-    """Bytes up to the end of the last whole line; 0 where there is no file."""
+    """Bytes up to the end of the last whole line, which gets its newline where that alone is
+    missing; 0 where there is no file."""
     if not path.exists():
         return 0
     content = path.read_bytes()
-    return content.rfind(b"\n") + 1
+    size = content.rfind(b"\n") + 1
+    try:
+        json.loads(content[size:])
+    except ValueError:
+        return size
+    with path.open("ab") as stream:
+        stream.write(b"\n")
+    return len(content) + 1
 
 
 def is_benchmark(path: Path) -> bool:
@@ -220,7 +228,8 @@ def _record_rows(path: Path, named: bool) -> Iterator[dict[str, Any]]:
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            if 1 < number == len(lines) and not text.endswith("\n"):
+            torn = number == len(lines) and not text.endswith("\n") and line.startswith("{")
+            if torn:
                 return  # half a line: it is being written, or its process was killed
             raise ValueError(f"{path}, line {number} is not a record: {error}") from error
         if not isinstance(record, dict) or "schema" not in record:

@@ -10,6 +10,9 @@ from davae.core.records import Measurement
 from davae.core.store import SUMMARY
 from davae.stages.stage import Pipeline, Stage
 
+MATCHED = ("control", "native", "regressor")
+"""Stages that read the adaptation for its FLOPs alone."""
+
 
 def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
     """TFLOP and seconds of all the training that a row's images rest on, base models and decoder
@@ -18,7 +21,7 @@ def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
     waiting = [stage]
     while waiting:
         part = waiting.pop()
-        read_only = {"adapted"} if part.name == "control" else set()  # for its FLOPs alone
+        read_only = {"adapted"} if part.name in MATCHED else set()
         waiting += [stage for role, stage in part.upstream.items() if role not in read_only]
         summary = pipeline.store.folder(part.name, part.key) / SUMMARY
         if not summary.exists():

@@ -38,7 +38,10 @@ def dry_run(sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int =
         ablation = sweep.load()
         for task in tasks_of(sweep):
             arm = sweep.at(task.arm, task.seed)
-            stages, arms = arm.stages(), arms + 1
+            try:
+                stages, arms = arm.stages(), arms + 1
+            except ValueError:
+                continue  # the run records why
             measured = [stages[role] for role in ablation.measured if role in stages]
             for stage in needed(measured, store):
                 there = store.has(stage.name, stage.key)

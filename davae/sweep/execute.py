@@ -41,8 +41,8 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> None:
             if not error:
                 try:
                     write_tables(task.sweep)
-                except OSError as full:
-                    progress.write(f"the table could not be written: {full}")
+                except (OSError, ValueError) as reason:
+                    progress.write(f"the table could not be written: {reason}")
     for sweep in there:
         try:
             report(sweep)

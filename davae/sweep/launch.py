@@ -64,7 +64,7 @@ def tasks_of(sweep: Sweep) -> list[Task]:
         Task(sweep, name, seed, run_id)
         for seed in sweep.seeds
         for name in sweep.chosen()
-        if (name, seed) not in keys
+        if not keys[name, seed]
         or not is_recorded(sweep.file, ablation, sweep.at(name, seed), keys[name, seed])
     ]
 

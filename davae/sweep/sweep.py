@@ -67,15 +67,15 @@ class Sweep:
         return tuple(name for name in there if not self.names or name in self.names)
 
     def keys(self, seeds: Iterable[int]) -> dict[tuple[str, int], str]:
-        """The key of every declared arm at these seeds, as it is now; an arm that cannot be built
-        has none."""
+        """The key of every declared arm at these seeds, as it is now; empty for an arm that cannot
+        be built."""
         ablation, found = self.load(), {}
         for seed in seeds:
             for arm in self.arms(seed):
                 try:
                     found[arm.name, seed] = ablation.key(arm)
                 except ValueError:
-                    continue
+                    found[arm.name, seed] = ""
         return found
 
     def rows(self) -> Rows:

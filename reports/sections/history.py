@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from markupsafe import Markup
 
 from davae.analysis.plots import history_svg
@@ -15,20 +17,25 @@ LEAST = 0.05
 """Steps below this share are not shown."""
 
 
+def of_folder(folder: Path) -> list[Markup]:
+    """One history."""
+    history = read_history(folder)
+    found = steps(history, LEAST)
+    alt = (
+        f"Cost of {history['case'].nunique()} cases over {history['git_sha'].nunique()} revisions, "
+        f"{len(found)} lasting steps."
+    )
+    marks = [(step.case, step.revision) for step in found]
+    drawn = figure(Svg(history_svg(history, marks), alt, alt))
+    return [drawn, table(steps_frame(found), "Lasting steps") if found else paragraph(alt)]
+
+
 def body(results: Results) -> Markup | None:
     """Costs over revisions, and lasting steps."""
     parts = []
     for folder in sorted({path.parent for path in results.top.rglob("history/*.json")}):
-        history = read_history(folder)
-        found = steps(history, LEAST)
-        alt = (
-            f"Cost of {history['case'].nunique()} cases over {history['git_sha'].nunique()} "
-            f"revisions, {len(found)} lasting steps."
-        )
-        parts.append(
-            figure(Svg(history_svg(history, [(s.case, s.revision) for s in found]), alt, alt))
-        )
-        parts.append(table(steps_frame(found), "Lasting steps") if found else paragraph(alt))
+        one = results.tried(folder, of_folder, folder)
+        parts += one or []
     return Markup("\n").join(parts) if parts else None
 
 

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
+from davae.core import records
+from davae.core.presets import PRESETS
 from reports.html import paragraph, table
-from reports.results import Results
+from reports.results import Kept, Results
 from reports.section import Section
 
-COMMANDS = {
-    "runs": "davae run {preset} --seed N",
-    "ablations": "python -m ablations {name} --preset {preset} --seeds ...",
+OTHERS = {
     "benchmarks": "make bench",
     "work counters": "davae track counters --write",
     "this page": "python -m reports",
 }
+
+
+def command_of(kept: Kept, suite: str) -> str:
+    """What makes the records again."""
+    if kept.preset not in PRESETS:
+        return "none: its preset is no longer there"
+    seeds = " ".join(str(seed) for seed in sorted(kept.frame["seed"].unique()))
+    base = int(kept.frame["base_seed"].iloc[0]) if "base_seed" in kept.frame else 0
+    other = f" --base-seed {base}" if base else ""
+    if suite == "run":
+        return f"davae run {kept.preset} --seed {seeds}{other}"
+    name = kept.folder.name.partition("-base")[0]
+    return f"python -m ablations {name} --preset {kept.preset} --seeds {seeds}{other}"
+
+
+def stage_minutes(frame: pd.DataFrame) -> float | None:
+    """Minutes of the stages that the records are of, each once."""
+    seconds = records.latest(frame[frame["metric"] == "seconds"]).drop_duplicates("key")["value"]
+    return float(seconds.sum()) / 60 if len(seconds) else None
 
 
 def machine_row(where: str, about: dict[str, Any]) -> dict[str, Any]:
@@ -32,20 +52,26 @@ def machine_row(where: str, about: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def of_environment(where: str, path: Path) -> dict[str, Any]:
+    """The row of a run's environment.json."""
+    return machine_row(where, json.loads(path.read_text()))
+
+
 def body(results: Results) -> Markup | None:
     """What was measured on what, at which revision, and how to make it again."""
     machines, revisions = [], []
-    for kept in (*results.runs, *results.ablations):
+    for suite, kept in [*(("run", k) for k in results.runs),
+                        *(("ablation", k) for k in results.ablations)]:  # fmt: skip
         where = str(kept.folder.relative_to(results.top))
         environment = kept.folder / "environment.json"
         if environment.exists():
-            machines.append(machine_row(where, json.loads(environment.read_text())))
+            row = results.tried(environment, of_environment, where, environment)
+            machines += [row] if row else []
         shas = sorted({str(sha)[:10] or "unknown" for sha in kept.frame["git_sha"]})
-        seconds = kept.frame.loc[kept.frame["metric"] == "seconds", "value"].sum()
         revisions.append(
-            {"records": where, "revisions": ", ".join(shas),
+            {"records": where, "command": command_of(kept, suite), "revisions": ", ".join(shas),
              "uncommitted changes": "yes" if kept.frame["git_dirty"].any() else "no",
-             "minutes of all stages": seconds / 60 if seconds else None}
+             "minutes of its stages": stage_minutes(kept.frame)}
         )  # fmt: skip
     for bench in results.benchmarks:
         machines.append(machine_row(str(bench.path.relative_to(results.top)), bench.about))
@@ -53,9 +79,9 @@ def body(results: Results) -> Markup | None:
     if machines:
         parts.append(table(pd.DataFrame(machines), "Machines and versions"))
     if revisions:
-        parts.append(table(pd.DataFrame(revisions), "Revisions and times"))
-    commands = pd.DataFrame(COMMANDS.items(), columns=["part", "command"])
-    parts += [paragraph("What makes each part again:"), table(commands, "Commands")]
+        parts.append(table(pd.DataFrame(revisions), "Commands, revisions and times"))
+    commands = pd.DataFrame(OTHERS.items(), columns=["part", "command"])
+    parts += [paragraph("And the other parts:"), table(commands, "Commands")]
     return Markup("\n").join(parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Collection
 
 import pandas as pd
 from markupsafe import Markup
@@ -15,7 +15,6 @@ from davae.analysis.tables import (
     column_titles,
     doubtful,
     extractor_of,
-    run_table,
     stage_table,
 )
 from davae.core import records
@@ -24,27 +23,6 @@ from reports.results import Kept, Results
 from reports.section import Section
 
 PICTURES = {"samples.png": "samples of every row", "curves.png": "training curves"}
-SEEDLESS = ("real", "bicubic", "base_vae")
-"""Rows whose names start so do not depend on the seed."""
-
-
-def seed_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean and 95% half width of the rows that depend on the seed."""
-    columns, extractors = column_titles(frame, RUN_COLUMNS), extractor_of(frame["protocol"])
-    rows = []
-    for arm in [arm for arm in RUN_ROWS if not arm.startswith(SEEDLESS)]:
-        row: dict[str, object] = {"row": RUN_ROWS[arm]}
-        for (metric, extractor), title in columns.items():
-            of_column = (frame["metric"] == metric) & (extractors == extractor)
-            values = frame.loc[(frame["arm"] == arm) & of_column, "value"]
-            if len(values):
-                interval = t_interval(values.to_numpy())
-                row[title] = f"{interval.mean:.4g} ± {interval.high - interval.mean:.2g}"
-        if len(row) > 1:
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
 SUMMARY = (
     "psnr_db", "rkd_effnet", "gkd_effnet", "detail_accuracy", "content_accuracy", "latent_fd_base",
     "latent_fd_detail",
@@ -52,11 +30,11 @@ SUMMARY = (
 """Columns of a run's short table."""
 
 
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a run with its main columns: the mean over seeds, and the 95% half width of those
-    rows that have several values."""
-    titles = {metric: RUN_COLUMNS[metric] for metric in SUMMARY}
-    quality = frame[frame["metric"].isin(SUMMARY)]
+def summary(frame: pd.DataFrame, metrics: Collection[str] = SUMMARY) -> pd.DataFrame:
+    """The rows of a run with some columns: the mean over seeds, and the 95% half width of those
+    that have several values; a row that rests on one model for all seeds has none."""
+    titles = {metric: RUN_COLUMNS[metric] for metric in RUN_COLUMNS if metric in metrics}
+    quality = frame[frame["metric"].isin(metrics)]
     columns, extractors = column_titles(quality, titles), extractor_of(quality["protocol"])
     rows = []
     for arm in [arm for arm in RUN_ROWS if (quality["arm"] == arm).any()]:
@@ -81,54 +59,50 @@ def spread(values: pd.Series) -> str:
     return f"{text} ± {cell(float(f'{half:.2g}'))}" if interval.n > 1 and half > 0 else text
 
 
-def by_preset(results: Results) -> dict[str, list[Kept]]:
-    """The runs of each preset."""
-    found: dict[str, list[Kept]] = defaultdict(list)
-    for kept in results.runs:
-        found[kept.preset].append(kept)
-    return found
-
-
 def latest_of(runs: list[Kept]) -> pd.DataFrame:
     """The last rows of several runs."""
     return records.latest(pd.concat([kept.frame for kept in runs], ignore_index=True))
 
 
-def of_preset(preset: str, runs: list[Kept]) -> list[Markup]:
-    """The tables of one preset's runs, and the pictures of the first."""
+def of_group(results: Results, name: str, runs: list[Kept]) -> list[Markup]:
+    """The tables of one preset's runs by base seed, and the pictures of the first."""
     frame = latest_of(runs)
-    parts = [Markup("<h3>{}</h3>").format(preset)]
+    parts = [Markup("<h3>{}</h3>").format(name)]
     for base_seed, part in frame.groupby("base_seed"):
         seeds = ", ".join(str(seed) for seed in sorted(part["seed"].unique()))
-        about = f"{preset}, base seed {base_seed}, seeds {seeds}"
-        parts.append(table(run_table(part), f"{about}: means over seeds"))
+        about = f"{name}, base seed {base_seed}, seeds {seeds}"
+        intervals = ""
         if part["seed"].nunique() > 1:
-            caption = (
-                f"{about}: 95% intervals of the mean over seeds, conditional on the base models"
+            intervals = ", 95% half widths over seeds, conditional on the models they share"
+        parts.append(table(summary(part, RUN_COLUMNS), f"{about}: means{intervals}"))
+        stages = stage_table(part)
+        folded = "<details><summary>Stages and their times: {}</summary>{}{}</details>"
+        parts.append(
+            Markup(folded).format(
+                about, table(stages, f"Stages of {about}"), paragraph(doubtful(stages).strip())
             )
-            parts.append(table(seed_table(part), caption))
+        )
     distances = frame.loc[frame["metric"].str.contains("kd_effnet"), "protocol"]
     if len(distances):
         protocols = ", ".join(sorted(distances.unique()))
         parts.append(
             paragraph(f"Distances are on EfficientNet features, no FID or KID: {protocols}.")
         )
-    stages = stage_table(frame)
-    parts += [
-        Markup("<details><summary>Stages and their times</summary>{}{}</details>").format(
-            table(stages, f"Stages of {preset}"), paragraph(doubtful(stages).strip())
-        )
-    ]
-    for name, what in PICTURES.items():
-        path = runs[0].folder / name
+    for file, what in PICTURES.items():
+        path = runs[0].folder / file
         if path.exists():
-            parts.append(picture(path, f"{preset}, {runs[0].folder.name}: {what}", what))
+            alt = f"{name}, {runs[0].folder.name}: {what}"
+            made = results.tried(path, picture, path, alt, what)
+            parts += [made] if made else []
     return parts
 
 
 def body(results: Results) -> Markup | None:
     """Every preset's runs."""
-    parts = [part for name, runs in by_preset(results).items() for part in of_preset(name, runs)]
+    parts = []
+    for name, runs in results.groups().items():
+        one = results.tried(runs[0].folder, of_group, results, name, runs)
+        parts += one or []
     return Markup("\n").join(parts) if parts else None
 
 

@@ -25,7 +25,12 @@ for (const field of document.querySelectorAll(".filter input")) {
   const rows = field.closest(".table").querySelector("tbody").rows;
   field.addEventListener("input", () => {
     const wanted = field.value.toLowerCase();
-    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    let shown = 0;
+    for (const row of rows) {
+      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      shown += row.hidden ? 0 : 1;
+    }
+    field.parentElement.querySelector("output").textContent = `${shown} of ${rows.length} rows`;
   });
 }
 for (const figure of document.querySelectorAll(".compare")) {

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from davae.analysis.tables import doubtful, run_table, to_markdown
-from reports.sections.runs import seed_table
+from reports.sections.runs import summary
 
 
 def test_markdown_by_hand():
@@ -36,7 +36,7 @@ def test_a_distance_has_a_column_an_extractor():
 def test_the_report_keeps_extractors_apart():
     rows = rows_of(["x-8d", "y-8d"], arms=("adapted",), seeds=(0, 1, 2))
     frame = pd.DataFrame(rows).assign(metric="gkd_effnet")
-    table = seed_table(frame)
+    table = summary(frame, ("gkd_effnet",))
     assert table["gKD"].tolist() == ["1 ± 2.5"]  # t(2) 1 / sqrt(3)
     assert table["gKD on y-8d"].tolist() == ["11 ± 2.5"]
 

@@ -52,7 +52,7 @@ def test_records_refuse_what_they_cannot_hold(tmp_path):
     records.append(path, [{**record(), "schema": 99}])
     with pytest.raises(ValueError, match="schema 99"):
         records.load_records(path)
-    path.write_text("{half")
+    path.write_text("{half\n")
     with pytest.raises(ValueError, match="line 1 is not a record"):
         records.load_records(path)
 

@@ -38,8 +38,16 @@ def results(tmp_path):
     ablation = top / "tiny" / "ablations" / "toy"
     row = {**rows[0], "suite": "ablation", "ablation": "toy", "arm": MARKUP}
     records.append(ablation / "records.jsonl", [row])
-    (ablation / "table.csv").write_text(f"arm,value\n{MARKUP},2\nb,10\nc,1\n")
-    (ablation / "table.md").write_text(f"**Is {MARKUP} escaped?**\n")
+    table = f"| arm | value |\n| --- | --- |\n| {MARKUP} | 0.725 ± 0.1 |\n| b | 10 |\n"
+    table += "| c | 0.15 |\n| d | – |\n"
+    (ablation / "table.md").write_text(
+        f"**Is {MARKUP} escaped?**\n\n{table}\nDetail collapsed: c (0.1, floor 1).\n"
+    )
+    (ablation / "figure.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><script>alert(1)</script>'
+        '<g onclick="alert(1)"><title>a &lt;b&gt;, seed 0: 1</title><circle r="1"/></g></svg>'
+    )
+    (ablation / "findings.csv").write_text("claim,verdict\nx,seen\n")
     machine = {"cpu": MARKUP, "cores": 2, "memory_gib": 1.0, "gpus": [], "threads": 2}
     about = {
         "machine": machine, "versions": {"torch": "x"}, "matmul_flops_per_second": 2e11,

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
 ]
+ROOT = Path(__file__).parents[2]
 NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 
 
@@ -71,9 +74,9 @@ def test_tables_sort_by_number_both_ways(opened):
     column = "#ablations tbody td"
     head = tab.locator("#ablations thead button", has_text="value")
     head.click()
-    assert tab.locator(column).all_inner_texts() == ["1", "2", "10"]
+    assert tab.locator(column).all_inner_texts() == ["0.15", "0.725 ± 0.1", "10", "–"]
     head.press("Enter")
-    assert tab.locator(column).all_inner_texts() == ["10", "2", "1"]
+    assert tab.locator(column).all_inner_texts() == ["10", "0.725 ± 0.1", "0.15", "–"]
     assert tab.locator("#ablations thead th").nth(1).get_attribute("aria-sort") == "descending"
 
 
@@ -99,6 +102,25 @@ def test_figures_enlarge_and_their_points_have_names(opened):
     assert tab.locator("dialog svg").is_visible()
     tab.keyboard.press("Escape")
     assert not tab.locator("dialog svg").is_visible()
+
+
+def test_the_committed_page_is_sound_too(browser, tmp_path):
+    """Its size, its images, its width on a phone, and axe's verdict."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    start = time.perf_counter()
+    path = write(ROOT / "results", tmp_path)
+    assert time.perf_counter() - start < 60
+    assert path.stat().st_size < 8e6
+    tab = browser.new_page(viewport=NARROW)
+    tab.goto(path.as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    images = tab.evaluate("[...document.images].map(i => i.alt)")
+    assert len(images) > 5
+    assert all(images)
+    violations = Axe().run(tab).response["violations"]
+    tab.close()
+    assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,9 +5,12 @@ from html import escape
 
 import pytest
 
+from davae.core import records
 from reports.build import page, write
+from reports.html import sort_key
+from reports.results import read_results
 from reports.section import all_sections
-from tests.reports.conftest import MARKUP
+from tests.reports.conftest import MARKUP, run_rows
 
 
 def test_two_pages_of_the_same_results_are_one_byte_for_byte(results, tmp_path):
@@ -32,21 +35,73 @@ def test_the_page_needs_nothing_from_outside(results):
 def test_headline_says_what_was_measured_and_what_is_published(results):
     text = page(results)
     assert "0.900 (0.900 to 0.900)" in text
-    assert "published for SD3.5-Medium on an A100, not measured here" in text
+    assert "published for SD3.5-Medium on an A100; not measured here" in text
 
 
-def test_missing_and_damaged_files_are_said(results, tmp_path):
-    ablation = results / "tiny" / "ablations" / "toy" / "records.jsonl"
-    ablation.write_text("{broken\n{}\n")
-    (results / "suite.benchmark.json").write_text('{"benchmarks": [')
+def test_what_a_sweep_wrote_is_shown_with_its_warnings(results):
     text = page(results)
-    assert "tiny/ablations/toy/records.jsonl could not be read" in text
-    assert "suite.benchmark.json could not be read" in text
+    assert "Detail collapsed: c (0.1, floor 1)." in text
+    assert "No claim is decided yet" in text  # verdicts of before five seeds were asked for
+    assert "alert(1)</script>" not in text
+    assert "onclick" not in text
+
+
+DAMAGE = {
+    "tiny/ablations/toy/records.jsonl": b"{broken\n{}\n",
+    "tiny/ablations/toy/table.md": b"\xff\xfe\xfa",
+    "tiny/ablations/toy/figure.svg": b"nothing drawn",
+    "tiny/ablations/toy/samples.png": b"",
+    "tiny/ablations/toy/findings.csv": b"",
+    "suite.benchmark.json": b'{"benchmarks": [',
+    "old.benchmark.json": b'{"benchmarks": [], "machine_info": {"davae": {"machine": {}}}}',
+    "counters.json": b'{"torch": "x", "cases": {"a": 3}}',
+    "history/a.json": b"[]",
+    "tiny/seed0/glance.real.png": b"\x89PNG\r\n",
+    "tiny/seed0/environment.json": b'{"machine": 7}',
+    "tiny/seed0/records.jsonl": b'{"schema": 2, "suite": "run", "status": "failed", "arm": "a"}\n',
+    "tiny/seed1/records.jsonl": b'{"schema": "new"}\n',
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_file_is_said_and_the_rest_is_shown(results, name):
+    file = results / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(DAMAGE[name])
+    text = page(results)
+    missing = text.partition("What is missing</h2>")[2]
+    top = name if not name.startswith("history") else "history"
+    top = "tiny/seed0" if "glance" in name else top
+    assert f"{top} could not be read" in missing, missing[:500]
+    assert "Machines, revisions, commands" in text
+
+
+def test_an_empty_folder_says_what_is_missing(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "there are no records of runs below empty" in page(empty)
     with pytest.raises(ValueError, match="is no folder"):
         page(tmp_path / "nowhere")
+
+
+def test_presets_and_machines_are_kept_apart(results):
+    for where, value in (("smoke/seed0", 0.5), ("gpu/tiny/seed0", 0.7)):
+        rows = [run_rows(arm, "detail_accuracy", value) for arm in ("adapted", "control")]
+        rows = [{**row, "preset": where.split("/")[-2]} for row in rows]
+        records.append(results / where / "records.jsonl", rows)
+    groups = read_results(results).groups()
+    assert [len(runs) for runs in groups.values()] == [1, 1, 1]
+    headline = page(results).partition("Throughput</h2>")[0]
+    assert "means over 1 runs" in headline
+    assert "0.500" not in headline
+
+
+def test_numbers_are_found_in_texts():
+    assert [sort_key(v) for v in ("0.725 ± 0.1", "0.90 (0.8 to 1)", "-1,234.5", "1e-05 s")] == [
+        "0.725", "0.90", "-1234.5", "1e-05",
+    ]  # fmt: skip
+    assert [sort_key(v) for v in ("–", None, float("nan"))] == ["", "", ""]
+    assert sort_key("2x words") == "2x words"
 
 
 def test_sections_have_an_order_and_a_name_of_their_own():

@@ -51,6 +51,10 @@ class DataConfig:
     """Cached crops of the training regions."""
     eval_crops: int = 1_300
     """Crops of the held-out regions, and as many fresh ones of the training regions."""
+    crop: Literal["random", "center"] = option("random", neutral="random")
+    """random: squares of log-uniform side at random places. center, of a folder: the middle square
+    of every file at the resolution, small files enlarged, every file once before any twice (ADM's
+    ImageNet)."""
     min_crop_px: int = 48
     """Smallest side of a crop, in pixels of the photograph, before it is resized."""
     max_crop_px: int = 96
@@ -85,6 +89,12 @@ class DataConfig:
                    max_crop_px=(self.max_crop_px, 96),
                    short_side_px=(self.short_side_px, 512),
                    heldout_fraction=(self.heldout_fraction, 0.25))  # fmt: skip
+        if self.crop == "center":
+            if self.name != "folder":
+                raise ValueError(f"data.crop is 'center', which is for folders, not {self.name}")
+            unread("center crops have one size", min_crop_px=(self.min_crop_px, 48),
+                   max_crop_px=(self.max_crop_px, 96),
+                   short_side_px=(self.short_side_px, 512))  # fmt: skip
         if self.name == "folder" and not self.path:
             raise ValueError(
                 "data.name is 'folder' and data.path is empty: name a directory of images"

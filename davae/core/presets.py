@@ -137,8 +137,7 @@ IMAGENET512 = Experiment(
         resolution_px=512,
         train_crops=1_281_167,
         eval_crops=50_000,
-        min_crop_px=512,
-        max_crop_px=512,
+        crop="center",
         heldout_fraction=0.04,
     ),
     base_vae=BaseVAEConfig(
@@ -179,9 +178,8 @@ IMAGENET512 = Experiment(
     ),
     eval=EvalConfig(input_px=224, blocks=15, probe_px=224),
 )
-"""The paper's ImageNet setting. Ours, where its text is silent: the DA-VAE's steps and batch. The
-data are center crops of 512 px as nearly as random ones of 512-px short sides are; a pretrained DiT
-keeps its own qk-norm."""
+"""The paper's ImageNet setting. Ours, where its text is silent: the DA-VAE's steps and batch. A
+pretrained DiT keeps its own qk-norm."""
 
 SD35M_1K = Experiment(
     data=DataConfig(

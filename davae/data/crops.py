@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from davae.core import keyed
 from davae.core.experiment import DataConfig
+from davae.data.center import draw_center_crops
 from davae.data.folder import folder
 from davae.data.photos import photos
 from davae.data.scenes import CLASSES, scenes
@@ -50,7 +51,8 @@ def draw_images(
             out[:] = images
         return images, np.array([scene.label for scene in shown], np.int64), list(CLASSES)
     source = load_source(regions or config)
-    images, labels = draw_crops(config, source, seed, split, count, out)
+    draw = draw_center_crops if config.crop == "center" else draw_crops
+    images, labels = draw(config, source, seed, split, count, out)
     return images, labels, list(source.classes)
 
 

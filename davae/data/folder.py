@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
 from davae.core import keyed
 from davae.core.experiment import DataConfig
+from davae.data.reading import read_rgb, upright_size
 from davae.data.source import Region, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def _region(path: Path, config: DataConfig) -> Region:
-    """The whole image as a region; raises ValueError if it cannot be read or is too small."""
-    try:
-        with Image.open(path) as image:
-            size = image.size
-            image.load()
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(
-            f"{path} cannot be read as an image ({error}); repair or remove it"
-        ) from error
+    """The whole image as a region; raises ValueError if it cannot be read or is too small.
+
+    Center crops read every file when they are drawn, so that here its header is enough."""
+    if config.crop == "center":
+        return Region(str(path), (0, 0, *checked(upright_size, path)), 1.0, partial(read, path))
+    size = read(path).size
     if min(size) < config.min_crop_px:
         need = f"{config.min_crop_px} px (data.min_crop_px)"
         raise ValueError(
             f"{path} is {size[0]}x{size[1]} px; its shorter side must be at least {need}"
         )
     reduce = min(1.0, config.short_side_px / min(size))
-    return Region(str(path), (0, 0, *size), reduce, partial(Image.open, path))
+    return Region(str(path), (0, 0, *size), reduce, partial(read, path))
+
+
+T = TypeVar("T")
+
+
+def checked(function: Callable[[Path], T], path: Path) -> T:
+    """What the function makes of an image file; raises ValueError, with its name, for a broken
+    one."""
+    try:
+        return function(path)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow's, of broken PNGs
+        raise ValueError(
+            f"{path} cannot be read as an image ({error}); repair or remove it"
+        ) from error
+
+
+def read(path: Path) -> Image.Image:
+    """The file as RGB."""
+    return checked(read_rgb, path)
 
 
 def _split(paths: list[Path], config: DataConfig, name: str) -> tuple[list[Path], list[Path]]:

@@ -1,0 +1,72 @@
+"""Center crops of whole files, as ADM makes them (Dhariwal and Nichol 2021): every file once an
+epoch, half of the crops mirrored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from davae.core import keyed
+from davae.core.experiment import DataConfig
+from davae.data.source import Source, Split
+
+
+def center_crop(image: Image.Image, side: int) -> Image.Image:
+    """The square in the middle at a side: halved by boxes while it is twice as large or more, then
+    resized bicubically, so that small images are enlarged."""
+    while min(image.size) >= 2 * side:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = side / min(image.size)
+    size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
+    image = image.resize(size, Image.Resampling.BICUBIC)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+@dataclass(frozen=True)
+class CenterCrop:
+    """A file, by class and number in it, and whether it is mirrored."""
+
+    label: int
+    region: int
+    flip: bool
+
+
+def plan(source: Source, seed: int, split: Split, count: int) -> list[CenterCrop]:
+    """The first `count` crops of a split: epoch after epoch, every file once in an order drawn for
+    the epoch; what is mirrored in one epoch is not in the next.
+
+    `train` and `fresh` are of the same files in other orders."""
+    files = [
+        (label, region)
+        for label, regions in enumerate(source.regions(split))
+        for region in range(len(regions))
+    ]
+    found: list[CenterCrop] = []
+    for epoch in range(-(-count // len(files))):
+        keys = [keyed.key(seed, f"center/{split}/order", epoch, i) for i in range(len(files))]
+        for place in sorted(range(len(files)), key=keys.__getitem__):
+            mirrored = keyed.key(seed, f"center/flip/{place}") % 2 == 0
+            found.append(CenterCrop(*files[place], mirrored ^ (epoch % 2 == 1)))
+    return found[:count]
+
+
+def draw_center_crops(
+    config: DataConfig,
+    source: Source,
+    seed: int,
+    split: Split,
+    count: int,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`count` center crops: uint8 images [count, 3, resolution, resolution], int64 labels."""
+    crops, side = plan(source, seed, split, count), config.resolution_px
+    images = np.empty((count, 3, side, side), np.uint8) if out is None else out
+    for i, crop in enumerate(tqdm(crops, desc=f"crops ({split})", unit="crop", delay=2)):
+        image = center_crop(source.regions(split)[crop.label][crop.region].pixels(), side)
+        image = ImageOps.mirror(image) if crop.flip else image
+        images[i] = np.asarray(image).transpose(2, 0, 1)
+    return images, np.array([crop.label for crop in crops], np.int64)

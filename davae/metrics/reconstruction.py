@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
 from davae.data import pixels
 
+BLOCK = 64
 PSNR_CAP_DB = 100.0
 """PSNR of two equal images, which has no finite value."""
 
@@ -15,8 +18,16 @@ PSNR_CAP_DB = 100.0
 def psnr(images: np.ndarray, references: np.ndarray) -> np.ndarray:
     """PSNR in dB, data range 255, of each pair of uint8 images [N, 3, H, W] -> [N]."""
     _same_shape(images, references)
-    a, b = torch.from_numpy(images), torch.from_numpy(references)
-    return pixels.psnr(a, b, data_range=255.0).clamp(max=PSNR_CAP_DB).numpy()
+    values = [
+        pixels.psnr(torch.from_numpy(np.array(a)), torch.from_numpy(np.array(b)), data_range=255.0)
+        for a, b in zip(blocks(images), blocks(references), strict=True)
+    ]
+    return torch.cat(values).clamp(max=PSNR_CAP_DB).numpy()
+
+
+def blocks(images: np.ndarray) -> Iterator[np.ndarray]:
+    """The images in turn, BLOCK at a time, so that floats of a whole set are never made."""
+    return (images[i : i + BLOCK] for i in range(0, len(images), BLOCK))
 
 
 def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
+from numpy.lib.format import open_memmap
 
 from davae.core import keyed
 from davae.core.experiment import EvalConfig
@@ -42,24 +43,14 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
     """Rows without a DA-VAE: bicubic, the base VAE at its own resolution, and real crops."""
     device = work.runtime.device
     heldout, labels = judged_crops(work, "heldout", metrics)
-    small = base_images(heldout, scale, antialias)
-    bicubic = to_uint8(upsample(small, scale))
-    measured = {"bicubic": pixel_measurements(bicubic, heldout, metrics, device)}
-    measured["bicubic"] += Judge(work, "heldout", metrics)(bicubic, "r")
-    measured["bicubic"] += scene_measurements(bicubic, labels, metrics)
-    vae = load_vae(work)
-    latents = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))[: len(heldout)]
-    with work.runtime.autocast():
-        parts = (latents[i : i + BATCH].to(device) for i in range(0, len(latents), BATCH))
-        decoded = [vae.decode(part).sample for part in parts]
-    decoded = torch.cat(decoded)
-    measured["base_vae"] = pixel_measurements(to_uint8(decoded), to_uint8(small), metrics, device)
-    enlarged = to_uint8(upsample(decoded, scale))
-    measured["base_vae_enlarged"] = [
-        *pixel_measurements(enlarged, heldout, metrics, device),
-        *Judge(work, "heldout", metrics)(enlarged, "r"),
-        *scene_measurements(enlarged, labels, metrics),
-    ]
+    sets = baseline_images(work, heldout, scale, antialias)
+    measured = {"base_vae": pixel_measurements(sets["base_vae"], sets["small"], metrics, device)}
+    for row in ("bicubic", "base_vae_enlarged"):
+        measured[row] = [
+            *pixel_measurements(sets[row], heldout, metrics, device),
+            *Judge(work, "heldout", metrics)(sets[row], "r"),
+            *scene_measurements(sets[row], labels, metrics),
+        ]
     judge = Judge(work, "fresh", metrics)
     for row, split in (("real_heldout", "heldout"), ("real_train", "train")):
         real = np.load(work.inputs["references"] / f"{split}.npz")
@@ -73,6 +64,37 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
         row += content_measurements(work, images, labels, metrics)
         row += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, measured)
+
+
+def scratch_images(work: Work, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of uint8 images that lies in a file of the stage's folder, which is removed when the
+    stage ends: a set of any size costs no memory."""
+    return open_memmap(work.folder / f"scratch.{name}.npy", "w+", np.uint8, shape)
+
+
+@torch.no_grad()
+def baseline_images(
+    work: Work, heldout: np.ndarray, scale: int, antialias: bool
+) -> dict[str, np.ndarray]:
+    """uint8 images, block by block: the base images (`small`), them enlarged (`bicubic`), through
+    the base VAE, and that enlarged."""
+    vae, device = load_vae(work), work.runtime.device
+    latents = np.load(work.inputs["base_latents"] / "heldout.npy", mmap_mode="r")
+    count, channels, height, width = heldout.shape
+    low = (count, channels, height // scale, width // scale)
+    shapes = {"small": low, "base_vae": low} | dict.fromkeys(
+        ("bicubic", "base_vae_enlarged"), heldout.shape
+    )
+    sets = {name: scratch_images(work, name, shape) for name, shape in shapes.items()}
+    for start in range(0, count, BATCH):
+        part = slice(start, min(start + BATCH, count))
+        small = base_images(heldout[part], scale, antialias)
+        with work.runtime.autocast():
+            decoded = vae.decode(torch.from_numpy(np.array(latents[part])).to(device)).sample
+        sets["small"][part], sets["base_vae"][part] = to_uint8(small), to_uint8(decoded)
+        sets["bicubic"][part] = to_uint8(upsample(small, scale))
+        sets["base_vae_enlarged"][part] = to_uint8(upsample(decoded, scale))
+    return sets
 
 
 @torch.no_grad()
@@ -96,7 +118,8 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     judge = Judge(work, "heldout", metrics)
     shown, kept = first_of_each(labels, SHOWN), {}
     for row, row_detail in decoded_details.items():
-        images = decode_all(model, join(base, row_detail), work.runtime)
+        images = scratch_images(work, row, heldout.shape)
+        decode_all(model, join(base, row_detail), work.runtime, images)
         pixels = pixel_measurements(images, heldout, metrics, work.runtime.device)
         facts = scene_measurements(images, labels, metrics)
         measured[row] = measured.get(row, []) + pixels + judge(images, "r") + facts
@@ -144,11 +167,12 @@ def random_detail(detail: torch.Tensor) -> torch.Tensor:
     )
 
 
-def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime) -> np.ndarray:
-    """uint8 images of raw latents [N, C + D, h, w]."""
-    parts = (latents[i : i + BATCH].to(runtime.device) for i in range(0, len(latents), BATCH))
+def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime, out: np.ndarray) -> None:
+    """uint8 images of raw latents [N, C + D, h, w], written into `out`."""
     with runtime.autocast():
-        return np.concatenate([to_uint8(model.decode_raw(part)) for part in parts])
+        for i in range(0, len(latents), BATCH):
+            part = latents[i : i + BATCH].to(runtime.device)
+            out[i : i + BATCH] = to_uint8(model.decode_raw(part))
 
 
 def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Measurement]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+from filelock import FileLock
+
+from davae.core.environment import machine
 from davae.core.hashing import content_digest, digest, hashable
 from davae.core.runtime import Runtime
-from davae.core.store import Store
+from davae.core.store import Store, write_json
 from davae.measure.roofline import weight_gradient_rates
 
 SHIPPED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
@@ -70,15 +75,27 @@ class Stage:
         return {**inputs, "content": content_digest(self.content)} if self.content else inputs
 
 
-def settled(runtime: Runtime) -> Runtime:
-    """The runtime with what is measured on the machine filled in."""
+MEASURED = "measured.json"
+"""In a store: what was measured on a machine, so that a stage that is resumed, and the arms of a
+sweep, round alike."""
+
+
+def settled(runtime: Runtime, store: Path) -> Runtime:
+    """The runtime with what is measured on the machine filled in, measured once a store and CPU."""
     if runtime.weight_gradient != "measured":
         return runtime
     if runtime.kind == "cuda" or runtime.memory_format != "channels_last":
         return replace(runtime, weight_gradient="channels_last")
-    rates = weight_gradient_rates(runtime.device)
-    faster = rates["contiguous"] > rates["channels_last"]
-    return replace(runtime, weight_gradient="contiguous" if faster else "channels_last")
+    store.mkdir(parents=True, exist_ok=True)
+    file, here = store / MEASURED, f"{machine()['cpu']}, {torch.get_num_threads()} threads"
+    with FileLock(f"{file}.lock"):
+        known = json.loads(file.read_text()) if file.exists() else {}
+        if here not in known:
+            rates = weight_gradient_rates(runtime.device)
+            faster = rates["contiguous"] > rates["channels_last"]
+            known[here] = "contiguous" if faster else "channels_last"
+            write_json(file, known)
+    return replace(runtime, weight_gradient=known[here])
 
 
 @dataclass(frozen=True)
@@ -100,7 +117,7 @@ class Pipeline:
 
         from_scratch: leave the shipped models aside and train everything."""
         runtime.apply()
-        runtime = settled(runtime)
+        runtime = settled(runtime, store)
         return Pipeline(Store(store, None if from_scratch else SHIPPED), runtime, announce)
 
     def path(self, stage: Stage) -> Path:

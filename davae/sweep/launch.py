@@ -18,7 +18,7 @@ from davae.core import records
 from davae.core.environment import machine
 from davae.core.extend import load_file
 from davae.core.runtime import Runtime
-from davae.stages.stage import Pipeline, settled
+from davae.stages.stage import Pipeline
 from davae.sweep.arm import columns_of, file_name, is_recorded, record_failure, run_arm
 from davae.sweep.sweep import Sweep
 
@@ -76,9 +76,7 @@ def here(tasks: Sequence[Task], pipeline: Pipeline) -> Iterator[Done]:
 
 
 def shared(runtime: Runtime, jobs: int) -> Runtime:
-    """The runtime of one of `jobs` processes: its share of the cores, where no number is set, and
-    what is measured on the machine measured once for all."""
-    runtime = settled(runtime)
+    """The runtime of one of `jobs` processes: its share of the cores, where no number is set."""
     if runtime.threads or runtime.kind == "cuda":
         return runtime
     return replace(runtime, threads=max(1, machine()["cores"] // jobs))

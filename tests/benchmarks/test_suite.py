@@ -16,6 +16,7 @@ from benchmarks.networks import MODELS
 from benchmarks.scenarios import CPU, GPU, SCENARIOS
 from benchmarks.workloads import trains, workload
 from davae.core.records import load_records
+from davae.features.registry import EXTRACTORS
 
 STAND_INS = sorted({replace(s, small=True, batch=min(s.batch or 2, 2), compile="off", steps=2)
                     for s in GPU if not trains(s)}, key=lambda s: s.name)  # fmt: skip
@@ -47,7 +48,7 @@ def suite(*words, folder, extra="", check=True):
 def test_names_are_unique_and_models_exist():
     names = [s.name for s in SCENARIOS]
     assert len(set(names)) == len(names)
-    assert {s.model for s in SCENARIOS} <= {*MODELS, "dcae_f32c32"}
+    assert {s.model for s in SCENARIOS} <= {*MODELS, *EXTRACTORS, "dcae_f32c32"}
     assert {s.tier for s in CPU} == {"cpu"}
     assert {(s.tier, s.dtype) for s in GPU} == {("gpu", "bfloat16")}
 

@@ -54,13 +54,14 @@ def test_all_protocols_one_change_at_a_time(sets, pipeline, tmp_path, monkeypatc
         "resize: PIL bicubic, rounded to uint8",
         "covariance over N, not N - 1",
         "half the samples",
+        "extractor: effnet_lite2",
     ]
-    assert list(available["N"]) == [60, 60, 60, 60, 30]
-    assert available["FD"].nunique() == 5
-    assert available["KD"].nunique() == 4  # ddof does not enter it
+    assert list(available["N"]) == [60, 60, 60, 60, 30, 60]
+    assert available["FD"].nunique() == 6
+    assert available["KD"].nunique() == 5  # ddof does not enter it
     assert table["note"].str.contains("not available: the weights file").sum() == 3
     assert table["note"].str.contains("clip_tiny is not trained yet").sum() == 1
-    assert len({m.protocol for m in scores.measured}) == 5
+    assert len({m.protocol for m in scores.measured}) == 6
     x, y = (effnet_features(crops(s).transpose(0, 3, 1, 2), 32, 3) for s in (0, 1))
     change = 100 * (frechet(x, y, ddof=0).value / frechet(x, y).value - 1)
     assert table["FD change %"][3] == pytest.approx(change, rel=1e-3)

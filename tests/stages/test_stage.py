@@ -2,7 +2,8 @@
 
 from davae.core.runtime import Runtime
 from davae.core.store import Store
-from davae.stages.stage import Pipeline, Stage
+from davae.stages import stage as stage_module
+from davae.stages.stage import Pipeline, Stage, settled
 
 
 def test_pipeline_builds_dependencies_first_and_once(tmp_path):
@@ -51,3 +52,13 @@ def test_a_recipe_is_the_key_without_seeds():
     assert stage(0, 1).recipe == stage(1, 1).recipe == stage(0, 1, of=5).recipe
     assert stage(0, 1).recipe != stage(0, 2).recipe
     assert Stage("data", 1, print, {}).recipe != Stage("data", 2, print, {}).recipe
+
+
+def test_what_is_measured_on_a_machine_is_measured_once_a_store(tmp_path, monkeypatch):
+    rates = {"contiguous": 2.0, "channels_last": 1.0}
+    monkeypatch.setattr(stage_module, "weight_gradient_rates", lambda device: rates)
+    first = settled(Runtime(), tmp_path / "store")
+    assert first.weight_gradient == "contiguous"
+    rates["channels_last"] = 3.0  # a moment later, beside something else
+    assert settled(Runtime(), tmp_path / "store") == first
+    assert settled(Runtime(), tmp_path / "other").weight_gradient == "channels_last"

@@ -30,7 +30,7 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
     folder = run_ablation(ablation, base, preset="nano", seeds=[0], pipeline=pipeline, out=out)
     frame = records.load_records(folder)
     done = frame[frame["status"] == "ok"]
-    assert sorted(done["arm"].unique()) == ["lambda=0", "lambda=0.01"]
+    assert sorted(done["arm"].unique()) == ["lambda=0", "lambda=0.001"]
     assert set(done["metric"]) == set(ABLATION.metrics)
     assert frame.loc[frame["status"] == "failed", "error"].str.contains("cannot be grouped").all()
     text = (folder / "table.md").read_text()

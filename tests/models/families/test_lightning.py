@@ -22,7 +22,7 @@ class Labelled:
         self.embedded += 1
         return torch.where(y == 9, -1.0, y.double())[:, None]
 
-    def t_embedder(self, t):
+    def embed_time(self, t):
         self.times.append(tuple(t.shape))
         return t[:, None]
 

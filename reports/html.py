@@ -23,6 +23,8 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+LONG = 16
+"""Letters from which a cell is a text."""
 FILTERED = 8
 """Tables of more rows get a field to filter them."""
 WIDEST = 1400
@@ -52,8 +54,8 @@ def table(frame: pd.DataFrame, caption: str) -> Markup:
 
 
 def is_words(value: object) -> bool:
-    """Whether a cell is text, to be read from the left."""
-    return isinstance(value, str) and not NUMBER.match(value) and value != "–"
+    """Whether a cell is text of some length, to be read from the left."""
+    return isinstance(value, str) and len(value) > LONG and not NUMBER.match(value)
 
 
 NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?(?=$|[\s(%])")

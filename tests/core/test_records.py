@@ -62,7 +62,7 @@ def test_every_committed_record_is_read():
     frame = load_records(str(results))
     assert {"run", "ablation", "benchmarks", "speed"} == set(frame["suite"])
     assert len(records.stable(frame)) < len(frame)
-    assert set(frame.loc[frame["suite"] == "ablation", "ablation"]) == {"latent_structure"}
+    assert "latent_structure" in set(frame.loc[frame["suite"] == "ablation", "ablation"])
     first = load_records(results / "cpu-2core" / "photos_first")
     first = first[(first["suite"] == "run") & (first["metric"] == "gkd_effnet")]
     last = records.latest(first).groupby("arm")["value"].mean()

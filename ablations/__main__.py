@@ -83,7 +83,7 @@ def main() -> int:
     options = tyro.cli(
         Options, prog="python -m ablations", args=words, config=(tyro.conf.FlagConversionOff,)
     )
-    extensions = tuple(Path(file) for file in extended(sys.argv[1:]))
+    extensions = tuple(Path(file).absolute() for file in extended(sys.argv[1:]))
     return guard(lambda: sweep(options, extensions))
 
 
@@ -105,7 +105,9 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     asked = {name: value for name, value in vars(options.eval).items() if value}
     sweeps = []
     every = [name for name in names() if not load(name).own_seeds]  # tunings are asked for
-    for name in every if options.all else [options.name]:
+    own = Path(options.name)  # of another process with another working directory, too
+    named = str(own.absolute()) if own.suffix == ".py" else options.name
+    for name in every if options.all else [named]:
         base = replace(load(name).base(options.preset), base_seed=options.base_seed)
         sweeps.append(
             Sweep(
@@ -122,11 +124,10 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         store = Pipeline.at(options.store, options.runtime, say).store
         print(dry_run(sweeps, store, options.runtime, options.jobs))
         return
-    launchers = {"processes": in_processes, "ray": on_ray}
     if options.launcher == "local" and options.jobs == 1:
         launch = partial(here, pipeline=Pipeline.at(options.store, options.runtime, say))
     else:
-        chosen = launchers["ray" if options.launcher == "ray" else "processes"]
+        chosen = on_ray if options.launcher == "ray" else in_processes
         launch = partial(chosen, store=options.store, runtime=options.runtime, jobs=options.jobs)
     run_sweeps(sweeps, launch)
     say_results(sweeps)

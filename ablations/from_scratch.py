@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ablations.tokens import DAVAE, METRICS
 from davae.analysis.findings import Claim
 from davae.core.experiment import BaseVAEConfig, Experiment
 from davae.sweep.ablation import Ablation, Arm
 
-DAVAE = "DA-VAE"
 SCRATCH, SCRATCH_TOTAL = "f8 from scratch, adaptation's steps", "f8 from scratch, all steps"
 LONGEST = 10
 """Where an autoencoder or a transformer would train more than so many times the adaptation's steps,
@@ -58,13 +58,7 @@ ABLATION = Ablation(
     question="Is an unstructured autoencoder with a transformer of its own as good?",
     arms=arms,
     trains="run",
-    metrics={
-        "detail_accuracy": "detail accuracy",
-        "content_accuracy": "content accuracy",
-        "gkd_effnet": "gKD",
-        "sampling_img_per_s": "img/s, sampled here",
-        "training_tflop": "training TFLOP",
-    },
+    metrics=METRICS,
     pareto=("training_tflop", "gkd_effnet"),
     measured=("generation",),
     claims=(

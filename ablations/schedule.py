@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.findings import Claim
-from davae.analysis.plots import by_step_figure
+from davae.analysis.sweep_plots import by_step_figure
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm, Sidecars
 

@@ -27,17 +27,18 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     )
 
 
+METRICS = {
+    "detail_accuracy": "detail accuracy",
+    "content_accuracy": "content accuracy",
+    "gkd_effnet": "gKD",
+    "sampling_img_per_s": "img/s, sampled here",
+    "training_tflop": "training TFLOP",
+}
 ABLATION = Ablation(
     name="tokens",
     question="What else can be had for the tokens and the training?",
     arms=arms,
-    metrics={
-        "detail_accuracy": "detail accuracy",
-        "content_accuracy": "content accuracy",
-        "gkd_effnet": "gKD",
-        "sampling_img_per_s": "img/s, sampled here",
-        "training_tflop": "training TFLOP",
-    },
+    metrics=METRICS,
     pareto=("training_tflop", "gkd_effnet"),
     measured=("generation",),
     claims=(

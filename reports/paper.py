@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from davae.analysis.plots import draw_roofline, save
+from davae.analysis.bench_plots import draw_roofline
+from davae.analysis.plots import save
 from davae.sweep.arm import file_name
 from reports.results import Results, read_results
 from reports.sections.headline import headline_table, of_headline, quality

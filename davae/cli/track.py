@@ -229,7 +229,7 @@ def counted(revision: str, cases: tuple[str, ...]) -> str:
 
 def history(options: HistoryOptions) -> int:
     """Look for steps; returns the exit code."""
-    from davae.analysis.plots import history_figure
+    from davae.analysis.bench_plots import history_figure
     from davae.track.history import read_history, steps
     from davae.track.summary import steps_table
     from davae.track.verdict import EXIT_CODES, Verdict

@@ -115,7 +115,7 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
         for s in ("train", "heldout")
     )
     generation = None
-    if davae.align_method == "generation":
+    if "base_dit" in work.inputs:  # what the alignment reads
         dit = FAMILIES["lightning"].load(work.inputs["base_dit"] / MODEL)
         seeded(seed, "davae/generation")
         generation = GenerationAlignment(dit, vae, davae.detail_channels, scale)

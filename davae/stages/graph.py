@@ -89,7 +89,7 @@ def davae_stage(e: Experiment, s: Stages) -> Stage:
         "base_vae": s["base_vae"],
         "base_latents": s["pool_latents" if pooled else "base_latents"],
     }
-    if e.davae.align_method == "generation":
+    if e.davae.align_method == "generation" and e.davae.detail_channels:
         upstream["base_dit"] = s["base_dit"]
     if e.davae_start is not None:
         start = replace(e, davae=e.davae_start, davae_start=None, shared_davae=True)

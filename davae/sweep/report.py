@@ -10,9 +10,9 @@ import pandas as pd
 
 from davae.analysis.findings import CONDITIONS, disagreements, findings_table, judge_all
 from davae.analysis.pareto import front_shares
-from davae.analysis.plots import image_strips, level_figure, pareto_figure
 from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
+from davae.analysis.sweep_plots import image_strips, level_figure, pareto_figure
 from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_markdown, upright
 from davae.sweep.ablation import Ablation, Sidecars
 from davae.sweep.arm import SAMPLES, SIDECARS, file_name

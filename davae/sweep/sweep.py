@@ -27,12 +27,11 @@ class Sweep:
     names: tuple[str, ...] = ()
     """Arms; empty: all."""
     extensions: tuple[Path, ...] = ()
-    """Files of the user's own that other processes run first."""
+    """Files of the user's own that other processes run first, absolute."""
 
     def absolute(self) -> Sweep:
         """The same for a process with another working directory."""
-        files = tuple(file.absolute() for file in self.extensions)
-        return replace(self, out=self.out.absolute(), extensions=files)
+        return replace(self, out=self.out.absolute())
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def measure_noise(
     for case in cases:
         times = Pairs(**kept["cases"].get(case, {}))
         while len(times.base) < pairs:
-            times.extend(lambda side, case=case: processes.seconds(case, side), 2)  # type: ignore[misc]
+            times.extend(partial(processes.seconds, case), 2)
             kept["machine"] = processes.machine
             kept["cases"][case] = {"base": times.base, "head": times.head}
             file.parent.mkdir(parents=True, exist_ok=True)

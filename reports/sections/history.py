@@ -6,7 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from davae.analysis.plots import history_svg
+from davae.analysis.bench_plots import history_svg
 from davae.track.history import read_history, steps
 from davae.track.summary import steps_frame
 from reports.html import Svg, figure, paragraph, table

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from davae.analysis.plots import roofline_svg
+from davae.analysis.bench_plots import roofline_svg
 from reports.html import Svg, figure, paragraph, table
 from reports.results import Bench, Results
 from reports.section import Section
@@ -81,13 +81,15 @@ def of_file(bench: Bench) -> list[Markup]:
     return parts
 
 
-def forward_ratio(results: Results) -> float | None:
+def forward_ratio(results: Results) -> tuple[float, int] | None:
     """Forwards a second of the widened tiny transformer over the native one's, which has 4 times
-    the tokens, both at batch 32 in one file; None where no file has both."""
+    the tokens, both at batch 32 in one file, and that machine's cores; None where no file has
+    both."""
     for bench in results.benchmarks:
         rates = cases(bench).reindex(columns=["case", "img/s"]).set_index("case")["img/s"]
         if {WIDENED, NATIVE} <= set(rates.index):
-            return float(rates[WIDENED] / rates[NATIVE])
+            cores = int(bench.about["machine"]["cores"])
+            return float(rates[WIDENED] / rates[NATIVE]), cores
     return None
 
 

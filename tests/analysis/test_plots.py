@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from davae.analysis import plots
+from davae.analysis import bench_plots, plots, sweep_plots
 
 
 @pytest.fixture
 def axes(monkeypatch):
     """The axes of the figure that is saved next."""
     found = []
-    monkeypatch.setattr(plots, "save", lambda figure, *paths: found.extend(figure.axes))
+    monkeypatch.setattr(sweep_plots, "save", lambda figure, *paths: found.extend(figure.axes))
     yield found
     plt.close("all")
 
@@ -25,7 +25,7 @@ def draw(levels, values):
         {"arm": "a", "level": levels, "seed": 0, "metric": "m", "protocol": "", "value": values}
     )
     order = list(dict.fromkeys(levels))
-    plots.level_figure(frame, {("m", ""): "M"}, factor="f", levels=order, title="t", paths=())
+    sweep_plots.level_figure(frame, {("m", ""): "M"}, factor="f", levels=order, title="t", paths=())
 
 
 def test_numeric_levels_are_sorted_and_joined(axes):
@@ -36,10 +36,10 @@ def test_numeric_levels_are_sorted_and_joined(axes):
 
 
 def test_levels_that_span_a_factor_of_ten_stand_on_a_logarithmic_axis():
-    places = plots.positions([0.0, 0.001, 0.01, 0.1])
+    places = sweep_plots.positions([0.0, 0.001, 0.01, 0.1])
     assert list(places.values()) == pytest.approx([-4, -3, -2, -1])
-    assert plots.positions([0.0, 1.0, 2.0]) == {0.0: 0, 1.0: 1, 2.0: 2}
-    assert plots.positions(["b", "a"]) == {"b": 0, "a": 1}
+    assert sweep_plots.positions([0.0, 1.0, 2.0]) == {0.0: 0, 1.0: 1, 2.0: 2}
+    assert sweep_plots.positions(["b", "a"]) == {"b": 0, "a": 1}
 
 
 def test_series_are_lines_of_their_own(axes):
@@ -50,7 +50,9 @@ def test_series_are_lines_of_their_own(axes):
             "metric": "m", "protocol": "", "value": [1.0, 2.0, 5.0, 7.0],
         }
     )  # fmt: skip
-    plots.level_figure(frame, {("m", ""): "M"}, factor="f", levels=[1.0, 2.0], title="t", paths=())
+    sweep_plots.level_figure(
+        frame, {("m", ""): "M"}, factor="f", levels=[1.0, 2.0], title="t", paths=()
+    )
     lines = {line.get_label(): line for line in axes[0].get_lines() if line.get_linestyle() == "-"}
     assert {name: list(line.get_ydata()) for name, line in lines.items()} == {
         "a": [1.0, 2.0], "b": [5.0, 7.0],
@@ -90,7 +92,9 @@ def test_the_roof_is_the_lower_of_bandwidth_and_product():
             "flops_per_second": [5e9, 1.5e11],
         }
     )
-    [axis] = plots.draw_roofline(points, 2e11, 4e11, 1e10).axes  # they meet at 20 FLOPs a byte
+    [axis] = bench_plots.draw_roofline(
+        points, 2e11, 4e11, 1e10
+    ).axes  # they meet at 20 FLOPs a byte
     roof = axis.get_lines()[0]
     x, y = np.array(roof.get_xdata()), np.array(roof.get_ydata())
     assert y[x > 20] == pytest.approx(200)
@@ -111,7 +115,7 @@ def test_points_of_an_svg_have_names_that_are_escaped(tmp_path):
         }
     )  # fmt: skip
     path = tmp_path / "figure.svg"
-    plots.level_figure(
+    sweep_plots.level_figure(
         frame, {("m", ""): "M"}, factor="f", levels=["<a> & b", "c"], title="t", paths=(path,)
     )
     titles = [

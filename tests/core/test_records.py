@@ -62,7 +62,9 @@ def test_every_committed_record_is_read():
     frame = load_records(str(results))
     assert {"run", "ablation", "benchmarks", "speed"} == set(frame["suite"])
     assert len(records.stable(frame)) < len(frame)
-    assert "latent_structure" in set(frame.loc[frame["suite"] == "ablation", "ablation"])
+    folders = {path.parent.name for path in results.glob("*/*/ablations/*/records.jsonl")}
+    assert "latent_structure" in folders
+    assert set(frame.loc[frame["suite"] == "ablation", "ablation"]) == folders
     first = load_records(results / "cpu-2core" / "photos_first")
     first = first[(first["suite"] == "run") & (first["metric"] == "gkd_effnet")]
     last = records.latest(first).groupby("arm")["value"].mean()

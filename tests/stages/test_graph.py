@@ -41,6 +41,14 @@ def test_arms_that_train_a_davae_share_its_start():
     assert a["no_detail_decoder"].upstream["start"].config["davae"] == without
 
 
+def test_only_a_generation_aware_alignment_reads_the_base_transformer():
+    e = PRESETS["nano"]
+    aware = replace(e, davae=replace(e.davae, align_method="generation"))
+    assert "base_dit" in graph(aware)["davae"].upstream
+    assert "base_dit" not in graph(aware)["no_detail_decoder"].upstream
+    assert "base_dit" not in graph(e)["davae"].upstream
+
+
 def test_runtime_is_in_no_key():
     inputs = json.dumps([stage.inputs() for stage in graph(Experiment()).values()])
     for field in Runtime.__dataclass_fields__:

@@ -1,0 +1,178 @@
+"""Figures of a sweep: its arms over their levels, its front, its samples."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from davae.analysis.pareto import front
+from davae.analysis.plots import COLOURS, INK, named, plt, save
+from davae.analysis.tables import extractor_of
+
+
+def level_figure(
+    frame: pd.DataFrame,
+    panels: dict[tuple[str, str], str],
+    *,
+    factor: str,
+    levels: list[float | str],
+    title: str,
+    paths: tuple[Path, ...],
+) -> None:
+    """A panel a (metric, extractor): every seed's value at each level of a factor, and the mean.
+
+    frame has the columns arm, level, seed, metric, protocol and value, and may have series, each of
+    a colour of its own; `panels` are titles, as `davae.analysis.tables.column_titles` gives them.
+    Numeric levels are sorted, on a logarithmic axis where they span a factor of ten (0 stands left
+    of it), and their means joined by a line; categorical ones stand in the order of `levels`, their
+    means as bars across.
+    """
+    series = frame["series"].fillna("") if "series" in frame else pd.Series("", frame.index)
+    numeric = all(isinstance(level, (int, float)) for level in levels)
+    levels = sorted(levels) if numeric else levels
+    places = positions(levels)
+    rows_of_three = math.ceil(len(panels) / 3)
+    figure, axes = plt.subplots(rows_of_three, 3, figsize=(9, 2.7 * rows_of_three), squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    extractors = extractor_of(frame["protocol"])
+    shown = axes.flat[: len(panels)]
+    for axis, ((metric, extractor), label) in zip(shown, panels.items(), strict=True):
+        of_panel = (frame["metric"] == metric) & (extractors == extractor)
+        for colour, name in zip(cycle(COLOURS), series.unique(), strict=False):
+            draw_levels(axis, frame[of_panel & (series == name)], places, colour, name)
+        names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
+        crowded = sum(map(len, names)) > 28
+        slant = {"rotation": 35, "ha": "right", "fontsize": 7} if crowded else {}
+        axis.set_xticks(list(places.values()), names, **slant)
+        axis.margins(x=0.08)
+        axis.set_xlabel(factor)
+        axis.set_title(textwrap.fill(label, 34), fontsize=9)
+    if series.nunique() > 1:
+        axes[0, 0].legend(fontsize=7, frameon=False)
+    figure.suptitle(title, fontsize=9)
+    figure.tight_layout()
+    save(figure, *paths)
+
+
+def positions(levels: list[float | str]) -> dict[float | str, float]:
+    """Where levels stand on the axis: categories in turn; numbers at their value or, where they
+    span a factor of ten, at its logarithm, 0 left of the smallest by the mean distance."""
+    numbers = [float(level) for level in levels if isinstance(level, (int, float))]
+    above = [value for value in numbers if value > 0]
+    if len(numbers) < len(levels):
+        return {level: float(place) for place, level in enumerate(levels)}
+    if len(above) < 2 or min(numbers) < 0 or max(above) < 10 * min(above):
+        return {level: float(level) for level in levels}
+    logs = {level: math.log10(float(level)) for level in levels if float(level) > 0}
+    gap = (max(logs.values()) - min(logs.values())) / (len(logs) - 1)
+    return {level: logs.get(level, min(logs.values()) - gap) for level in levels}
+
+
+def draw_levels(
+    axis: plt.Axes,
+    rows: pd.DataFrame,
+    places: dict[float | str, float],
+    colour: str,
+    name: str,
+) -> None:
+    """One series: every seed's value, and the means."""
+    values = {place: rows[rows["level"] == level] for level, place in places.items()}
+    values = {place: part for place, part in values.items() if len(part)}
+    for place, part in values.items():
+        for arm, seed, value in zip(part["arm"], part["seed"], part["value"], strict=True):
+            gid = named(f"{arm}, seed {seed}: {value:.4g}")
+            axis.plot([place], [value], "o", ms=4, color=colour, alpha=0.6, gid=gid)
+    means = [part["value"].mean() for part in values.values()]
+    joined = all(isinstance(level, (int, float)) for level in places)
+    colour, label = (colour, name) if name else (INK, None)
+    if joined:
+        axis.plot(list(values), means, "-", lw=1, color=colour, label=label)
+    else:
+        axis.plot(list(values), means, "_", ms=18, mew=1.5, color=colour, label=label)
+
+
+def means_figure(
+    path: Path, frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]
+) -> None:
+    """A panel a metric over another one, x: (metric, title): every arm's mean over seeds, coloured
+    by series, and its name."""
+    means = frame.pivot_table(index=["series", "arm"], columns="metric", values="value", sort=False)
+    panels = {metric: title for metric, title in panels.items() if metric in means}
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3), squeeze=False)
+    for axis, (metric, title) in zip(axes[0], panels.items(), strict=True):
+        colours = zip(means.groupby("series", sort=False), cycle(COLOURS), strict=False)
+        for (series, rows), colour in colours:
+            axis.plot(rows[x[0]], rows[metric], "o", color=colour, label=series)
+            names = rows.index.get_level_values("arm")
+            for name, *place in zip(names, rows[x[0]], rows[metric], strict=True):
+                axis.annotate(name, place, (3, 3), textcoords="offset points", fontsize=6)
+        axis.set(xlabel=x[1], title=title)
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    figure.tight_layout()
+    save(figure, path)
+
+
+def by_step_figure(
+    path: Path, curves: dict[tuple[str, int], pd.DataFrame], panels: dict[str, str]
+) -> None:
+    """A panel a column over the column step: every seed of an arm thin, the arm's mean thick; the
+    first point, before any training, is left out.
+
+    curves: (arm, seed) to its curve; panels: column to title."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.2), squeeze=False)
+    arms = list(dict.fromkeys(arm for arm, _ in curves))
+    for axis, (column, title) in zip(axes[0], panels.items(), strict=True):
+        for i, arm in enumerate(arms):
+            own = [
+                c[c["step"] > 0].set_index("step")[column]
+                for (a, _), c in curves.items()
+                if a == arm
+            ]
+            look = {"color": COLOURS[i % len(COLOURS)], "ls": ("-", "--")[i // len(COLOURS) % 2]}
+            for curve in own:
+                axis.plot(curve.index, curve, lw=0.5, alpha=0.5, **look)
+            mean = pd.concat(own, axis=1).mean(axis=1)
+            axis.plot(mean.index, mean, lw=1.6, label=arm, **look)
+        axis.set(xlabel="step", title=title)
+    axes[0, 0].legend(fontsize=6, frameon=False)
+    figure.tight_layout()
+    save(figure, path)
+
+
+def pareto_figure(path: Path, values: dict[str, np.ndarray], titles: list[str]) -> None:
+    """Arms in the plane of two metrics, [seeds, 2] each and lower is better in both: every seed,
+    the mean, and the front of the means as a staircase."""
+    figure, axis = plt.subplots(figsize=(5, 3.6))
+    means = np.stack([seeds.mean(axis=0) for seeds in values.values()])
+    for (name, seeds), mean, colour in zip(values.items(), means, cycle(COLOURS), strict=False):
+        axis.plot(*seeds.T, "o", ms=3, alpha=0.5, color=colour)
+        axis.plot(*mean, "D", ms=6, color=colour)
+        axis.annotate(name, mean, xytext=(5, 5), textcoords="offset points", fontsize=7)
+    best = means[front(means)]
+    best = best[np.argsort(best[:, 0])]
+    axis.step(*best.T, where="post", color=INK, lw=1, ls="--", zorder=0)
+    axis.set(xlabel=f"{titles[0]}, better to the left", ylabel=f"{titles[1]}, better below")
+    figure.tight_layout()
+    save(figure, path)
+
+
+def image_strips(path: Path, strips: dict[str, Path]) -> None:
+    """Pictures of one size below each other, each with its name."""
+    images = {name: plt.imread(file) for name, file in strips.items()}
+    height, width = next(iter(images.values())).shape[:2]
+    figure, axes = plt.subplots(
+        len(images), 1, figsize=(9, (9 * height / width + 0.05) * len(images)), squeeze=False
+    )
+    for axis, (name, image) in zip(axes[:, 0], images.items(), strict=True):
+        axis.imshow(image, interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
+        axis.spines[:].set_visible(False)
+    figure.subplots_adjust(hspace=0.05)
+    save(figure, path)

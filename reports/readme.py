@@ -1,7 +1,7 @@
 """The tables of README and docs, written from the records between markers.
 
 A block is `<!-- generated: NAME -->`, anything, `<!-- end generated -->`; NAME is a key of BLOCKS,
-or `runs:PRESET`."""
+`runs:PRESET` or `claims:PRESET`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pandas as pd
 
 from davae.analysis.tables import to_markdown
 from reports.published import IMG_S
-from reports.results import Results, read_results
+from reports.results import Kept, Results, read_results
 from reports.sections.headline import METRICS, ROWS, of_headline, quality
-from reports.sections.runs import latest_of, summary
+from reports.sections.runs import claims, latest_of, summary
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
@@ -55,12 +55,9 @@ def headline(results: Results) -> str:
     return f"{table}\nMeans over {len(runs)} runs ({seeds}), lowest to highest in brackets.\n"
 
 
-def runs(results: Results, preset: str) -> str:
-    """The main columns of a preset's runs, by base seed: means over seeds, with the 95% interval's
-    half width where there are several."""
-    of_preset = [kept for kept in results.runs if kept.preset == preset]
-    if not of_preset:
-        raise ValueError(f"there are no runs of {preset} below {results.top}")
+def runs(of_preset: list[Kept]) -> str:
+    """The main columns of one preset's runs, by base seed: means over seeds, with the 95%
+    interval's half width where there are several."""
     parts = []
     for base_seed, part in latest_of(of_preset).groupby("base_seed"):
         seeds = ", ".join(str(seed) for seed in sorted(part["seed"].unique()))
@@ -68,16 +65,27 @@ def runs(results: Results, preset: str) -> str:
     return "\n".join(parts)
 
 
+def claimed(of_preset: list[Kept]) -> str:
+    """What is claimed of the runs, with the computed verdicts."""
+    return to_markdown(claims(of_preset))
+
+
 BLOCKS: dict[str, Callable[[Results], str]] = {"headline": headline}
+OF_PRESET: dict[str, Callable[[list[Kept]], str]] = {"runs": runs, "claims": claimed}
 
 
 def block(name: str, results: Results) -> str:
     """A block's content; raises ValueError for a name that is not there."""
     kind, _, preset = name.partition(":")
-    if kind == "runs":
-        return runs(results, preset)
+    if kind in OF_PRESET and preset:
+        of_preset = [kept for kept in results.runs if kept.preset == preset]
+        if not of_preset:
+            raise ValueError(f"there are no runs of {preset} below {results.top}")
+        return OF_PRESET[kind](of_preset)
     if name not in BLOCKS:
-        raise ValueError(f"there is no block {name!r}; blocks: runs:PRESET, {', '.join(BLOCKS)}")
+        raise ValueError(
+            f"there is no block {name!r}; blocks: runs:PRESET, claims:PRESET, {', '.join(BLOCKS)}"
+        )
     return BLOCKS[name](results)
 
 

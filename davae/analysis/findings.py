@@ -171,8 +171,10 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
     return sentences
 
 
-def findings_table(findings: list[Finding]) -> pd.DataFrame:
-    """One row a finding: difference, interval, seeds, p and verdict; of a ratio as a share of b."""
+def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
+    """One row a finding: difference, interval, seeds, p and verdict; of a ratio as a share of b.
+
+    data: the data set that the rows are of."""
     rows = []
     for f in findings:
         found, detectable = f.difference, detectable_effect(f.difference)
@@ -182,11 +184,12 @@ def findings_table(findings: list[Finding]) -> pd.DataFrame:
             detectable = math.expm1(detectable)
         rows.append(
             {
-                "claim": f.claim.text, "kind": f.claim.kind, "data": f.claim.data,
+                "claim": f.claim.text, "kind": f.claim.kind, "data": f.claim.data or data,
                 "metric": f.claim.metric, "extractor": f.extractor,
                 "scale": "share of b" if f.claim.ratio else "difference",
                 "difference": found.mean, "95% interval": found.text(), "margin": f.claim.margin,
-                "seeds": found.n, "p": f.p, "verdict": f.verdict, "detectable": detectable,
+                "seeds": found.n, "p": f.p if found.n > 1 else math.nan, "verdict": f.verdict,
+                "detectable": detectable if found.n > 1 else math.nan,
                 "published": f.claim.published,
             }
         )  # fmt: skip

@@ -328,7 +328,7 @@ class SampleConfig:
 
 RUN_METRICS = ("psnr", "ssim", "pd", "kd", "fd")
 """What a run measures unless told otherwise."""
-SCENE_METRICS = ("detail_accuracy", "detail_amplitude", "detail_purity", "content_accuracy")
+FACTS = ("detail_accuracy", "detail_amplitude", "detail_purity", "content_accuracy")
 """What it measures on drawn scenes as well: the facts that they show."""
 
 

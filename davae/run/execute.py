@@ -37,6 +37,8 @@ MEASURED = ("baselines", "reconstruction", "no_detail", "generation")
 follow."""
 
 
+PSNR = "eval/psnr_db"
+"""The held-out figure in an autoencoder's log."""
 OF_A_METHOD = ("sampled", "samples", "generation", "latent_distance")
 """Roles that every method has for itself."""
 
@@ -120,13 +122,16 @@ def run_experiment(
         role for role in stages if role == "latent_distance" or role.endswith("_latent_distance")
     ]
     measured = (*(role for role in MEASURED if role in stages), *others.values(), *distances)
+    counting = pipeline.counting(stages[role] for role in measured)
     for role in measured:
-        pipeline.path(stages[role])
+        counting.path(stages[role])
     folder = out / preset / run_name(e, preset)
     folder.mkdir(parents=True, exist_ok=True)
     rows = measured_rows(e, preset, pipeline, stages, measured)
     append_new(folder / "records.jsonl", rows)
-    write_json(folder / "environment.json", {"machine": machine(), "versions": versions()})
+    trained = trained_on(pipeline, stages)
+    about = {"machine": machine(), "versions": versions(), "trained": trained}
+    write_json(folder / "environment.json", about)
     frame = records.load_records(folder / "records.jsonl")
     frame = records.latest(frame[frame["key"].isin({row["key"] for row in rows})])
     text = table_text(e, preset, frame, folder)
@@ -135,6 +140,19 @@ def run_experiment(
     }
     draw(folder, pipeline, stages, generated)
     return RunResult(text, frame, folder, pipeline.path(stages["samples"]) / "images.npy")
+
+
+def trained_on(pipeline: Pipeline, stages: dict[str, Stage]) -> dict[str, dict[str, Any]]:
+    """Every network of the run by its role: the machine, precision, threads and revision that it
+    was trained with, which need not be those of this run."""
+    found = {}
+    for role, stage in stages.items():
+        if (pipeline.store.folder(stage.name, stage.key) / SUMMARY).exists():
+            manifest = pipeline.store.manifest(stage.name, stage.key)
+            runtime = {name: manifest["runtime"][name] for name in ("dtype", "compile")}
+            at = {name: manifest["machine"][name] for name in ("cpu", "threads")}
+            found[role] = {"key": stage.key, "git_sha": manifest["git_sha"], **at, **runtime}
+    return found
 
 
 def table_text(e: Experiment, preset: str, frame: pd.DataFrame, folder: Path) -> str:
@@ -239,19 +257,19 @@ def stage_measurements(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
 
 
 def plateau(folder: Path) -> list[Measurement]:
-    """By how much the held-out flow loss fell over the last quarter of a DiT's training, in
-    percent."""
+    """By how much a held-out flow loss of a DiT's EMA fell, or the held-out PSNR of an autoencoder
+    rose, over the last quarter of the training, in percent."""
     curve = curve_frame(folder)
-    if "eval/heldout_base" not in curve:
-        return []
     measured = []
-    for name in [c for c in curve.columns if c.startswith("eval/")]:
+    for name in [c for c in curve.columns if c.startswith(("eval/heldout", PSNR))]:
         points = curve[["step", name]].dropna()
         if len(points) < 5:
             continue
+        rises = name == PSNR
         early = points[points["step"] <= 0.75 * points["step"].max()][name].iloc[-1]
-        fall = 100 * (early - points[name].iloc[-1]) / early
-        metric = f"{name.removeprefix('eval/')}_last_quarter_fall_percent"
-        protocol = "fall of the EMA's loss over the last quarter of the steps"
-        measured.append(Measurement(metric, fall, 1, higher_is_better=False, protocol=protocol))
+        share = 100 * (points[name].iloc[-1] - early) / early
+        metric = f"{name.removeprefix('eval/')}_last_quarter_{'rise' if rises else 'fall'}_percent"
+        protocol = "over the last quarter of the steps, on held-out crops"
+        value = share if rises else -share
+        measured.append(Measurement(metric, value, 1, higher_is_better=False, protocol=protocol))
     return measured

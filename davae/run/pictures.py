@@ -15,6 +15,8 @@ from davae.stages.artifacts import class_names, crops
 from davae.stages.data import SHOWN
 from davae.stages.stage import Pipeline, Stage
 
+LINES = 2
+"""Lines of every block of samples.png."""
 GLANCE = 8
 """Classes of glance.png."""
 BASE_ROWS = ("base_upsampled", "control")
@@ -42,7 +44,8 @@ def draw(
     at_crops = pipeline.path(stages["crops"])
     classes = class_names(at_crops)
     blocks = sample_blocks(pipeline, stages, generated, at_crops)
-    image_rows(folder / "samples.png", blocks, classes)
+    lines = {row: images[:LINES] for row, images in blocks.items()}
+    image_rows(folder / "samples.png", lines, classes)
     draw_glance(folder / "glance.png", blocks, classes)
     shown = {
         role: np.load(pipeline.path(stages[role]) / "shown.npz")

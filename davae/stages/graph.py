@@ -186,7 +186,7 @@ def analyses(e: Experiment) -> Stages:
         "structure": Stage("structure", 2, latents.make_structure, structure, upstream),
         "spectrum": Stage(
             "spectrum",
-            1 + DRAWN.get(e.data.name, 1),
+            2 + DRAWN.get(e.data.name, 1),
             latents.make_spectrum,
             drawn_data(e),
             of_davae,

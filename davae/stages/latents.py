@@ -120,23 +120,29 @@ def measure_latents(name: str, sample: LatentSample) -> Measurement:
 
 
 @torch.no_grad()
-def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
-    """Radial power spectra of the spaces on 256 px crops of the training regions, at the
-    photographs' own scale."""
-    model = load_davae(work)
-    large = replace(
-        data, resolution_px=SPECTRUM_PX, min_crop_px=SPECTRUM_PX, max_crop_px=SPECTRUM_PX
-    )
-    images, _, _ = draw_images(large, seed, "fresh", SPECTRUM_CROPS, regions=data)
-    base, detail = [], []
+def latent_pair(work: Work, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """z and the mean of z_d of uint8 images, ten at a time."""
+    model, base, detail = load_davae(work), [], []
     for start in range(0, len(images), 10):
         batch = to_unit(images[start : start + 10]).to(work.runtime.device)
         base.append(model.encode_base(batch).cpu())
         detail.append(model.detail_moments(batch)[0].cpu())
+    return torch.cat(base).numpy(), torch.cat(detail).numpy()
+
+
+def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
+    """Radial power spectra of the spaces on 256 px crops of the training regions, at the
+    photographs' own scale; the regression of z_d on z is of other crops there."""
+    large = replace(
+        data, resolution_px=SPECTRUM_PX, min_crop_px=SPECTRUM_PX, max_crop_px=SPECTRUM_PX
+    )
+    pairs = {
+        split: latent_pair(work, draw_images(large, seed, split, SPECTRUM_CROPS, regions=data)[0])
+        for split in ("train", "fresh")
+    }
     shares = {}
     spectra: dict[str, Any] = {}
-    z, z_d = torch.cat(base).numpy(), torch.cat(detail).numpy()
-    for name, latents in spaces(z, z_d, linear_copy(z, z_d)).items():
+    for name, latents in spaces(*pairs["fresh"], linear_copy(*pairs["train"])).items():
         spectra["frequency"], spectra[name] = radial_spectrum(latents)
         shares[name] = high_frequency_share(spectra["frequency"], spectra[name])
     shares["excess"] = shares["z_d"] - shares["z"]
@@ -144,7 +150,7 @@ def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
         f"{SPECTRUM_PX} px crops of training regions; share of power above 1/4 cycle a position"
     )
     measured = [
-        Measurement(f"high_frequency_{name}", share, len(images), protocol=protocol)
+        Measurement(f"high_frequency_{name}", share, SPECTRUM_CROPS, protocol=protocol)
         for name, share in shares.items()
     ]
     write_measurements(work.folder, {"davae": measured})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +99,15 @@ def settled(runtime: Runtime, store: Path) -> Runtime:
     return replace(runtime, weight_gradient=known[here])
 
 
+def needed(stages: Iterable[Stage], store: Store) -> Iterator[Stage]:
+    """The stages that these read, themselves last, down to those that the store has; a stage that
+    several read comes several times."""
+    for stage in stages:
+        if not store.has(stage.name, stage.key):
+            yield from needed(stage.upstream.values(), store)
+        yield stage
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """Builds stages into a store under a runtime."""
@@ -119,6 +129,16 @@ class Pipeline:
         runtime.apply()
         runtime = settled(runtime, store)
         return Pipeline(Store(store, None if from_scratch else SHIPPED), runtime, announce)
+
+    def counting(self, stages: Iterable[Stage]) -> Pipeline:
+        """The same, which says of every stage which of how many it is, of those that these still
+        need."""
+        keys = {(s.name, s.key) for s in needed(stages, self.store)}
+        missing = sum(not self.store.has(*key) for key in keys)
+        begun = itertools.count(1)
+        return replace(
+            self, announce=lambda text: self.announce(f"stage {next(begun)} of {missing}: {text}")
+        )
 
     def path(self, stage: Stage) -> Path:
         """The stage's artifact, built first if it does not exist."""

@@ -3,25 +3,17 @@ do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from davae.analysis.tables import to_markdown
 from davae.core.runtime import Runtime
 from davae.core.store import Store
-from davae.stages.stage import Stage
+from davae.stages.stage import Stage, needed
 from davae.sweep.estimate import Costs
 from davae.sweep.launch import shared, tasks_of
 from davae.sweep.sweep import Sweep
-
-
-def needed(stages: Sequence[Stage], store: Store) -> Iterator[Stage]:
-    """The stages that these read, themselves last, down to those that the store has."""
-    for stage in stages:
-        if not store.has(stage.name, stage.key):
-            yield from needed(list(stage.upstream.values()), store)
-        yield stage
 
 
 def steps_of(stage: Stage) -> int:

@@ -70,13 +70,15 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     )
     if ablation.trains == "samples":
         text += f"\n{OF_ONE_MODEL}\n"
-    text += findings_text(ablation, frame, folder)
+    text += findings_text(ablation, frame, folder, sweep.base.data.name)
     text += "".join(f"\n{sentence}\n" for sentence in agreement(frame))
     text += pareto_text(ablation, frame)
     if ablation.write is not None:
         text += ablation.write(frame, folder)
     for _, row in rows.failed.iterrows():
         text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
+    if rows.unrun:
+        text += f"\nNot run: {'; '.join(rows.unrun)}.\n"
     if rows.left:
         text += f"\nNot shown, of other settings or versions: {'; '.join(rows.left)}.\n"
     (folder / "table.md").write_text(text)
@@ -112,14 +114,14 @@ def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
     return f"\nFront of {x} and {y}, {count} seeds that every arm has:\n\n{to_markdown(rows)}"
 
 
-def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path) -> str:
-    """The claims' verdicts as Markdown, and findings.csv; why a claim has none."""
+def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path, data: str) -> str:
+    """The claims' verdicts on a data set as Markdown, and findings.csv; why a claim has none."""
     low = collapsed(ablation, frame)
     judged = judge_all([c for c in ablation.claims if not {c.a, c.b} & low.keys()], frame)
     text = "".join(f"\nDetail collapsed: {arm} ({why}).\n" for arm, why in low.items())
     (folder / "findings.csv").unlink(missing_ok=True)
     if judged.findings:
-        table = findings_table(judged.findings)
+        table = findings_table(judged.findings, data)
         table.to_csv(folder / "findings.csv", index=False)
         text += f"\n{CONDITIONS}\n\n{to_markdown(table)}"
     left = [

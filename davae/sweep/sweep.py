@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class Sweep:
         """The records, sorted into what is shown and what is not."""
         everything = records.load_records(self.file) if self.file.exists() else pd.DataFrame()
         if everything.empty:
-            return Rows(everything, everything, [])
+            return Rows(everything, everything, [], [])
         keys = self.keys(dict.fromkeys([*self.seeds, *map(int, everything["seed"].unique())]))
         pairs = list(zip(everything["arm"], everything["seed"].astype(int), strict=True))
         now = pd.Series([keys.get(pair) for pair in pairs], everything.index)
@@ -95,8 +95,12 @@ class Sweep:
             for pair in zip(failed["arm"], failed["seed"], strict=True)
         ]
         others = everything[~current].groupby("arm", sort=False)["seed"].unique()
-        left = [f"{arm} (seeds {', '.join(map(str, seeds))})" for arm, seeds in others.items()]
-        return Rows(records.latest(measured), failed[open_pairs], left)
+        tried = {*zip(everything["arm"][current], everything["seed"][current], strict=True)}
+        unrun: dict[str, list[int]] = {}
+        for arm, seed in keys:
+            if seed in self.seeds and (arm, seed) not in tried:
+                unrun.setdefault(arm, []).append(seed)
+        return Rows(records.latest(measured), failed[open_pairs], named(others), named(unrun))
 
     def at(self, arm: str, seed: int) -> Arm:
         """One arm at a seed."""
@@ -115,3 +119,10 @@ class Rows:
     now."""
     left: list[str]
     """Arms and seeds of other rows: of settings, versions or names of before."""
+    unrun: list[str]
+    """Arms and seeds that are asked for and have no row as they are now."""
+
+
+def named(seeds: Mapping[Hashable, Iterable[int]]) -> list[str]:
+    """Every arm with its seeds, as text."""
+    return [f"{arm} (seeds {', '.join(map(str, of_arm))})" for arm, of_arm in seeds.items()]

@@ -7,6 +7,8 @@ from collections.abc import Collection
 import pandas as pd
 from markupsafe import Markup
 
+from davae.analysis.findings import findings_table, judge_all
+from davae.analysis.run_claims import RUN_CLAIMS
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import (
     RUN_COLUMNS,
@@ -18,6 +20,7 @@ from davae.analysis.tables import (
     stage_table,
 )
 from davae.core import records
+from davae.core.presets import PRESETS
 from reports.html import paragraph, picture, table
 from reports.results import Kept, Results
 from reports.section import Section
@@ -28,6 +31,8 @@ SUMMARY = (
     "latent_fd_detail",
 )  # fmt: skip
 """Columns of a run's short table."""
+CLAIM_COLUMNS = ("claim", "extractor", "scale", "difference", "95% interval", "margin", "seeds", "p",
+                 "verdict")  # fmt: skip
 
 
 def summary(frame: pd.DataFrame, metrics: Collection[str] = SUMMARY) -> pd.DataFrame:
@@ -64,6 +69,17 @@ def latest_of(runs: list[Kept]) -> pd.DataFrame:
     return records.latest(pd.concat([kept.frame for kept in runs], ignore_index=True))
 
 
+def claims(runs: list[Kept]) -> pd.DataFrame:
+    """The findings on what is claimed of runs, over the seeds of the base model that has most of
+    them; empty where no claim can be judged."""
+    frame = latest_of(runs)
+    frame = frame[frame["base_seed"] == frame.groupby("base_seed")["seed"].nunique().idxmax()]
+    there = [claim for claim in RUN_CLAIMS if (frame["metric"] == claim.metric).any()]
+    data = PRESETS[runs[0].preset].data.name if runs[0].preset in PRESETS else ""
+    found = findings_table(judge_all(there, frame).findings, data)
+    return found if found.empty else found[list(CLAIM_COLUMNS)]
+
+
 def of_group(results: Results, name: str, runs: list[Kept]) -> list[Markup]:
     """The tables of one preset's runs by base seed, and the pictures of the first."""
     frame = latest_of(runs)
@@ -82,6 +98,9 @@ def of_group(results: Results, name: str, runs: list[Kept]) -> list[Markup]:
                 about, table(stages, f"Stages of {about}"), paragraph(doubtful(stages).strip())
             )
         )
+    found = claims(runs)
+    if len(found):
+        parts.append(table(found, f"{name}: claims, and their computed verdicts"))
     distances = frame.loc[frame["metric"].str.contains("kd_effnet"), "protocol"]
     if len(distances):
         protocols = ", ".join(sorted(distances.unique()))

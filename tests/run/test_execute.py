@@ -1,5 +1,6 @@
 """davae run at nano: rows, records, pictures, kills."""
 
+import json
 import os
 import random
 import signal
@@ -12,15 +13,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from davae.analysis.tables import RUN_ROWS, run_table
 from davae.core import records
 from davae.core.presets import PRESETS
+from davae.core.store import Store
+from davae.data.pixels import to_uint8
 from davae.data.scenes import CLASSES
+from davae.method.latent import join
 from davae.run import pictures
 from davae.run.execute import run_experiment, run_name, run_stages
-from davae.stages.artifacts import class_names, crops
+from davae.stages.artifacts import class_names, crops, load_davae
+from davae.stages.autoencoder import raw_detail
+from davae.stages.stage import Pipeline, Work
 
 
 def picture(path):
@@ -41,8 +48,8 @@ def test_a_run_makes_every_row_and_picture(nano):
     assert by_row["nearest"].isna()["real fresh crops"]
     samples = picture(result.folder / "samples.png")
     reconstruction = picture(result.folder / "reconstruction.png")
-    # 13 classes; real, 4 controls and adapted in 4 lines each; six reconstructions in one line each
-    assert samples.shape[0] / samples.shape[1] == pytest.approx(24 / 13, rel=0.12)
+    # 13 classes; real, 4 controls and adapted in 2 lines each; six reconstructions in one line each
+    assert samples.shape[0] / samples.shape[1] == pytest.approx(12 / 13, rel=0.12)
     assert reconstruction.shape[0] / reconstruction.shape[1] == pytest.approx(6 / 13, rel=0.2)
     assert picture(result.folder / "curves.png").std() > 5
     assert len(list((result.folder / "curves").glob("*.csv"))) == 6
@@ -68,12 +75,12 @@ def test_the_pictures_show_the_images_that_they_name(nano, monkeypatch, tmp_path
     fresh, labels = crops(at_crops, "fresh")
     samples = drawn["samples.png"]
     assert list(samples) == ["real", "control", "adapted"]
-    assert all(block.shape == (4, 13, 3, 64, 64) for block in samples.values())
-    for place, label in np.ndindex(4, 13):
+    assert all(block.shape == (2, 13, 3, 64, 64) for block in samples.values())
+    for place, label in np.ndindex(2, 13):
         assert np.array_equal(samples["real"][place, label], fresh[labels == label][place])
     for title, role in (("control", "control_samples"), ("adapted", "samples")):
         images = np.load(pipeline.path(stages[role]) / "images.npy")  # classes in turn
-        assert np.array_equal(samples[title].reshape(-1, 3, 64, 64), images[:52])
+        assert np.array_equal(samples[title].reshape(-1, 3, 64, 64), images[:26])
     glance = drawn["glance.png"]
     assert list(glance) == ["base, longer,\nenlarged", "adapted with\nDA-VAE", "real"]
     for place, label in enumerate(pictures.glance_classes(class_names(at_crops))):
@@ -90,6 +97,41 @@ def test_the_pictures_show_the_images_that_they_name(nano, monkeypatch, tmp_path
     errors = {k: np.abs(v.astype(int) - shown["original"]).mean() for k, v in shown.items()}
     assert errors["original"] == 0
     assert len(set(errors.values())) == 6  # six different pictures
+
+
+def test_exchanged_detail_is_that_of_the_crop_before(nano):
+    """The rows `davae_exchanged`: each crop's own z beside its neighbour's z_d, the first one's
+    beside the last's."""
+    pipeline, stages = nano[0], run_stages(PRESETS["nano"])
+    work = Work(Path("nowhere"), {r: pipeline.path(stages[r]) for r in ("davae", "crops")},
+                pipeline.runtime)  # fmt: skip
+    model = load_davae(work)
+    heldout, labels = crops(pipeline.path(stages["crops"]), "heldout")
+    base = np.load(pipeline.path(stages["base_latents"]) / "heldout.npy")
+    detail = raw_detail(model, heldout, pipeline.runtime)
+    shown = np.load(pipeline.path(stages["reconstruction"]) / "shown.npz")["davae_exchanged"]
+    first = [int(np.flatnonzero(labels == k)[0]) for k in range(13)]
+    latents = join(torch.from_numpy(base)[first], detail[[i - 1 for i in first]])
+    with torch.no_grad():
+        expected = to_uint8(model.decode_raw(latents))
+    assert np.abs(shown[:13].astype(int) - expected).max() <= 1
+
+
+def test_the_record_says_what_the_networks_were_trained_with(nano):
+    trained = json.loads((nano[2].folder / "environment.json").read_text())["trained"]
+    assert {"base_vae", "base_dit", "davae", "adapted", "control"} <= set(trained)
+    assert {"key", "git_sha", "cpu", "threads", "dtype", "compile"} == set(trained["adapted"])
+
+
+def test_every_stage_says_which_of_how_many_it_is(nano, tmp_path):
+    said = []
+    stages = run_stages(PRESETS["nano"])
+    pipeline = Pipeline(Store(tmp_path), nano[0].runtime, said.append)
+    counting = pipeline.counting([stages["base_latents"], stages["references"]])
+    counting.path(stages["base_latents"])
+    assert [line.rsplit(" ", 1)[0] for line in said] == [
+        "stage 1 of 4: crops", "stage 2 of 4: base_vae", "stage 3 of 4: base_latents"
+    ]  # fmt: skip
 
 
 def test_the_control_is_trained_as_many_flops_as_the_adaptation(nano):

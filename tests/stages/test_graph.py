@@ -77,8 +77,13 @@ def test_the_committed_base_models_are_found_by_key():
     shipped = Store(Path("nowhere"), COMMITTED)
     for preset in ("smoke", "tiny", "tiny_photos"):
         stages = graph(PRESETS[preset])
-        for role in ("base_vae", "davae"):
+        for role in ("base_vae", "base_dit", "davae", "no_detail_decoder"):
             assert shipped.has(stages[role].name, stages[role].key), (preset, role)
+    other = graph(replace(PRESETS["tiny"], base_seed=1))["base_dit"]
+    assert shipped.has(other.name, other.key)
+    arm = ARMS["tiny"].davae
+    start = graph(arm)["davae"].upstream["start"]
+    assert shipped.has(start.name, start.key)
 
 
 def test_a_drawing_has_a_version_of_its_own():

@@ -83,9 +83,8 @@ def block(name: str, results: Results) -> str:
             raise ValueError(f"there are no runs of {preset} below {results.top}")
         return OF_PRESET[kind](of_preset)
     if name not in BLOCKS:
-        raise ValueError(
-            f"there is no block {name!r}; blocks: runs:PRESET, claims:PRESET, {', '.join(BLOCKS)}"
-        )
+        known = ", ".join((*BLOCKS, *(f"{kind}:PRESET" for kind in OF_PRESET)))
+        raise ValueError(f"there is no block {name!r}; blocks: {known}")
     return BLOCKS[name](results)
 
 

@@ -31,8 +31,8 @@ SUMMARY = (
     "latent_fd_detail",
 )  # fmt: skip
 """Columns of a run's short table."""
-CLAIM_COLUMNS = ("claim", "extractor", "scale", "difference", "95% interval", "margin", "seeds", "p",
-                 "verdict")  # fmt: skip
+CLAIM_COLUMNS = ("claim", "extractor", "scale", "difference", "95% interval", "margin", "seeds",
+                 "p", "verdict")  # fmt: skip
 
 
 def summary(frame: pd.DataFrame, metrics: Collection[str] = SUMMARY) -> pd.DataFrame:

@@ -11,56 +11,69 @@ pytestmark = pytest.mark.accept
 RESULTS = Path(__file__).parents[2] / "results"
 
 
+STORE = RESULTS / "cpu-2core" / "store"
+
+
+def runs_of(preset):
+    """The last records of a preset's committed runs."""
+    paths = list(RESULTS.glob(f"*/{preset}/*/records.jsonl"))
+    if not paths:
+        pytest.skip(f"no records are committed: results/*/{preset}")
+    return records.latest(records.load_records(*paths))
+
+
+def of_row(frame, arm, metric, protocol=""):
+    """Values of every run."""
+    rows = frame[(frame["arm"] == arm) & (frame["metric"] == metric)]
+    values = rows.loc[rows["protocol"].str.contains(protocol, regex=False), "value"]
+    assert len(values), (arm, metric, protocol)
+    return values
+
+
 @pytest.fixture(scope="module")
-def tiny():
-    """The first experiment on photographs."""
-    frame = records.load_records(*RESULTS.glob("*/photos_first"))
-    frame = records.latest(frame[frame["suite"] == "run"])
-    return frame.set_index(["seed", "arm", "metric"])["value"]
+def photos():
+    """`tiny_photos`."""
+    return runs_of("tiny_photos")
 
 
-SEEDS = [0, 1, 2]
+FINE, CONTENT = "effnet_lite0-b8-80d", "effnet_lite0-b15-192d"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_detail_buys_a_decibel(tiny, seed):
-    full = tiny[seed, "davae", "psnr_db"]
-    assert full >= tiny[seed, "no_detail", "psnr_db"] + 1
-    assert full >= tiny[seed, "davae_zeroed", "psnr_db"] + 1
+def test_the_shipped_autoencoders_on_photographs(photos):
+    assert (of_row(photos, "base_vae", "psnr_db") >= 29.5).all()
+    assert (of_row(photos, "davae", "psnr_db") >= 31).all()
+    enlarged = of_row(photos, "base_vae_enlarged", "rkd_effnet", FINE).to_numpy()
+    assert (of_row(photos, "davae", "rkd_effnet", FINE).to_numpy() <= enlarged / 3).all()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_base_reconstruction(tiny, seed):
-    assert tiny[seed, "base_vae", "psnr_db"] >= 28
+def test_the_shipped_autoencoders_on_scenes():
+    frame = runs_of("tiny")
+    assert (of_row(frame, "base_vae", "psnr_db") >= 30).all()
+    assert (of_row(frame, "davae", "detail_accuracy") >= 0.97).all()
+    assert (of_row(frame, "davae_zeroed", "detail_accuracy") - 0.25).abs().max() <= 0.04
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_adapted_model_beats_the_control(tiny, seed):
-    assert tiny[seed, "adapted", "gkd_effnet"] < tiny[seed, "control", "gkd_effnet"]
+def test_what_is_shipped_is_small():
+    weights = sum(path.stat().st_size for path in STORE.rglob("*.safetensors"))
+    assert 0 < weights <= 45e6
+    everything = sum(path.stat().st_size for path in RESULTS.rglob("*") if path.is_file())
+    assert everything <= 70e6
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_samples_are_recognised(tiny, seed):
-    assert tiny[seed, "adapted", "probe_accuracy"] >= 0.8
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_budget_plateau_and_speed(tiny, seed):
-    seconds = tiny.xs("seconds", level="metric").loc[seed]
-    assert seconds.sum() <= 75 * 60
-    assert tiny[seed, "stage:base_dit", "heldout_base_last_quarter_fall_percent"] < 1
-    assert tiny[seed, "stage:adapted", "steps"] <= tiny[seed, "stage:base_dit", "steps"] / 5
-    shares = tiny.xs("share_of_matmul_rate", level="metric").loc[seed]
-    assert (shares >= 0.4).all()
+@pytest.mark.parametrize("protocol", [FINE, CONTENT])
+@pytest.mark.parametrize("control", ["control", "control_decoded"])
+def test_adapted_samples_of_photographs_lie_nearer_than_the_controls(photos, control, protocol):
+    frame = photos.set_index(["seed", "arm", "metric"]).sort_index()
+    for seed in photos["seed"].unique():
+        rows = frame.loc[seed]
+        rows = rows[rows["protocol"].str.contains(protocol)]["value"]
+        assert rows["adapted", "gkd_effnet"] < rows[control, "gkd_effnet"], seed
 
 
 @pytest.fixture(scope="module")
 def scenes():
     """`tiny` on scenes: {(arm, metric): {(base seed, seed): value}}."""
-    paths = list(RESULTS.glob("*/tiny/*/records.jsonl"))
-    if not paths:
-        pytest.skip("no records of tiny on scenes are committed yet: results/*/tiny")
-    frame = records.latest(records.load_records(*paths))
+    frame = runs_of("tiny")
     frame = frame[frame["metric"].isin(["detail_accuracy", "content_accuracy"])]
     values: dict = {}
     for _, row in frame.iterrows():
@@ -95,6 +108,8 @@ def test_no_model_without_detail_shows_it(scenes, arm):
 
 
 def test_the_content_is_as_good_as_the_controls(scenes):
+    """Not below the control's by more than 0.03. Through the decoder without detail the interval of
+    three seeds reaches 0.0315, so that it is not shown: docs/evaluating.md says so."""
     adapted, control = (
         of_base_seed(scenes[arm, "content_accuracy"], 0) for arm in ("adapted", "control")
     )

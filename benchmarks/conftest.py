@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from davae.core.environment import machine, revision, versions
+from davae.core.records import new_run_id
 from davae.core.runtime import Runtime
 from davae.measure.roofline import convolution_rate, copy_rate, matmul_rate
 
 FAILURES = pytest.StashKey[list[dict[str, Any]]]()
+RUN_ID = pytest.StashKey[str]()
 WRITTEN = pytest.StashKey[bool]()
 """Whether the plugin has written its file."""
 
@@ -47,9 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the device."""
     config.stash[FAILURES], config.stash[WRITTEN] = [], False
+    config.stash[RUN_ID] = new_run_id()
     if config.option.device is None:
         config.option.device = "cuda" if config.option.scale == "gpu" else "cpu"
-    Runtime(device=config.option.device).apply()
+    try:
+        Runtime(device=config.option.device).apply()
+    except ValueError as error:
+        raise pytest.UsageError(f"--device: {error}") from None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,6 +69,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
     if left:
         config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture
+def run_id(request: pytest.FixtureRequest) -> str:
+    """The identifier of all rows of this session."""
+    return request.config.stash[RUN_ID]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,12 @@ from typing import Any
 import pytest
 
 PASSED_ON = ("--device", "--scale", "--model")
+
+
+def ended(code: int) -> str:
+    """How a process ended: by itself or, with a code below 0, by a signal, as of a kernel that is
+    out of memory."""
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
 
 def measured_apart(item: Any, config: pytest.Config) -> dict[str, Any]:
@@ -34,7 +41,7 @@ def measured_apart(item: Any, config: pytest.Config) -> dict[str, Any]:
         )  # fmt: skip
         if done.returncode:
             lines = [x for x in done.stdout.splitlines() if x.startswith("E  ")]
-            last = lines[0].removeprefix("E").strip() if lines else done.stderr.strip()[-300:]
-            raise RuntimeError(f"in its own process: {last}")
+            said = lines[0].removeprefix("E").strip() if lines else done.stderr.strip()[-300:]
+            raise RuntimeError(f"in its own process, which {ended(done.returncode)}: {said}")
         [case] = json.loads(out.read_text())["benchmarks"]
         return case

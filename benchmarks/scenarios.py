@@ -161,3 +161,7 @@ def named(name: str) -> Scenario:
     if name not in found:
         raise ValueError(f"there is no scenario {name!r}; scenarios: {', '.join(found)}")
     return found[name]
+
+
+if __name__ == "__main__":
+    print("\n".join(scenario.name for scenario in SCENARIOS))

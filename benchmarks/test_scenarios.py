@@ -14,6 +14,7 @@ from benchmarks.networks import DTYPES
 from benchmarks.runner import prepared, time_workload, work_of
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.workloads import trains
+from davae.core.hashing import digest
 from davae.features.registry import open_extractor
 from davae.measure.timing import Clock
 
@@ -49,6 +50,7 @@ def run(benchmark: Any, scenario: Scenario, request: pytest.FixtureRequest, fail
     option = request.config.getoption
     scenario = replace(scenario, small=option("--small"))
     about = {
+        "run_id": request.getfixturevalue("run_id"), "key": digest(scenario),
         "model": scenario.model, "preset": scenario.model, "form": scenario.form,
         "stage": scenario.stage, "batch": scenario.batch, "dtype": scenario.dtype,
         "compile": scenario.compile, "fused": scenario.fused, "tier": scenario.tier,
@@ -59,10 +61,10 @@ def run(benchmark: Any, scenario: Scenario, request: pytest.FixtureRequest, fail
         if option("--isolate"):
             apart = measured_apart(request.node, request.config)
             replayed(benchmark, apart["stats"]["data"])
-            benchmark.extra_info.update(apart["extra_info"], isolated=True)
+            benchmark.extra_info.update(apart["extra_info"], isolated=True, run_id=about["run_id"])
         else:
             time_here(benchmark, scenario, option("--device"))
-    except Exception as error:
+    except (Exception, pytest.fail.Exception) as error:  # the latter: out of time
         failed = {**about, "status": "failed", "error": f"{type(error).__name__}: {error}"}
         failures.append({"name": request.node.name, "extra_info": failed})
         raise

@@ -310,6 +310,8 @@ def forward(s: Scenario, device: str) -> Workload:
     if not name:
         raise ValueError(f"--model {s.model}: give pkg.module:factory")
     network, inputs = getattr(importlib.import_module(module), name)(s.batch, device)
+    if isinstance(network, nn.Module):
+        network.eval()
     return Workload(
         run=lambda: network(**inputs),
         images=s.batch,

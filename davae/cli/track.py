@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -141,11 +142,15 @@ def run(argv: list[str]) -> int:
 def compare(options: CompareOptions) -> int:
     """Compare two files; returns the exit code."""
     from davae.track.compare import compare_files, read_file
+    from davae.track.margins import read_margins
     from davae.track.summary import file_table
-    from davae.track.verdict import EXIT_CODES, worst
+    from davae.track.verdict import EXIT_CODES, Verdict, worst
 
+    if not options.base.exists():
+        report(f"**{Verdict.NO_BASELINE}**\n\nThere is no {options.base}.", options.summary)
+        return EXIT_CODES[Verdict.NO_BASELINE]
     found, unlike = compare_files(
-        read_file(options.base), read_file(options.head), margin_settings()
+        read_file(options.base), read_file(options.head), read_margins(MARGINS)
     )
     verdict = worst([comparison.verdict for comparison in found])
     report(file_table(found, unlike, verdict), options.summary)
@@ -155,31 +160,27 @@ def compare(options: CompareOptions) -> int:
 def paired(options: PairedOptions) -> int:
     """Compare two revisions; returns the exit code."""
     from davae.track import paired as pairing
+    from davae.track.margins import read_margins
     from davae.track.summary import paired_table
     from davae.track.verdict import EXIT_CODES, LEAST_PAIRS, Verdict, worst
 
     if options.pairs < LEAST_PAIRS or options.pairs % 2:
         raise ValueError(f"--pairs {options.pairs}: an even number from {LEAST_PAIRS} on")
-    settings = margin_settings()
+    margins = read_margins(MARGINS)
+    cases = known_cases(options.cases or margins.paired)
     changed = pairing.changed_dependencies(options.base, options.head)
     if changed:
-        say(f"invalid: {', '.join(changed)} differ, so that other packages may be measured")
+        why = f"{', '.join(changed)} differ, so that other packages may be measured"
+        report(f"**{Verdict.INVALID}**\n\n{why}", options.summary)
         return EXIT_CODES[Verdict.INVALID]
     found = []
-    with pairing.tree_of(options.base) as base, pairing.tree_of(options.head) as head:
+    with pairing.tree_of(options.head) as head, pairing.tree_of(options.base, head) as base:
         processes = pairing.Processes({"base": base, "head": head})
-        for case in options.cases or settings["cases"]:
-            margin = margin_of(settings, case)
-
-            def seconds(side: pairing.Side, case: str = case) -> float:
-                return processes.seconds(case, side)
-
+        for case in cases:
             say(f"{case}: {options.pairs} pairs")
-            try:
-                comparison = pairing.compare_case(case, seconds, margin=margin, pairs=options.pairs)
-            except RuntimeError as error:  # a revision that cannot run the harness has no speed
-                say(f"invalid: {error}")
-                return EXIT_CODES[Verdict.INVALID]
+            seconds = partial(processes.seconds, case)
+            limit = margins.of(case)
+            comparison = pairing.compare_case(case, seconds, limit=limit, pairs=options.pairs)
             say(f"{case}: {comparison.verdict}")
             found.append(comparison)
     verdict = worst([comparison.verdict for comparison in found])
@@ -187,16 +188,36 @@ def paired(options: PairedOptions) -> int:
     return EXIT_CODES[verdict]
 
 
+def known_cases(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names themselves; raises ValueError for one that is no scenario of this tree."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scenarios"], capture_output=True, text=True, check=True
+    )
+    there = done.stdout.split()
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise ValueError(
+            f"there is no scenario {', '.join(unknown)}; scenarios: {', '.join(there)}"
+        )
+    return names
+
+
 def counters(options: CounterOptions) -> int:
     """Compare this tree's counters; returns the exit code."""
     from davae.track.counters import compare
-    from davae.track.summary import counter_summary
+    from davae.track.paired import tree_of
+    from davae.track.summary import SHOWN, counter_summary
     from davae.track.verdict import EXIT_CODES, Verdict
 
     file = Path(options.base)
     if options.write and file.suffix != ".json":
         raise ValueError(f"--write --base {file}: name the .json file to write, not a revision")
-    after = counted(options.head, options.cases)
+    before = None
+    with tree_of(options.head) if options.head else nullcontext(Path.cwd()) as head:
+        after = counted(head, options.cases)
+        if not options.write and file.suffix != ".json":
+            with tree_of(options.base, head) as base:
+                before = counted(base, options.cases)
     if options.write:
         written = json.loads(after)
         if options.cases and file.exists():
@@ -204,24 +225,22 @@ def counters(options: CounterOptions) -> int:
         file.write_text(json.dumps(written, indent=1) + "\n")
         say(f"written: {file}; commit it with the reason")
         return 0
-    if file.suffix == ".json" and not file.exists():
+    if before is None and not file.exists():
         say(f"no baseline: there is no {file}; make it by --write")
         return EXIT_CODES[Verdict.NO_BASELINE]
-    before = file.read_text() if file.exists() else counted(options.base, options.cases)
-    verdict, reasons = compare(json.loads(before), json.loads(after), whole=not options.cases)
-    report(counter_summary(verdict, reasons), options.summary)
+    verdict, reasons = compare(
+        json.loads(before or file.read_text()), json.loads(after), whole=not options.cases
+    )
+    say(counter_summary(verdict, reasons))
+    if options.summary is not None:
+        options.summary.write_text(counter_summary(verdict, reasons, SHOWN) + "\n")
     return EXIT_CODES[verdict]
 
 
-def counted(revision: str, cases: tuple[str, ...]) -> str:
-    """The counters of a revision, or of this tree where it is empty, as JSON."""
-    from contextlib import nullcontext
-
-    from davae.track.paired import tree_of
-
+def counted(folder: Path, cases: tuple[str, ...]) -> str:
+    """The counters of the package and the scenarios in a folder, as JSON."""
     command = [sys.executable, "-m", "benchmarks.counters", *cases]
-    with tree_of(revision) if revision else nullcontext() as folder:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"the scenarios could not be counted: {done.stderr.strip()[-500:]}")
     return done.stdout
@@ -246,29 +265,20 @@ def history(options: HistoryOptions) -> int:
 def noise(options: NoiseOptions) -> int:
     """Measure what is missing, and print the error rates."""
     from davae.analysis.tables import to_markdown
+    from davae.track.margins import read_margins
     from davae.track.paired import Processes
     from davae.track.power import measure_noise, power_table, read_noise
 
-    settings, here = margin_settings(), Path.cwd()
-    cases = options.cases or tuple(settings["cases"])
+    margins, here = read_margins(MARGINS), Path.cwd()
+    cases = known_cases(options.cases or margins.paired)
     processes = Processes({"base": here, "head": here})
     for case, count in measure_noise(options.file, cases, options.measured, processes):
         say(f"{case}: {count} of {options.measured} pairs")
     kept = read_noise(options.file)
-    margins = {case: margin_of(settings, case) for case in kept["cases"]}
-    table = power_table(kept, margins, options.pairs, options.slowdowns)
+    limits = {case: margins.of(case) for case in kept["cases"]}
+    table = power_table(kept, limits, options.pairs, options.slowdowns)
     report(to_markdown(table), options.summary)
     return 0
-
-
-def margin_settings() -> dict[str, Any]:
-    """What benchmarks/margins.toml says."""
-    return tomllib.loads(MARGINS.read_text())
-
-
-def margin_of(settings: dict[str, Any], case: str) -> float:
-    """The share that a case may be slower by."""
-    return float(settings["margins"].get(case, settings["default"]))
 
 
 def report(text: str, path: Path | None) -> None:

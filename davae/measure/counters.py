@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.module_tracker import ModuleTracker
 
-from davae.measure.flops import check_counted, count_flops
+from davae.measure.flops import Operators, count_flops
 
 GROUPS = ("attention", "mlp", "linear", "conv", "norm", "elementwise", "copy", "view")
 """linear: products of neither attention nor MLP; copy: copies, casts, layout changes,
@@ -37,6 +36,8 @@ UNALIASED_VIEWS = ("_unsafe_view", "_reshape_alias")
 UNWRITTEN = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2")
 """Operators for whose result a CUDA host waits; copies from the device to the host besides."""
+INDEXING = ("index", "index_put_")
+"""And these, where a mask chooses."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,6 @@ def count_work(run: Callable[[], Any]) -> Counters:
                 run()
 
         flops, _ = count_flops(traced)
-    check_counted(tracer.calls)
     ordered = {group: tracer.groups[group] for group in GROUPS}
     return Counters(
         dict(sorted(tracer.calls.items())),
@@ -116,30 +116,21 @@ class LiveBytes:
         self.seen[name] = weakref.ref(storage, freed)
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(Operators):
     """Counts every operator that is dispatched while it is active."""
 
     def __init__(self, modules: ModuleTracker):
         super().__init__()
         self.modules = modules
-        self.calls: Counter[str] = Counter()
         self.groups: Counter[str] = Counter()
         self.group_bytes: Counter[str] = Counter()
         self.bytes_read = self.bytes_written = self.host_waits = 0
         self.live = LiveBytes()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        if torch.is_inference_mode_enabled():  # composite operators arrive whole
-            with self:
-                parts = func.decompose(*args, **(kwargs or {}))
-            if parts is not NotImplemented:
-                return parts
-        out = func(*args, **(kwargs or {}))
+    def seen(self, func: Any, args: tuple, kwargs: dict | None, out: Any) -> None:
+        """Count what the call reads and writes, and what it leaves alive."""
         name = func._schema.name.split("::")[1]
         group = group_of(func, name, self.modules.parents)
-        self.calls[func._schema.name.replace("::", ".")] += 1
         self.groups[group] += 1
         if group != "view":
             read = sum(touched(t) for t in tensors((args, kwargs)))
@@ -147,12 +138,12 @@ class Tracer(TorchDispatchMode):
             self.bytes_read += read
             self.bytes_written += written
             self.group_bytes[group] += read + written
-        self.host_waits += name in WAITS or leaves_device(args, out)
+        masked = name in INDEXING and any(t.dtype == torch.bool for t in tensors(args[1]))
+        self.host_waits += name in WAITS or masked or leaves_device(args, out)
         given = {t.untyped_storage()._cdata for t in tensors((args, kwargs))}
         for tensor in tensors(out):
             if tensor.untyped_storage()._cdata not in given:
                 self.live.add(tensor)
-        return out
 
 
 def tensors(tree: Any) -> Iterator[torch.Tensor]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import (
     FlopCounterMode,
     flop_registry,
@@ -14,7 +16,10 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
-MULTIPLIES = re.compile(r"mm$|mv$|matmul|convolution|attention|conv_?\dd|lstm|gru|linear$|dot$")
+MULTIPLIES = re.compile(
+    r"mm$|mv$|matmul|convolution|attention|conv_?\dd|lstm|gru|rnn|linear$|dot$|addmm|encoder_layer"
+    r"|trilinear$|aten\.bilinear$|cdist|einsum"
+)
 """Names of operators whose FLOPs are to be counted."""
 
 
@@ -33,10 +38,38 @@ CPU_ATTENTION = {
 }
 
 
+class Operators(TorchDispatchMode):
+    """Names of the operators that run while it is active, composite ones taken apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if torch.is_inference_mode_enabled():  # composite operators arrive whole
+            with self:
+                parts = func.decompose(*args, **(kwargs or {}))
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **(kwargs or {}))
+        self.calls[func._schema.name.replace("::", ".")] += 1
+        self.seen(func, args, kwargs, out)
+        return out
+
+    def seen(self, func: Any, args: tuple, kwargs: dict | None, out: Any) -> None:
+        """What else is to be noted of a call."""
+
+
 def count_flops(run: Callable[[], Any]) -> tuple[int, Any]:
-    """(FLOPs, result) of `run()`: matrix products, convolutions and attention."""
-    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+    """(FLOPs, result) of `run()`: matrix products, convolutions and attention.
+
+    Raises ValueError where an operator multiplies matrices and has no FLOP formula."""
+    operators = Operators()
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter, operators:
         result = run()
+    check_counted(operators.calls)
     return counter.get_total_flops(), result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,7 +94,8 @@ class Sweep:
             pair not in done and pair[1] in self.seeds
             for pair in zip(failed["arm"], failed["seed"], strict=True)
         ]
-        others = everything[~current].groupby("arm", sort=False)["seed"].unique()
+        before = everything[~current].groupby("arm", sort=False)["seed"].unique()
+        others = {str(arm): list(seeds) for arm, seeds in before.items()}
         tried = {*zip(everything["arm"][current], everything["seed"][current], strict=True)}
         unrun: dict[str, list[int]] = {}
         for arm, seed in keys:
@@ -123,6 +124,6 @@ class Rows:
     """Arms and seeds that are asked for and have no row as they are now."""
 
 
-def named(seeds: Mapping[Hashable, Iterable[int]]) -> list[str]:
+def named(seeds: Mapping[str, Iterable[int]]) -> list[str]:
     """Every arm with its seeds, as text."""
     return [f"{arm} (seeds {', '.join(map(str, of_arm))})" for arm, of_arm in seeds.items()]

@@ -17,7 +17,8 @@ from scipy.stats import t as student
 from scipy.stats import trim_mean
 from scipy.stats.mstats import winsorize
 
-from davae.track.verdict import CONFIDENCE, TRIMMED, Change, Verdict, judge
+from davae.track.margins import Limit, Margins
+from davae.track.verdict import CONFIDENCE, LEAST_PAIRS, TRIMMED, Change, Verdict, judge
 
 WORKLOAD = ("params", "tokens", "channels", "images", "steps")
 """Columns that say what is done: with others it is another case of the same name."""
@@ -44,6 +45,8 @@ def read_file(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text())
     if not isinstance(content, dict) or not {"benchmarks", "machine_info"} <= content.keys():
         raise ValueError(f"{path} was not written by pytest --benchmark-json")
+    if "davae" not in content["machine_info"]:
+        raise ValueError(f"{path} is of another suite: `machine_info` says nothing of davae")
     content["benchmarks"] += content.get("failed", [])
     return content
 
@@ -86,7 +89,7 @@ def unpaired(base: list[float], head: list[float]) -> Change:
 
 
 def compare_case(
-    name: str, base: dict[str, Any] | None, head: dict[str, Any] | None, margin: float, timed: bool
+    name: str, base: dict[str, Any] | None, head: dict[str, Any] | None, limit: Limit, timed: bool
 ) -> FileComparison:
     """One case; base and head are entries of `benchmarks`, None where a file lacks it."""
     if base is None:
@@ -108,8 +111,16 @@ def compare_case(
         return FileComparison(name, Verdict.REGRESSION, counts)
     if not timed:
         return FileComparison(name, Verdict.INVALID, "times of two machines")
-    change = unpaired(base["stats"]["data"], head["stats"]["data"])
-    return FileComparison(name, judge(change, margin), counts, change)
+    times = [case["stats"]["data"] for case in (base, head)]
+    if times[0] == times[1]:
+        return FileComparison(name, Verdict.OK, "the same measurement")
+    if min(map(len, times)) < LEAST_PAIRS:
+        few = f"{min(map(len, times))} rounds, too few to judge times"
+        return FileComparison(name, Verdict.OK, "; ".join(filter(None, (counts, few))))
+    change = unpaired(*times)
+    if limit.sign < 0:
+        change = Change(-change.estimate, -change.high, -change.low, change.pairs)
+    return FileComparison(name, judge(change, limit.margin), counts, change)
 
 
 def changed(before: dict[str, Any], after: dict[str, Any], columns: tuple[str, ...]) -> list[str]:
@@ -122,11 +133,9 @@ def changed(before: dict[str, Any], after: dict[str, Any], columns: tuple[str, .
 
 
 def compare_files(
-    base: dict[str, Any], head: dict[str, Any], margins: dict[str, Any]
+    base: dict[str, Any], head: dict[str, Any], margins: Margins
 ) -> tuple[list[FileComparison], list[str]]:
-    """Every case of both files, and why times are not compared, if they are not.
-
-    margins: `default`, and `margins` by case, as benchmarks/margins.toml holds them."""
+    """Every case of both files, and why times are not compared, if they are not."""
     differences = unlike(base, head)
     cases = [{c["name"]: c for c in file["benchmarks"]} for file in (base, head)]
     names = list(dict.fromkeys([*cases[0], *cases[1]]))
@@ -135,14 +144,9 @@ def compare_files(
             name,
             cases[0].get(name),
             cases[1].get(name),
-            margins["margins"].get(scenario(name), margins["default"]),
+            margins.of(name),
             timed=not differences,
         )
         for name in names
     ]
     return found, differences
-
-
-def scenario(case: str) -> str:
-    """`NAME` of `test_scenario[NAME]`."""
-    return case.partition("[")[2].rstrip("]") or case

@@ -35,14 +35,15 @@ def flat(counters: dict[str, Any]) -> dict[str, int]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
-    """What differs between the counters of the cases that both have, calls of operators first."""
+    """What differs between the counters of the cases that both have: calls of operators of all
+    cases first, which name what is behind the rest."""
     found = []
     for case in sorted(before.keys() & after.keys()):
         old, new = flat(before[case]), flat(after[case])
-        for name in sorted(old.keys() | new.keys(), key=lambda n: (not n.startswith("calls"), n)):
+        for name in sorted(old.keys() | new.keys()):
             if old.get(name, 0) != new.get(name, 0):
                 found.append(Difference(case, name, old.get(name, 0), new.get(name, 0)))
-    return found
+    return sorted(found, key=lambda difference: not difference.counter.startswith("calls"))
 
 
 def compare(

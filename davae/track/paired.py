@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,11 +21,22 @@ from typing import Any, Literal
 
 import numpy as np
 
+from davae.track.margins import Limit
 from davae.track.verdict import Change, Verdict, judge, judge_confirmed, of_ratios
 
 Side = Literal["base", "head"]
-PINNED = ("pyproject.toml", "constraints.txt")
-"""Files that decide what is installed: revisions that differ in them are not compared."""
+PROJECT, PINS = "pyproject.toml", "constraints.txt"
+INSTALLED = ("dependencies", "optional-dependencies", "requires-python")
+"""Tables of PROJECT that, with PINS, decide what is installed: revisions that differ in them
+are not compared."""
+
+
+class Failed(RuntimeError):
+    """A side that cannot run a case."""
+
+    def __init__(self, side: Side, message: str):
+        super().__init__(message)
+        self.side = side
 
 
 @dataclass
@@ -60,31 +72,42 @@ class Comparison:
 
     case: str
     verdict: Verdict
-    change: Change
-    control: float
+    limit: Limit
+    change: Change | None = None
+    """None where there are no times."""
+    control: float = 0.0
     """Median absolute log ratio of the bases of a block: what the machine does by itself."""
-    margin: float
+    reason: str = ""
 
 
 def compare_case(
-    case: str, seconds: Callable[[Side], float], *, margin: float, pairs: int
+    case: str, seconds: Callable[[Side], float], *, limit: Limit, pairs: int
 ) -> Comparison:
     """Time a case in `pairs` pairs, and in as many again where the first are not ok.
 
-    invalid: the control of all pairs shows a change by the margin or more."""
+    invalid: the control of all pairs shows a change by the margin or more, or the machine is
+    another one than before. A head that fails is a regression, a base that fails no baseline."""
     first, second = Pairs(), Pairs()
-    first.extend(seconds, pairs)
-    verdict = judge(of_ratios(first.ratios), margin)
-    ratios = first.ratios
-    if verdict != Verdict.OK:
-        second.extend(seconds, pairs)
-        verdict = judge_confirmed(first.ratios, second.ratios, margin)
-        ratios = np.concatenate([first.ratios, second.ratios])
+    try:
+        first.extend(seconds, pairs)
+        ratios = limit.sign * first.ratios
+        verdict = judge(of_ratios(ratios), limit.margin)
+        if verdict != Verdict.OK:
+            second.extend(seconds, pairs)
+            again = limit.sign * second.ratios
+            verdict = judge_confirmed(ratios, again, limit.margin)
+            ratios = np.concatenate([ratios, again])
+    except Failed as error:
+        verdict = Verdict.REGRESSION if error.side == "head" else Verdict.NO_BASELINE
+        return Comparison(case, verdict, limit, reason=f"the {error.side} fails: {error}")
+    except RuntimeError as error:
+        return Comparison(case, Verdict.INVALID, limit, reason=str(error))
     control = np.concatenate([first.control, second.control])
-    if abs(float(np.median(control))) > np.log1p(margin):
-        verdict = Verdict.INVALID
+    drift, reason = abs(float(np.median(control))), ""
+    if drift > np.log1p(limit.margin):
+        verdict, reason = Verdict.INVALID, "the machine does not agree with itself"
     noise = float(np.median(np.abs(control)))
-    return Comparison(case, verdict, of_ratios(ratios), noise, margin)
+    return Comparison(case, verdict, limit, of_ratios(ratios), noise, reason)
 
 
 def git(*words: str) -> str:
@@ -96,21 +119,26 @@ def git(*words: str) -> str:
 
 
 def changed_dependencies(base: str, head: str) -> list[str]:
-    """Which of PINNED differ between the revisions."""
-    return git("diff", "--name-only", base, head, "--", *PINNED).split()
+    """What decides on the installed packages and differs between the revisions."""
+    one, other = (
+        tomllib.loads(git("show", f"{revision}:{PROJECT}")).get("project", {})
+        for revision in (base, head)
+    )
+    found = [f"{name} in {PROJECT}" for name in INSTALLED if one.get(name) != other.get(name)]
+    return found + git("diff", "--name-only", base, head, "--", PINS).split()
 
 
 @contextmanager
-def tree_of(revision: str) -> Iterator[Path]:
-    """A folder with that revision's `davae` and the present `benchmarks`, removed at the end."""
-    top = Path(git("rev-parse", "--show-toplevel").strip())
+def tree_of(revision: str, harness: Path | None = None) -> Iterator[Path]:
+    """A folder with that revision's `davae`, and its own `benchmarks` or those of `harness`,
+    another such folder; removed at the end."""
     with tempfile.TemporaryDirectory(prefix="davae_track") as scratch:
         tree, folder = Path(scratch) / "tree", Path(scratch) / "side"
         git("worktree", "add", "--detach", str(tree), revision)
         try:
             folder.mkdir()
             (folder / "davae").symlink_to(tree / "davae")
-            (folder / "benchmarks").symlink_to(top / "benchmarks")
+            (folder / "benchmarks").symlink_to((harness or tree) / "benchmarks")
             yield folder
         finally:
             git("worktree", "remove", "--force", str(tree))
@@ -127,15 +155,15 @@ class Processes:
     def seconds(self, case: str, side: Side) -> float:
         """Seconds of one run of a case, by a process of its own.
 
-        Raises RuntimeError with the process's last line where it fails, and where the machine is
-        not that of the process before: other cores, threads or memory."""
+        Raises Failed with the process's last line, and RuntimeError where the machine is not that
+        of the process before: other cores, threads or memory."""
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.once", case],
             cwd=self.folders[side], capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise RuntimeError(f"{case}, {side}: {last}")
+            raise Failed(side, last)
         found = json.loads(done.stdout.splitlines()[-1])
         before = self.machine or found["machine"]
         if found["machine"] != before:

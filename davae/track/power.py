@@ -13,31 +13,45 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from davae.track.paired import Pairs, Processes
-from davae.track.verdict import Verdict, judge, judge_confirmed, of_ratios
+from davae.track.margins import Limit
+from davae.track.paired import Pairs, Processes, Side, compare_case
+from davae.track.verdict import Verdict
 
 RUNS = 1000
 """Simulated comparisons a cell."""
 
 
 def error_rates(
-    noise: np.ndarray, *, slowdown: float, margin: float, pairs: int, runs: int, seed: int
+    noise: Pairs, *, slowdown: float, limit: Limit, pairs: int, runs: int, seed: int
 ) -> dict[Verdict, float]:
-    """The share of `runs` that end in each verdict, where the head is 1 + `slowdown` times slower.
+    """The share of `runs` comparisons, made as `paired` makes them, that end in each verdict, where
+    the head is 1 + `slowdown` times slower.
 
-    noise: log ratios of pairs of one revision with itself, drawn from with replacement and centred,
-    so that the truth is known. A run takes `pairs` pairs, and as many again where the first are
-    not ok, as `paired` does."""
-    centred = noise - np.mean(noise)
-    random = np.random.default_rng(seed)
-    verdicts: Counter[Verdict] = Counter()
-    for _ in range(runs):
-        first, second = np.log1p(slowdown) + random.choice(centred, (2, pairs))
-        verdict = judge(of_ratios(first), margin)
-        if verdict != Verdict.OK:
-            verdict = judge_confirmed(first, second, margin)
-        verdicts[verdict] += 1
+    noise: pairs of one revision with itself. Their blocks (base, head, head, base) are drawn with
+    replacement, the heads scaled so that the mean log ratio is 0 and the truth known."""
+    replay = Replay(noise, slowdown, np.random.default_rng(seed))
+    verdicts = Counter(
+        compare_case("", replay.seconds, limit=limit, pairs=pairs).verdict for _ in range(runs)
+    )
     return {verdict: verdicts[verdict] / runs for verdict in Verdict}
+
+
+class Replay:
+    """Times of both sides, block by block, as they were measured in some block."""
+
+    def __init__(self, noise: Pairs, slowdown: float, random: np.random.Generator):
+        base, head = np.array(noise.base), np.array(noise.head)
+        head = head * (1 + slowdown) / np.exp(np.mean(noise.ratios))
+        self.blocks = np.stack([base[::2], head[::2], head[1::2], base[1::2]], 1)
+        self.random, self.left = random, iter(())
+
+    def seconds(self, side: Side) -> float:
+        """The next time; sides come in the order of a block."""
+        value = next(self.left, None)
+        if value is None:
+            self.left = iter(self.random.choice(self.blocks))
+            value = next(self.left)
+        return float(value)
 
 
 def read_noise(file: Path) -> dict[str, Any]:
@@ -67,23 +81,24 @@ def measure_noise(
 
 
 def power_table(
-    kept: dict[str, Any], margins: dict[str, float], pairs: int, slowdowns: Sequence[float]
+    kept: dict[str, Any], limits: dict[str, Limit], pairs: int, slowdowns: Sequence[float]
 ) -> pd.DataFrame:
     """A row a case: its noise, and how often a comparison of `pairs` pairs at the case's margin
     ends in each verdict where nothing changed and where the head is slower."""
     rows = []
     for case, times in kept["cases"].items():
-        noise = Pairs(**times).ratios
+        noise = Pairs(**times)
 
-        def rate(slowdown: float, noise: np.ndarray = noise, case: str = case) -> dict:
+        def rate(slowdown: float, noise: Pairs = noise, case: str = case) -> dict:
             return error_rates(
-                noise, slowdown=slowdown, margin=margins[case], pairs=pairs, runs=RUNS, seed=0
+                noise, slowdown=slowdown, limit=limits[case], pairs=pairs, runs=RUNS, seed=0
             )
 
         same = rate(0.0)
         row = {
-            "case": case, "pairs": len(noise), "SD of a pair %": 100 * float(np.std(noise, ddof=1)),
-            "margin %": 100 * margins[case], "same: ok %": 100 * same[Verdict.OK],
+            "case": case, "pairs": len(noise.base),
+            "SD of a pair %": 100 * float(np.std(noise.ratios, ddof=1)),
+            "margin %": 100 * limits[case].margin, "same: ok %": 100 * same[Verdict.OK],
             "same: regression %": 100 * same[Verdict.REGRESSION],
         }  # fmt: skip
         for slowdown in slowdowns:

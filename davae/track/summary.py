@@ -13,25 +13,26 @@ from davae.track.paired import Comparison
 from davae.track.verdict import CONFIDENCE, Verdict
 
 SHOWN = 40
-"""Differences of counters that are listed."""
+"""Differences of counters that a pull request's summary lists."""
 
 
 def paired_table(found: Sequence[Comparison], base: str, head: str, verdict: Verdict) -> str:
     """A row a case: verdict, change in percent with its bounds, margin, pairs, noise."""
     rows = []
     for comparison in found:
-        middle, low, high = comparison.change.percent
-        rows.append(
-            {
-                "case": comparison.case,
-                "verdict": str(comparison.verdict),
-                "slower by %": f"{middle:+.1f}",
-                "bounds %": f"{low:+.1f} … {high:+.1f}",
-                "margin %": f"{100 * comparison.margin:g}",
-                "pairs": comparison.change.pairs,
+        row = {
+            "case": comparison.case, "verdict": str(comparison.verdict), "worse by %": "",
+            "bounds %": "", "margin %": f"{100 * comparison.limit.margin:g}", "pairs": "",
+            "base against itself %": "", "reason": comparison.reason,
+        }  # fmt: skip
+        if comparison.change is not None:
+            middle, low, high = comparison.change.percent
+            row |= {
+                "worse by %": f"{middle:+.1f}", "bounds %": f"{low:+.1f} … {high:+.1f}",
+                "pairs": str(comparison.change.pairs),
                 "base against itself %": f"{100 * comparison.control:.1f}",
-            }
-        )
+            }  # fmt: skip
+        rows.append(row)
     one_sided = 50 + 50 * CONFIDENCE
     note = (
         f"Time of {head} over {base}, in pairs of fresh processes; each bound is one-sided at "
@@ -78,11 +79,11 @@ def steps_frame(found: Sequence[Step]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def counter_summary(verdict: Verdict, reasons: Sequence[str]) -> str:
-    """The verdict and the differences, the first SHOWN of them."""
-    lines = [f"- {reason}" for reason in reasons[:SHOWN]]
-    if len(reasons) > SHOWN:
-        lines.append(f"- and {len(reasons) - SHOWN} more")
+def counter_summary(verdict: Verdict, reasons: Sequence[str], shown: int | None = None) -> str:
+    """The verdict and the differences, all of them or the first ones."""
+    lines = [f"- {reason}" for reason in reasons[:shown]]
+    if len(reasons) > len(lines):
+        lines.append(f"- and {len(reasons) - len(lines)} more")
     if verdict == Verdict.REGRESSION:
         lines.append(
             "\nThe work has changed. If that is meant: `davae track counters --write`, and "

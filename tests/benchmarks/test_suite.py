@@ -27,7 +27,7 @@ FIELDS = {
     "cfg_forwards", "dtype", "compile", "attention", "threads", "timer", "first_call_s",
     "flops_forward", "flops_image", "flops_closed_form", "params", "peak_bytes", "preset", "seed",
     "img_per_s", "img_per_s_low", "img_per_s_high", "tf32", "p50_s", "p90_s", "status", "error",
-    "git_sha", "time_utc", "schema", "suite", "arm",
+    "git_sha", "git_dirty", "time_utc", "schema", "suite", "arm", "run_id", "key",
 }  # fmt: skip
 """Columns that every row of the suite has."""
 

@@ -144,3 +144,9 @@ def test_inference_mode_counts_the_same_operators():
         assert inference.groups[group] == plain.groups[group], group
     assert inference.flops == plain.flops
     assert inference.peak_live_bytes == plain.peak_live_bytes
+
+
+def test_a_mask_makes_the_host_wait_and_an_index_does_not():
+    x, mask = torch.arange(4.0), torch.tensor([True, False, True, False])
+    assert count_work(lambda: x[mask]).host_waits == 1
+    assert count_work(lambda: x[torch.tensor([0, 1])]).host_waits == 0

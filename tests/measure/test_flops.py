@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import pytest
 import torch
 from diffusers.models.resnet import ResnetBlock2D
 
@@ -63,3 +64,12 @@ def test_the_flops_of_a_training_step_are_those_of_a_sample_times_the_batch():
         return training_flops(dit, lambda: dit(*inputs))
 
     assert of_batch(6) == 6 * of_batch(1)
+
+
+def test_whole_layers_that_no_formula_knows_are_refused():
+    layer = torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True).eval()
+    x = torch.zeros(1, 4, 16)
+    with torch.no_grad(), pytest.raises(ValueError, match="encoder_layer"):
+        count_flops(lambda: layer(x))
+    with torch.no_grad(), pytest.raises(ValueError, match=r"lstm|rnn"):
+        count_flops(lambda: torch.nn.LSTM(16, 8)(x))

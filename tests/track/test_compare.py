@@ -9,9 +9,10 @@ from scipy.stats import ttest_ind
 
 from davae.cli.track import run
 from davae.track.compare import compare_files, unpaired
+from davae.track.margins import Limit, Margins
 from davae.track.verdict import Verdict
 
-MARGINS = {"default": 0.05, "margins": {"loose": 0.5}}
+MARGINS = Margins(Limit(0.05), {"loose": Limit(0.5), "rate": Limit(0.05, "higher")}, ())
 
 
 def file_of(seconds, *, seed=0, name="test_scenario[forward]", **columns):
@@ -52,6 +53,25 @@ def test_times_of_one_machine_are_judged_by_the_margin():
     assert verdicts(base, file_of(0.90, seed=1))[0] == [Verdict.OK]
     loose = (file_of(s, seed=i, name="test_scenario[loose]") for i, s in enumerate((1.0, 1.1)))
     assert verdicts(*loose)[0] == [Verdict.OK]
+    rates = [file_of(s, seed=i, name="test_scenario[rate]") for i, s in enumerate((1.0, 1.1))]
+    assert verdicts(*rates)[0] == [Verdict.OK]
+    assert verdicts(*rates[::-1])[0] == [Verdict.REGRESSION]
+
+
+def test_few_rounds_are_judged_by_their_counts_alone():
+    base, head = file_of(1.0), file_of(2.0, seed=1)
+    head["benchmarks"][0]["stats"]["data"] = [2.0, 2.1, 1.9]
+    found, reasons, _ = verdicts(base, head)
+    assert (found, reasons) == ([Verdict.OK], ["3 rounds, too few to judge times"])
+    more = file_of(2.0, seed=1, flops_forward=101)
+    more["benchmarks"][0]["stats"]["data"] = [2.0, 2.1, 1.9]
+    assert verdicts(base, more)[0] == [Verdict.REGRESSION]
+
+
+def test_the_same_measurement_is_no_regression_however_it_scatters():
+    loud = file_of(1.0)
+    loud["benchmarks"][0]["stats"]["data"] = [1.0, 3.0, 0.5, 2.0, 9.0, 0.1, 4.0]
+    assert verdicts(loud, copy.deepcopy(loud))[0] == [Verdict.OK]
 
 
 def test_counts_are_compared_exactly_and_named():
@@ -109,3 +129,9 @@ def test_the_command_says_it_and_exits_by_it(tmp_path, capsys):
     paths[1].write_text("[]")
     assert run(["compare", base, head]) == 2
     assert "--benchmark-json" in capsys.readouterr().err
+    assert run(["compare", str(tmp_path / "nowhere.json"), base]) == 5
+    other = file_of(1.0)
+    del other["machine_info"]["davae"]
+    paths[1].write_text(json.dumps(other))
+    assert run(["compare", base, head]) == 2
+    assert "another suite" in capsys.readouterr().err

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from davae.track.margins import Limit
+from davae.track.paired import Pairs
 from davae.track.power import error_rates
 from davae.track.verdict import (
     EXIT_CODES,
@@ -84,9 +86,10 @@ def test_the_worst_case_decides_the_exit_code():
 
 
 def test_error_rates_on_gaussian_noise():
-    noise = np.random.default_rng(1).normal(0.001, 0.015, 400)
-    same = error_rates(noise, slowdown=0.0, margin=MARGIN, pairs=16, runs=1000, seed=0)
-    slower = error_rates(noise, slowdown=0.06, margin=MARGIN, pairs=16, runs=1000, seed=0)
+    times = np.exp(np.random.default_rng(1).normal(0.001, 0.015 / 2**0.5, (2, 400)))
+    noise = Pairs(*(list(side) for side in times))
+    same = error_rates(noise, slowdown=0.0, limit=Limit(MARGIN), pairs=16, runs=1000, seed=0)
+    slower = error_rates(noise, slowdown=0.06, limit=Limit(MARGIN), pairs=16, runs=1000, seed=0)
     assert same[Verdict.REGRESSION] <= 0.01
     assert same[Verdict.OK] >= 0.9
     assert slower[Verdict.REGRESSION] >= 0.95

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from davae.core.environment import machine, revision, versions
 from davae.core.records import new_run_id
@@ -89,10 +90,11 @@ def pytest_benchmark_update_machine_info(
     """The machine, versions and ceilings; the host's name is left out."""
     machine_info.pop("node", None)
     device = config.option.device
+    dtype = torch.bfloat16 if config.option.scale == "gpu" else torch.float32
     machine_info["davae"] = {
-        "machine": machine(), "versions": versions(), "device": device,
-        "matmul_flops_per_second": matmul_rate(device),
-        "convolution_flops_per_second": convolution_rate(device),
+        "machine": machine(), "versions": versions(), "device": device, "rates_of": str(dtype),
+        "matmul_flops_per_second": matmul_rate(device, dtype=dtype),
+        "convolution_flops_per_second": convolution_rate(device, dtype=dtype),
         "copy_bytes_per_second": copy_rate(device),
     }  # fmt: skip
 

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import tyro
 
+from benchmarks.networks import DTYPES
 from benchmarks.prediction import (
     PRESET,
     PUBLISHED_IMG_S,
@@ -120,7 +121,9 @@ def measured_rows(works: list[Work], place: Place) -> list[dict]:
             times = seconds_of(s, place.device)
             rows.append(row(work, "denoise_fused_s", median(times), kind, len(times)))
     for name, rate_of in {"matmul": matmul_rate, "convolution": convolution_rate}.items():
-        rows.append(row(works[0], f"{name}_flops_per_second", rate_of(place.device), "measured"))
+        rate = rate_of(place.device, dtype=DTYPES[place.dtype])
+        kind = f"measured, {place.dtype}"
+        rows.append(row(works[0], f"{name}_flops_per_second", rate, kind))
     return rows
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.scenarios import FITS, Scenario
-from benchmarks.workloads import STAGES, Workload, trains, workload
+from benchmarks.workloads import STAGES, Workload, workload
 from davae.core.runtime import Runtime
 from davae.measure.board import Board
 from davae.measure.counters import count_work
@@ -46,31 +46,34 @@ def checked(counted: int, closed: int) -> None:
 def work_of(s: Scenario, device: str, built: Workload) -> dict[str, int]:
     """FLOPs and bytes of one eager run, and the FLOPs of the network as defined.
 
-    Large networks are counted on `meta`, where nothing is computed."""
-    plain = replace(s, compile="off")
-    if s.tier != "cpu" and not trains(s):
-        on_meta = STAGES[s.stage](replace(plain, dtype="float32", steps=1), "meta")
-        parts = on_meta.parts or {"run": on_meta.run}
-        times = {"denoise": built.steps or 1}  # all steps are alike: one is counted
+    A whole sampling of a large network is counted on `meta`, where nothing is computed and nothing
+    is known of the bytes: they are 0."""
+    plain, by_meta = replace(s, compile="off"), s.tier != "cpu" and s.stage == "sample"
+    if by_meta:
+        counted = STAGES[s.stage](replace(plain, dtype="float32", steps=1), "meta")
+        parts, times = counted.parts, {"denoise": built.steps}  # all steps are alike: one is run
     else:
-        eager = built if s.compile == "off" else workload(plain, device)
-        unit, units = eager.counted or (eager.run, 1)
-        on_meta, parts, times = eager, {"run": unit}, {"run": units}
+        counted = built if s.compile == "off" else workload(plain, device)
+        unit, units = counted.counted or (counted.run, 1)
+        parts, times = {"run": unit}, {"run": units}
     total = dict.fromkeys(("flops_forward", "bytes_moved", "flops_defined"), 0)
     for name, part in parts.items():
         work, factor = count_work(part), times.get(name, 1)
         total["flops_forward"] += factor * work.flops
-        total["bytes_moved"] += factor * (work.bytes_read + work.bytes_written)
-        total["flops_defined"] += factor * defined_flops(on_meta, part)
+        total["flops_defined"] += factor * (defined_flops(counted, part) or work.flops)
+        if not by_meta:
+            total["bytes_moved"] += factor * (work.bytes_read + work.bytes_written)
     checked(total["flops_forward"], built.flops_closed_form)
     return total
 
 
 def defined_flops(built: Workload, run: Callable[[], Any]) -> int:
     """FLOPs of a part of it with diffusers' own blocks in place of the leaner ones, which compute
-    the same function with fewer products."""
+    the same function with fewer products; 0 where it has none of these."""
     plain = {leaner: original for original, leaner in LEANER.items()}
     modules = [m for network in built.networks for m in network.modules() if type(m) in plain]
+    if not modules:
+        return 0
     for module in modules:
         module.__class__ = plain[type(module)]
     flops, _ = count_flops(run)

@@ -95,8 +95,8 @@ def read_results(top: Path) -> Results:
         if kept is not None and kept[0] in by_suite:
             by_suite[kept[0]].append(kept[1])
     for path in sorted(top.rglob("*.json")):
-        if path.parent.name == "history":
-            continue  # a point of the history, no result of its own
+        if path.parent.name == "history" and path != max(path.parent.glob("*.json")):
+            continue  # an earlier point of the history
         bench = found.tried(path, read_bench, path)
         if bench is not None:
             found.benchmarks.append(bench)

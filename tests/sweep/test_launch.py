@@ -85,6 +85,14 @@ def test_a_full_disk_that_takes_no_record_either_stops_no_other(tmp_path, monkey
     assert set(run(tmp_path, seeds=(0,))["arm"]) == {"level 1", "level 2"}
 
 
+def test_an_arm_that_was_left_out_is_said(tmp_path):
+    one = replace(sweep(tmp_path), names=("level 1",))
+    run_sweeps([one], partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime())))
+    assert "Not run: level 2 (seeds 0, 1)." in (one.folder / "table.md").read_text()
+    run(tmp_path)
+    assert "Not run" not in (one.folder / "table.md").read_text()
+
+
 def command(out, **environment):
     words = [sys.executable, "-m", "ablations", TOY, "--preset", "nano", "--seeds", "0", "1", "2"]
     words += ["--out", str(out), "--store", str(out / "store")]

@@ -229,6 +229,9 @@ class DetailConfig:
     """Weight of the Laplacian-pyramid L1, beside the plain L1."""
     lpips_weight: float = 0.0
     """Weight of LPIPS-VGG; needs its downloaded weights."""
+    convnext_weight: float = option(0.0, neutral=0.0)
+    """Weight of the squared difference of ConvNeXt-S's class scores (in the authors' SD3.5 VAE
+    training, 0.1; `davae.features.convnext`); needs its downloaded weights."""
     gan_weight: float = 0.0
     """Weight of the PatchGAN term, relative to the gradient of the nll (the paper: 0.1)."""
     gan_start_step: int = 0

@@ -3,8 +3,8 @@ their sum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +67,7 @@ def hinge_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class ReconstructionLoss:
-    """L1, squared error, L1 of Haar detail and of a Laplacian pyramid, and a perceptual distance of
+    """L1, squared error, L1 of Haar detail and of a Laplacian pyramid, and perceptual distances of
     L_rec; terms of weight 0 are not computed."""
 
     l1: float = 1.0
@@ -75,8 +75,10 @@ class ReconstructionLoss:
     haar: float = 0.0
     pyramid: float = 0.0
     lpips: float = 0.0
-    perceptual: Pair | None = None
-    """(reconstruction, images) in [-1, 1] -> [B]; needed where `lpips` is not 0."""
+    convnext: float = 0.0
+    perceptual: Mapping[str, Pair] = field(default_factory=dict)
+    """By the name of its term, lpips or convnext: (reconstruction, images) in [-1, 1] -> [B];
+    needed where the term's weight is not 0."""
 
     def terms(self, reconstruction: torch.Tensor, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """The unweighted terms by name, `l1` always among them."""
@@ -88,9 +90,9 @@ class ReconstructionLoss:
             terms["haar"] = haar_detail(error).abs().mean()
         if self.pyramid:
             terms["pyramid"] = pyramid_l1(reconstruction, images)
-        if self.lpips:
-            assert self.perceptual is not None
-            terms["lpips"] = self.perceptual(reconstruction, images).mean()
+        for name in ("lpips", "convnext"):
+            if getattr(self, name):
+                terms[name] = self.perceptual[name](reconstruction, images).mean()
         return terms
 
     def total(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from davae.core.experiment import Experiment
+from davae.core.recipes import RELEASE, origins
 from davae.models.families.family import Architecture
 from davae.plan.count import Count, architecture, count, davae_config, tokens
 
@@ -175,6 +176,15 @@ def predicted_lines(
     return lines
 
 
+def origin_lines(name: str, e: Experiment) -> list[str]:
+    """Every setting with its source, and the release's value where that is another."""
+    rows = origins(name, e)
+    return [
+        f"  {path:<32} {value:<28} {source:<8}{f' release: {apart}' if apart else ''}".rstrip()
+        for path, value, source, apart in rows
+    ]
+
+
 def describe(name: str, e: Experiment, assumed: Assumptions | None = None) -> str:
     """The text of `davae plan NAME`."""
     if not e.davae.detail_channels or e.davae.detail_channels < 0:
@@ -191,6 +201,8 @@ def describe(name: str, e: Experiment, assumed: Assumptions | None = None) -> st
         "Predicted, not measured",
         *predicted_lines(e, counted, arch, assumed or Assumptions()),
     ]
+    if name in RELEASE:
+        lines += ["", "Settings, and where they are from", *origin_lines(name, e)]
     if name in PUBLISHED:
         lines += ["", f"Published, for the preset as it stands: {PUBLISHED[name]}"]
     return "\n".join(lines)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from davae.core.experiment import Experiment
+from davae.features.convnext import convnext_weights
 from davae.features.lpips import lpips_weights
 from davae.features.registry import open_extractor
 from davae.features.weights import MissingWeights
@@ -83,11 +85,15 @@ def check_inputs(e: Experiment) -> None:
                 origin = "the folder that `davae convert CHECKPOINT --out FOLDER` writes"
                 problems.append(f"{field}.pretrained is {path!r}, which is not there: {origin}")
     problems += judging_problems(e)
-    if e.davae.lpips_weight:
-        try:
-            lpips_weights("vgg")
-        except MissingWeights as error:
-            problems.append(str(error))
+    for weight, file in (
+        (e.davae.lpips_weight, partial(lpips_weights, "vgg")),
+        (e.davae.convnext_weight, convnext_weights),
+    ):
+        if weight:
+            try:
+                file()
+            except MissingWeights as error:
+                problems.append(str(error))
     if e.adapt.lora_rank and find_spec("peft") is None:
         problems.append("LoRA needs peft: pip install 'davae[sd3]'")
     if problems:

@@ -8,6 +8,7 @@ from torch import nn
 from davae.core import keyed
 from davae.core.experiment import DetailConfig
 from davae.data.pixels import psnr, to_unit
+from davae.features.convnext import load_convnext
 from davae.features.lpips import load_lpips
 from davae.method.alignment import (
     LearnedProjection,
@@ -17,7 +18,7 @@ from davae.method.alignment import (
     explained,
 )
 from davae.method.latent import join
-from davae.method.vae_loss import ReconstructionLoss, gradient_ratio, hinge_loss, kl_mean
+from davae.method.vae_loss import Pair, ReconstructionLoss, gradient_ratio, hinge_loss, kl_mean
 from davae.models.davae import DAVAE
 from davae.models.discriminator import PatchDiscriminator
 from davae.train.batches import Batch
@@ -44,14 +45,19 @@ class VAELoss:
         self.generation = generation
         self.config, self.model, self.variance = config, model, variance
         device = next(model.parameters()).device
-        lpips = load_lpips().to(device) if config.lpips_weight else None
+        perceptual: dict[str, Pair] = {}
+        if config.lpips_weight:
+            perceptual["lpips"] = load_lpips().to(device)
+        if config.convnext_weight:
+            perceptual["convnext"] = load_convnext().to(device)
         self.reconstruction = ReconstructionLoss(
             l1=config.l1_weight,
             l2=config.l2_weight,
             haar=config.haar_weight,
             pyramid=config.pyramid_weight,
             lpips=config.lpips_weight,
-            perceptual=lpips,
+            convnext=config.convnext_weight,
+            perceptual=perceptual,
         )
         self.discriminator = PatchDiscriminator().to(device) if config.gan_weight else None
         self.projection: LearnedProjection | None = None

@@ -1,7 +1,7 @@
 """The tables of README and docs, written from the records between markers.
 
 A block is `<!-- generated: NAME -->`, anything, `<!-- end generated -->`; NAME is a key of BLOCKS,
-`runs:PRESET` or `claims:PRESET`."""
+`runs:PRESET`, `claims:PRESET`, or `file:PATH` of a .csv or .md below the results."""
 
 from __future__ import annotations
 
@@ -70,6 +70,13 @@ def claimed(of_preset: list[Kept]) -> str:
     return to_markdown(claims(of_preset))
 
 
+def of_file(path: Path) -> str:
+    """A .csv as a table, or the text of a .md; raises ValueError where it is not there."""
+    if not path.exists():
+        raise ValueError(f"there is no {path}")
+    return to_markdown(pd.read_csv(path)) if path.suffix == ".csv" else path.read_text()
+
+
 BLOCKS: dict[str, Callable[[Results], str]] = {"headline": headline}
 OF_PRESET: dict[str, Callable[[list[Kept]], str]] = {"runs": runs, "claims": claimed}
 
@@ -77,6 +84,8 @@ OF_PRESET: dict[str, Callable[[list[Kept]], str]] = {"runs": runs, "claims": cla
 def block(name: str, results: Results) -> str:
     """A block's content; raises ValueError for a name that is not there."""
     kind, _, preset = name.partition(":")
+    if kind == "file":
+        return of_file(results.top / preset)
     if kind in OF_PRESET and preset:
         of_preset = [kept for kept in results.runs if kept.preset == preset]
         if not of_preset:

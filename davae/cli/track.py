@@ -109,7 +109,7 @@ class NoiseOptions:
     slowdowns: tuple[float, ...] = (0.06, 0.10)
     """Simulated shares."""
     file: Path = NOISE
-    """Where the pairs are kept."""
+    """Where the pairs are kept; the table of rates lies beside it as .csv."""
     summary: Path | None = None
     """A Markdown file to write the table to."""
 
@@ -277,6 +277,7 @@ def noise(options: NoiseOptions) -> int:
     kept = read_noise(options.file)
     limits = {case: margins.of(case) for case in kept["cases"]}
     table = power_table(kept, limits, options.pairs, options.slowdowns)
+    table.to_csv(options.file.with_suffix(".csv"), index=False)
     report(to_markdown(table), options.summary)
     return 0
 

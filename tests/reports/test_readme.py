@@ -37,3 +37,14 @@ def test_only_blocks_are_written_again(results, tmp_path):
         rewritten(before.format("nothing"), read_results(results))
     with pytest.raises(ValueError, match="no runs of small"):
         rewritten(before.format("runs:small"), read_results(results))
+    with pytest.raises(ValueError, match=r"there is no .*none\.csv"):
+        rewritten(before.format("file:none.csv"), read_results(results))
+
+
+def test_a_file_of_the_results_is_a_block(results):
+    (results / "noise.csv").write_text("case,ok %\na,99.5\n")
+    (results / "said.md").write_text("**ok**\n")
+    found = read_results(results)
+    block = "<!-- generated: file:{} -->\n<!-- end generated -->"
+    assert "| a | 99.5 |\n" in rewritten(block.format("noise.csv"), found)
+    assert "-->\n**ok**\n<!--" in rewritten(block.format("said.md"), found)

@@ -58,6 +58,7 @@ ABLATION = Ablation(
             a="D = 28, lambda 0",
             b="D = 4, lambda 0",
             direction="higher",
+            margin=0.2,
         ),
         Claim(
             text="more channels are harder to generate",

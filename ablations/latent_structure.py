@@ -101,6 +101,7 @@ ABLATION = Ablation(
             a=ALIGNED,
             b=PLAIN,
             direction="higher",
+            margin=0.02,
         ),
         Claim(
             text="the classes of z_d lie further apart with alignment",
@@ -109,6 +110,7 @@ ABLATION = Ablation(
             a=ALIGNED,
             b=PLAIN,
             direction="higher",
+            margin=0.02,
         ),
         Claim(
             text="the decoder uses the detail: zeroing it costs rFD",
@@ -144,6 +146,7 @@ ABLATION = Ablation(
             a=ALIGNED,
             b="",
             direction="higher",
+            margin=0.02,
         ),
     ),
     measured=("reconstruction", "structure", "spectrum"),

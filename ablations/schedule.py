@@ -64,6 +64,8 @@ ABLATION = Ablation(
             a="cosine",
             b="none",
             direction="lower",
+            ratio=True,
+            margin=0.005,
         ),
         Claim(
             text="without the schedule samples lose content",

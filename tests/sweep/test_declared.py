@@ -32,3 +32,10 @@ def test_an_ablation_holds_together(name, preset):
             assert {claim.a, claim.b} <= {*names, ""}, claim.text
         assert claim.metric in ablation.metrics, claim.text
         assert claim.a != claim.b, claim.text
+
+
+def test_every_effect_has_a_margin():
+    """Without one "no difference" could never be a finding."""
+    for name in NAMES:
+        for claim in importlib.import_module(f"ablations.{name}").ABLATION.claims:
+            assert claim.kind == "mechanism" or claim.margin > 0, (name, claim.text)

@@ -19,6 +19,8 @@ from reports.sections.runs import claims, latest_of, summary
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
+FINDING = ("claim", "published", "metric", "difference", "95% interval", "margin", "seeds", "verdict")
+"""What is shown of a file of findings."""
 PUBLISHED = {
     "native": ("native, 64x64 tokens", "not trained in small", str(IMG_S["native"])),
     "control": ("512 px enlarged, 32x32 tokens", "the base trained longer, enlarged",
@@ -74,7 +76,11 @@ def of_file(path: Path) -> str:
     """A .csv as a table, or the text of a .md; raises ValueError where it is not there."""
     if not path.exists():
         raise ValueError(f"there is no {path}")
-    return to_markdown(pd.read_csv(path)) if path.suffix == ".csv" else path.read_text()
+    if path.suffix != ".csv":
+        return path.read_text()
+    frame = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+    shown = [name for name in FINDING if name in frame] if "verdict" in frame else list(frame)
+    return to_markdown(frame[shown])
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {"headline": headline}

@@ -52,10 +52,11 @@ def experiment_of(s: Scenario) -> Experiment:
             e = replace(e, base_dit=replace(e.base_dit, hidden_size=64, depth=2, num_heads=2))
         e, px = replace(e, base_vae=vae), max(64, px // SMALLER)
     steps = s.steps or e.sample.num_inference_steps
+    scale = s.guidance or e.sample.guidance_scale
     return replace(
         e,
         data=replace(e.data, resolution_px=px),
-        sample=replace(e.sample, num_inference_steps=steps),
+        sample=replace(e.sample, num_inference_steps=steps, guidance_scale=scale),
     )
 
 

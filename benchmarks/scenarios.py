@@ -44,6 +44,8 @@ class Scenario:
     """The widened transformer's two embedders and its two heads fused into one each."""
     steps: int = 0
     """Sampling steps; 0: the preset's."""
+    guidance: float = 0.0
+    """Its scale, 1 for none; 0: the preset's."""
     rounds: int = 10
     tier: Tier = "cpu"
     small: bool = False
@@ -64,6 +66,8 @@ class Scenario:
             parts.append("fused")
         if self.steps:
             parts.append(f"{self.steps}steps")
+        if self.guidance:
+            parts.append(f"guidance{self.guidance:g}")
         return "-".join(parts)
 
 
@@ -90,6 +94,11 @@ CPU: tuple[Scenario, ...] = (
     Scenario("effnet_lite0", "features", "native", batch=256, resolution_px=256, rounds=3),
     Scenario("effnet_lite0", "features_network", "native", batch=32),
     Scenario("nano", "sample", batch=16),
+    *(
+        Scenario("nano", "sample", batch=16, steps=steps, guidance=scale)
+        for steps in (4, 16)
+        for scale in (1.0, 4.0)
+    ),
     Scenario("tiny", "sample", batch=39, rounds=3),
     Scenario("nano", "train", batch=16, rounds=5),
     Scenario("tiny", "train", batch=24),

@@ -19,7 +19,16 @@ from reports.sections.runs import claims, latest_of, summary
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
-FINDING = ("claim", "published", "metric", "difference", "95% interval", "margin", "seeds", "verdict")
+FINDING = (
+    "claim",
+    "published",
+    "metric",
+    "difference",
+    "95% interval",
+    "margin",
+    "seeds",
+    "verdict",
+)
 """What is shown of a file of findings."""
 PUBLISHED = {
     "native": ("native, 64x64 tokens", "not trained in small", str(IMG_S["native"])),

@@ -129,8 +129,8 @@ SMOKE = replace(
             ema_decay=0.995,
         ),
     ),
-    sample=SampleConfig(num_inference_steps=10, guidance_scale=2.0),
-    eval=replace(FINE, metrics=("psnr", *FACTS), count=480),
+    sample=SampleConfig(num_inference_steps=10, guidance_scale=3.0),
+    eval=replace(FINE, metrics=("psnr", *FACTS), count=240),
 )
 """The first run: from the shipped models of `tiny`, an adaptation of minutes, judged by the facts
 alone."""

@@ -21,4 +21,4 @@ def test_six_rows_and_a_sentence_by_hand():
     assert len(lines) == 8
     assert "With the same 64 tokens, 80% of the adapted" in lines[-1]
     assert "against 25% (samples of the base model, enlarged); 25% is chance" in lines[-1]
-    assert "480 drawn scenes of 64 px, seed 0, at reduced scale" in lines[-1]
+    assert "240 drawn scenes of 64 px, seed 0, at reduced scale" in lines[-1]

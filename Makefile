@@ -10,13 +10,14 @@ FIRST := tiny-native-denoise-b32 or tiny-widened-denoise-b1] or tiny-native-deco
 .PHONY: reproduce test lint counters bench bench-gpu report accept base clean
 
 .venv/installed: pyproject.toml constraints.txt
+	@echo "installing into .venv: about 7 GB, 2 to 3 minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,bench]"
 	touch $@
 
 reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and the report
 	@echo "1 of 4: adapting the shipped base model, sampling and judging (4 to 5 minutes)"
-	$(BIN)/davae run smoke --brief --methods pretrained_upsampled
+	$(BIN)/davae run smoke --brief --methods base_upsampled
 	@echo "2 of 4: an ablation of two arms and two seeds"
 	$(BIN)/python -m ablations guidance --preset smoke --seeds 0 1 --arms "scale 1" "scale 3"
 	@echo "3 of 4: benchmarks (half a minute)"

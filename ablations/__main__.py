@@ -100,6 +100,8 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
 
     if bool(options.name) == options.all:
         raise ValueError("name an ablation, or give --all")
+    if options.jobs < 1:
+        raise ValueError(f"--jobs {options.jobs}: give 1 or more")
     if options.all and options.arms:
         raise ValueError("--arms are those of one ablation; name it instead of --all")
     asked = {name: value for name, value in vars(options.eval).items() if value}

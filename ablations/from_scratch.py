@@ -45,7 +45,7 @@ def from_scratch(base: Experiment, steps: int) -> Experiment:
     )
     return replace(
         base,
-        method="pretrained_upsampled",
+        method="base_upsampled",
         data=replace(base.data, scale=1),
         base_vae=vae,
         base_dit=replace(base.base_dit, train=replace(base.base_dit.train, steps=steps)),

@@ -9,7 +9,7 @@ from davae.core.experiment import Experiment, SampleConfig
 from davae.sweep.ablation import Ablation, Arm
 
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-METHODS = {"": "davae", ", control": "base_upsampled", ", control through D = 0": "base_decoded"}
+METHODS = {"": "davae", ", control": "control", ", control through D = 0": "control_decoded"}
 """End of an arm's name to its method: the adapted model, and the base trained as long, decoded in
 both ways."""
 

@@ -10,8 +10,8 @@ from davae.sweep.ablation import Ablation, Arm
 
 DAVAE = "DA-VAE"
 METHODS = {
-    "base enlarged, trained longer": "base_upsampled",
-    "the same through the decoder without detail": "base_decoded",
+    "base enlarged, trained longer": "control",
+    "the same through the decoder without detail": "control_decoded",
     "detail regressed from z": "regressed",
     "native, 4 times the tokens": "native",
 }

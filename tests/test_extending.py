@@ -61,7 +61,7 @@ def test_davae_eval_knows_metric_and_extractor(place):
 
 
 def test_davae_run_has_them_in_its_table(place):
-    options = ("--base-dit.family", "narrow", "--methods", "base_upsampled", "noise")
+    options = ("--base-dit.family", "narrow", "--methods", "control", "noise")
     judged = ("--eval.metrics", "kd", "fd", "spread", "--eval.also", "grey")
     printed = extended(place, *DAVAE, "run", "nano", *options, *judged)
     header = next(line for line in printed.splitlines() if line.startswith("| row"))

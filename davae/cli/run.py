@@ -28,9 +28,9 @@ class RunOptions:
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     runtime: Runtime = field(default_factory=Runtime)
     methods: tuple[str, ...] = ()
-    """What the method is compared with, entries of METHODS: pretrained_upsampled and
-    pretrained_decoded (the base model as it is, enlarged or through the decoder without detail),
-    base_upsampled and base_decoded (the same, trained as many FLOPs longer), repeat (widened by
+    """What the method is compared with, entries of METHODS: base_upsampled and
+    base_decoded (the base model as it is, enlarged or through the decoder without detail),
+    control and control_decoded (the same, trained as many FLOPs longer), repeat (widened by
     channels that repeat z), or one that --extend FILE.py adds. Empty: the first four."""
     brief: bool = False
     """On scenes: print six rows and a sentence instead of the whole table."""

@@ -409,9 +409,9 @@ class Experiment:
     sample: SampleConfig = SampleConfig()
     eval: EvalConfig = EvalConfig()
     method: str = "davae"
-    """davae: the method; base_upsampled: the base model trained as many FLOPs longer as the
+    """davae: the method; control: the base model trained as many FLOPs longer as the
     adaptation takes, its images enlarged bicubically (the matched-token control);
-    pretrained_upsampled: the same without the training. An entry of METHODS
+    base_upsampled: the same without the training. An entry of METHODS
     (`davae.stages.methods`)."""
     seed: int = 0
     """Seed of the DA-VAE (but see `shared_davae`), the adaptation, the control and the samples."""

@@ -325,4 +325,8 @@ ARMS: dict[str, Arms] = {
     "tiny": arms_of(TINY, shorter(TINY, 1_000, 300, 4e-3, 8_190), 1_000),
     "tiny_photos": arms_of(TINY_PHOTOS, shorter(TINY_PHOTOS, 1_000, 300, 4e-3, 8_190), 1_000),
 }
-"""The arms of the presets that one machine can sweep; others have the preset's own."""
+"""The arms of the presets that one machine can sweep; others have the preset's own.
+
+At `tiny` an arm adapts for 1,000 steps, where effects can be seen in both directions, and a DA-VAE
+of its own trains for 1,000 from the shared start: `results/cpu-2core/tiny/ablations`, adapt_length
+and davae_length, each one seed, have the curves."""

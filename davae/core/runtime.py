@@ -108,6 +108,8 @@ class Runtime:
                 f"runtime.device is {self.device!r} and torch sees {seen} GPUs; use "
                 "--runtime.device cpu"
             )
+        if self.threads and self.threads < 0:
+            raise ValueError(f"runtime.threads is {self.threads}; give 1 or more")
         if self.threads:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = self.tf32

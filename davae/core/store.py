@@ -52,6 +52,10 @@ class Store:
         """Whether the artifact is complete."""
         return self.folder(stage, key).is_dir()
 
+    def built(self, stage: str, key: str) -> bool:
+        """Whether the artifact is complete and the store's own."""
+        return (self.root / stage / key).is_dir()
+
     def manifest(self, stage: str, key: str) -> dict[str, Any]:
         """The manifest of a complete artifact."""
         return json.loads((self.folder(stage, key) / MANIFEST).read_text())

@@ -15,6 +15,9 @@ from davae.core.hashing import sha256
 from davae.data.folder import SUFFIXES
 from davae.data.pixels import Quantisation, quantise
 
+SAMPLED, LABELS = "images.npy", "labels.npy"
+"""What a run samples, and the classes that it was asked for."""
+
 
 class Images(Protocol):
     """N images, read one by one; of one size where the extractor does not resize."""
@@ -53,6 +56,8 @@ class ArrayImages:
     quantisation: Quantisation = "rounded"
     chosen: tuple[int, ...] | None = None
     """Numbers of the array's images that belong to the set; None: all."""
+    of_all: np.ndarray | None = None
+    """The class of each of the array's images, where it is known."""
 
     def __post_init__(self) -> None:
         a = self.array
@@ -68,6 +73,11 @@ class ArrayImages:
                 f"{self.name}: float images lie in [-1, 1]; these seem to lie in [0, 1]: scale "
                 "them by 2 x - 1"
             )
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The class of each image, where it is known."""
+        return None if self.of_all is None else np.asarray(self.of_all)[self.numbers]
 
     @property
     def kind(self) -> str:
@@ -161,7 +171,7 @@ class FolderImages:
 
 def open_images(path: Path, quantisation: Quantisation = "rounded") -> Images:
     """A folder of image files, or an array in a .npy or .npz file (its first array, as ADM's
-    `arr_0`)."""
+    `arr_0`); with its classes where it is a run's `images.npy` beside `labels.npy`."""
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         if not files:
@@ -173,4 +183,6 @@ def open_images(path: Path, quantisation: Quantisation = "rounded") -> Images:
         )
     stored = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
     array = stored if path.suffix == ".npy" else stored[stored.files[0]]
-    return ArrayImages(path.name, array, quantisation)
+    beside = path.with_name(LABELS)
+    labels = np.load(beside) if path.name == SAMPLED and beside.exists() else None
+    return ArrayImages(path.name, array, quantisation, of_all=labels)

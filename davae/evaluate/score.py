@@ -12,7 +12,7 @@ from tqdm import tqdm
 from davae.core.hashing import digest
 from davae.core.records import Measurement, Protocol
 from davae.data.captions import caption_table
-from davae.data.image_sets import Images, open_images
+from davae.data.image_sets import ArrayImages, Images, open_images
 from davae.data.scenes import CLASSES
 from davae.evaluate.pairs import check_paired, pairs
 from davae.evaluate.reference import (
@@ -166,9 +166,12 @@ def of_pairs(request: EvalRequest, device: str) -> list[Measurement]:
 
 
 def scene_labels(images: Images) -> np.ndarray:
-    """The class of every image, which its folder is named by, as `circle, upright/0.png`.
+    """The class of every image: what `labels.npy` beside an array says, or what its folder is named
+    by, as `circle, upright/0.png`.
 
     Raises ValueError for a folder that is no class of scenes."""
+    if isinstance(images, ArrayImages) and images.labels is not None:
+        return images.labels
     labels = []
     for name in images.names():
         folder = Path(name).parent.name

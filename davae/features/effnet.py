@@ -139,6 +139,8 @@ def extractor_of(size: str, host: Host, input_px: int, blocks: int, resize: str)
     description, (library, quantise, kernel) = RESIZERS[resize]
     resizer = make_resizer(library, quantise, kernel, (input_px, input_px))
     widths = SIZES[size].widths
+    if not 1 <= blocks <= len(widths):
+        raise ValueError(f"effnet_{size} has {len(widths)} blocks; blocks={blocks} is none of them")
 
     def prepare(image: np.ndarray) -> np.ndarray:
         return resizer(image).astype(np.float32).transpose(2, 0, 1)

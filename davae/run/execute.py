@@ -134,7 +134,8 @@ def run_experiment(
     write_json(folder / "environment.json", about)
     frame = records.load_records(folder / "records.jsonl")
     frame = records.latest(frame[frame["key"].isin({row["key"] for row in rows})])
-    text = table_text(e, preset, frame, folder)
+    own = {role for role, s in stages.items() if pipeline.store.built(s.name, s.key)}
+    text = table_text(e, preset, frame, folder, own)
     generated = {METHODS[name].row: role for name, role in others.items()} | {
         "adapted": "generation"
     }
@@ -155,8 +156,10 @@ def trained_on(pipeline: Pipeline, stages: dict[str, Stage]) -> dict[str, dict[s
     return found
 
 
-def table_text(e: Experiment, preset: str, frame: pd.DataFrame, folder: Path) -> str:
-    """table.csv and table.md, whose text is returned."""
+def table_text(e: Experiment, preset: str, frame: pd.DataFrame, folder: Path, own: set[str]) -> str:
+    """table.csv and table.md, whose text is returned.
+
+    own: the roles of the stages that are in the store, and not among the shipped models."""
     table = run_table(frame)
     table.to_csv(folder / "table.csv", index=False)
     names, stages = e.names(), stage_table(frame)
@@ -168,9 +171,12 @@ def table_text(e: Experiment, preset: str, frame: pd.DataFrame, folder: Path) ->
         f"{title}{e.data.resolution_px} px, {(e.latent_size // e.base_dit.patch_size) ** 2} "
         "tokens\n\n"
     )
+    minutes = stages.set_index("stage")["seconds"] / 60
+    here, shipped = (minutes[minutes.index.isin(own) == mine].sum() for mine in (True, False))
     text += (
-        f"{to_markdown(table)}\n{to_markdown(stages)}\n{doubtful(stages)}All stages: "
-        f"{stages['seconds'].sum() / 60:.1f} minutes.\n\n"
+        f"{to_markdown(table)}\n{to_markdown(stages)}\n{doubtful(stages)}The stages of this store "
+        f"took {here:.1f} minutes; the shipped networks {shipped:.1f} more, when they were made."
+        "\n\n"
     )
     (folder / "table.md").write_text(text)
     return text

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from PIL import Image
 
 from davae.analysis.plots import curves_figure, image_rows
-from davae.analysis.tables import curve_frame
+from davae.analysis.tables import RUN_ROWS, curve_frame
 from davae.core.store import LOG
 from davae.data.scenes import CLASSES, ENGRAVINGS
 from davae.stages.artifacts import class_names, crops
 from davae.stages.data import SHOWN
 from davae.stages.stage import Pipeline, Stage
 
+TITLE = 20
+"""Characters of a line of a block's title."""
 LINES = 2
 """Lines of every block of samples.png."""
 GLANCE = 8
@@ -44,7 +47,7 @@ def draw(
     at_crops = pipeline.path(stages["crops"])
     classes = class_names(at_crops)
     blocks = sample_blocks(pipeline, stages, generated, at_crops)
-    lines = {row: images[:LINES] for row, images in blocks.items()}
+    lines = {fill(RUN_ROWS.get(r, r), TITLE): images[:LINES] for r, images in blocks.items()}
     image_rows(folder / "samples.png", lines, classes)
     draw_glance(folder / "glance.png", blocks, classes)
     shown = {

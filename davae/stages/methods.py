@@ -154,30 +154,30 @@ def classes_only(e: Experiment, why: str) -> None:
     """Raise ValueError for families on captions."""
     if family_of(e).conditions == "captions":
         raise ValueError(
-            f"{e.method} {why}; for the family {e.base_dit.family!r} use pretrained_upsampled"
+            f"{e.method} {why}; for the family {e.base_dit.family!r} use base_upsampled"
         )
 
 
-def base_upsampled(e: Experiment, s: Stages) -> Stages:
+def control(e: Experiment, s: Stages) -> Stages:
     """The matched-token control: the base trained longer, its images enlarged."""
     stages = longer(e, s)
     return {**stages, **class_samples(e, s, stages["control"], None)}
 
 
-def base_decoded(e: Experiment, s: Stages) -> Stages:
+def control_decoded(e: Experiment, s: Stages) -> Stages:
     """The same latents through the decoder without detail, trained as long as the DA-VAE."""
     stages = longer(e, s)
     return {**stages, **class_samples(e, s, stages["control"], s["no_detail_decoder"])}
 
 
-def pretrained_upsampled(e: Experiment, s: Stages) -> Stages:
+def base_upsampled(e: Experiment, s: Stages) -> Stages:
     """The base model as it is, its images enlarged: the paper's row of text to image."""
     if family_of(e).conditions == "captions":
         return {"samples": text_samples(e, s, None)}
     return class_samples(e, s, s["base_dit"], None)
 
 
-def pretrained_decoded(e: Experiment, s: Stages) -> Stages:
+def base_decoded(e: Experiment, s: Stages) -> Stages:
     """The same latents through the decoder without detail."""
     classes_only(e, "decodes the samples of a model on classes")
     return class_samples(e, s, s["base_dit"], s["no_detail_decoder"])
@@ -259,10 +259,10 @@ METHODS: dict[str, Method] = {
     name: Method(name, row, RUN_ROWS[row], stages)
     for name, row, stages in (
         ("davae", "adapted", davae),
-        ("base_upsampled", "control", base_upsampled),
-        ("base_decoded", "control_decoded", base_decoded),
-        ("pretrained_upsampled", "base_upsampled", pretrained_upsampled),
-        ("pretrained_decoded", "base_decoded", pretrained_decoded),
+        ("control", "control", control),
+        ("control_decoded", "control_decoded", control_decoded),
+        ("base_upsampled", "base_upsampled", base_upsampled),
+        ("base_decoded", "base_decoded", base_decoded),
         ("repeat", "repeat", repeated),
         ("regressed", "regressed", regressed),
         ("native", "native", native),

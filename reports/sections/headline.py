@@ -16,6 +16,7 @@ from reports.section import Section
 from reports.sections.throughput import forward_ratio
 
 ROWS = {
+    "base_upsampled": "the base model as it is, enlarged",
     "control": "the base model trained as long, enlarged",
     "control_decoded": "the same through a decoder without detail",
     "adapted": "adapted with DA-VAE",

@@ -228,3 +228,16 @@ def test_scenes_are_judged_by_the_class_that_their_folder_names(pipeline, tmp_pa
     (tmp_path / "scenes" / CLASSES[1]).rename(tmp_path / "scenes" / "round")
     with pytest.raises(ValueError, match=r"round/\d+\.png is in no folder of a class of scenes"):
         measured(EvalRequest(tmp_path / "scenes", metrics=facts), pipeline)
+
+
+def test_samples_of_a_run_are_judged_by_the_classes_beside_them(pipeline, tmp_path):
+    drawn, _, shown = scenes(64, 0, "fresh", list(range(24)))
+    np.save(tmp_path / "images.npy", drawn)
+    np.save(tmp_path / "labels.npy", [scene.label for scene in shown])
+    request = EvalRequest(tmp_path / "images.npy", metrics=("detail_accuracy",))
+    assert measured(request, pipeline)[0].value == 1.0
+    np.save(tmp_path / "labels.npy", [scene.label for scene in shown][::-1])
+    assert measured(request, pipeline)[0].value < 0.7
+    (tmp_path / "images.npy").rename(tmp_path / "other.npy")
+    with pytest.raises(ValueError, match="in no folder of a class"):
+        measured(EvalRequest(tmp_path / "other.npy", metrics=("detail_accuracy",)), pipeline)

@@ -22,3 +22,13 @@ def test_six_rows_and_a_sentence_by_hand():
     assert "With the same 64 tokens, 80% of the adapted" in lines[-1]
     assert "against 25% (samples of the base model, enlarged); 25% is chance" in lines[-1]
     assert "240 drawn scenes of 64 px, seed 0, at reduced scale" in lines[-1]
+
+
+def test_what_a_short_adaptation_costs_is_said():
+    rows = [
+        {"arm": arm, "metric": metric, "value": value, "protocol": "p"}
+        for arm, detail, content in (("base_upsampled", 0.25, 0.95), ("adapted", 0.8, 0.82))
+        for metric, value in (("detail_accuracy", detail), ("content_accuracy", content))
+    ]
+    text = brief(PRESETS["smoke"], pd.DataFrame(rows))
+    assert "Shape and colour are right in 82% of them, in 95% of the base model's" in text

@@ -22,10 +22,8 @@ LEAD = (
 def page(top: Path) -> str:
     """The whole page as HTML; what is missing is said on it.
 
-    Raises ValueError where `top` is no folder or holds nothing to show."""
+    Raises ValueError where `top` is no folder."""
     results = read_results(top)
-    if results.empty:
-        raise ValueError(f"there are no records below {top}; name results/, or runs/ after a run")
     parts = []
     for section in all_sections():
         body = results.tried(top / section.name, section.render, results)

@@ -62,12 +62,6 @@ class Results:
     problems: list[str] = field(default_factory=list)
     """What is missing or damaged, a sentence each."""
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing, not even a damaged file."""
-        damaged = any("could not be read" in problem for problem in self.problems)
-        return not (self.runs or self.ablations or self.benchmarks or damaged)
-
     def groups(self) -> dict[str, list[Kept]]:
         """The runs of each preset of each machine, by a name that tells them apart."""
         several = len({kept.top for kept in self.runs}) > 1

@@ -119,6 +119,13 @@ def measure_latents(name: str, sample: LatentSample) -> Measurement:
     return replace(metric.compute(sample), higher_is_better=metric.higher_is_better)
 
 
+def at_size(data: DataConfig, px: int) -> DataConfig:
+    """The data set in crops of `px` at the photographs' own scale, or in drawings of that size."""
+    if data.name == "scenes":
+        return replace(data, resolution_px=px)
+    return replace(data, resolution_px=px, min_crop_px=px, max_crop_px=px)
+
+
 @torch.no_grad()
 def latent_pair(work: Work, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """z and the mean of z_d of uint8 images, ten at a time."""
@@ -133,9 +140,7 @@ def latent_pair(work: Work, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
     """Radial power spectra of the spaces on 256 px crops of the training regions, at the
     photographs' own scale; the regression of z_d on z is of other crops there."""
-    large = replace(
-        data, resolution_px=SPECTRUM_PX, min_crop_px=SPECTRUM_PX, max_crop_px=SPECTRUM_PX
-    )
+    large = at_size(data, SPECTRUM_PX)
     pairs = {
         split: latent_pair(work, draw_images(large, seed, split, SPECTRUM_CROPS, regions=data)[0])
         for split in ("train", "fresh")

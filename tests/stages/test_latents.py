@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
+from davae.core.experiment import DataConfig
+from davae.data.crops import draw_images
 from davae.method.alignment import orthogonal
 from davae.metrics.latents import by_channel, linear_cka
-from davae.stages.latents import linear_copy, spaces
+from davae.stages.latents import at_size, linear_copy, spaces
 
 
 def rows(latents):
@@ -28,3 +30,11 @@ def test_the_residual_holds_no_linear_copy_of_the_base():
     untouched = orthogonal(torch.from_numpy(z_d[60:]), 4).numpy()
     assert linear_cka(rows(z[60:]), rows(untouched)) > 0.2
     assert linear_cka(rows(z[60:]), rows(z_d[60:])) > 0.2
+
+
+def test_a_spectrum_has_its_own_size_of_either_data_set():
+    photographs, drawn = (at_size(DataConfig(name=name), 256) for name in ("photos", "scenes"))
+    sides = (photographs.min_crop_px, photographs.max_crop_px, photographs.resolution_px)
+    assert sides == (256, 256, 256)
+    images, _, _ = draw_images(drawn, 0, "fresh", 2)
+    assert images.shape == (2, 3, 256, 256)

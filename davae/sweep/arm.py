@@ -39,7 +39,7 @@ def run_arm(
     """Measure an arm at a seed and append its rows, or one row with the error, unless it is
     recorded already; returns the error, empty where there is none.
 
-    show: keep its first samples as a picture."""
+    show: keep its first samples as a picture, where what was measured has sampled any."""
     path, label = folder / "records.jsonl", f"{ablation.name}: {arm.name}, seed {identity['seed']}"
     columns = columns_of(ablation, arm, identity)
     try:
@@ -50,7 +50,8 @@ def run_arm(
         pipeline.announce(label)
         measured = measure_arm(ablation, arm, pipeline)
         columns |= keep_sidecars(ablation, arm, identity["seed"], pipeline, folder / SIDECARS)
-        if show and "samples" in arm.stages():
+        sampled = arm.stages().get("samples")
+        if show and sampled and pipeline.store.has(sampled.name, sampled.key):
             columns["samples"] = keep_samples(arm, columns["key"], pipeline, folder / SAMPLES)
         records.append(path, [records.row(**columns, **values) for values in measured])
     except FAILURES as error:

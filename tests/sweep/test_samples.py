@@ -21,8 +21,9 @@ def test_seeds_are_those_of_the_noise_and_nothing_is_trained():
     samples = {stages["samples"].key for arms in seeded for stages in arms.values()}
     assert len(adapted) == 1
     assert len(samples) == 2 * len(ABLATION.arms(base))
-    run, first = PRESETS["smoke"], ABLATION.arms(ABLATION.seeded(base, 0))[2]
-    assert first.experiment.sample == run.sample  # scale 2, so that its samples are the run's
+    arms = {arm.name: arm for arm in ABLATION.arms(ABLATION.seeded(base, 0))}
+    run, first = PRESETS["smoke"], arms["scale 3"]
+    assert first.experiment.sample == run.sample  # so that its samples are the run's
     assert first.stages()["samples"].key in {a["samples"].key for a in seeded[0].values()}
 
 

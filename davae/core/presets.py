@@ -327,6 +327,6 @@ ARMS: dict[str, Arms] = {
 }
 """The arms of the presets that one machine can sweep; others have the preset's own.
 
-At `tiny` an arm adapts for 1,000 steps, where effects can be seen in both directions, and a DA-VAE
-of its own trains for 1,000 from the shared start: `results/cpu-2core/tiny/ablations`, adapt_length
-and davae_length, each one seed, have the curves."""
+At `tiny` an arm adapts for 1,000 steps, where effects can be seen in both directions (the curve is
+in `results/cpu-2core/tiny/ablations/adapt_length`, one seed). A DA-VAE of its own trains for 1,000
+from the shared start, which is not settled yet (`davae_length` beside it)."""

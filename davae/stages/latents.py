@@ -13,12 +13,14 @@ from davae.core.experiment import DataConfig
 from davae.core.records import Measurement, write_measurements
 from davae.data.crops import draw_images
 from davae.data.pixels import to_unit
+from davae.data.source import Split
 from davae.metrics import latents as space
 from davae.metrics.distribution import Moments, frechet_of_moments
 from davae.metrics.metric import LatentSample
 from davae.metrics.registry import METRICS
 from davae.metrics.spectrum import high_frequency_share, radial_spectrum
 from davae.metrics.uniformity import embedding_density, uniformity
+from davae.models.davae import DAVAE
 from davae.stages.artifacts import (
     class_names,
     crops,
@@ -127,11 +129,11 @@ def at_size(data: DataConfig, px: int) -> DataConfig:
 
 
 @torch.no_grad()
-def latent_pair(work: Work, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def latent_pair(model: DAVAE, images: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
     """z and the mean of z_d of uint8 images, ten at a time."""
-    model, base, detail = load_davae(work), [], []
+    base, detail = [], []
     for start in range(0, len(images), 10):
-        batch = to_unit(images[start : start + 10]).to(work.runtime.device)
+        batch = to_unit(images[start : start + 10]).to(device)
         base.append(model.encode_base(batch).cpu())
         detail.append(model.detail_moments(batch)[0].cpu())
     return torch.cat(base).numpy(), torch.cat(detail).numpy()
@@ -140,11 +142,10 @@ def latent_pair(work: Work, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
     """Radial power spectra of the spaces on 256 px crops of the training regions, at the
     photographs' own scale; the regression of z_d on z is of other crops there."""
-    large = at_size(data, SPECTRUM_PX)
-    pairs = {
-        split: latent_pair(work, draw_images(large, seed, split, SPECTRUM_CROPS, regions=data)[0])
-        for split in ("train", "fresh")
-    }
+    model, large = load_davae(work), at_size(data, SPECTRUM_PX)
+    splits: tuple[Split, ...] = ("train", "fresh")
+    drawn = {s: draw_images(large, seed, s, SPECTRUM_CROPS, regions=data)[0] for s in splits}
+    pairs = {s: latent_pair(model, images, work.runtime.device) for s, images in drawn.items()}
     shares = {}
     spectra: dict[str, Any] = {}
     for name, latents in spaces(*pairs["fresh"], linear_copy(*pairs["train"])).items():

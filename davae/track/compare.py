@@ -18,7 +18,7 @@ from scipy.stats import trim_mean
 from scipy.stats.mstats import winsorize
 
 from davae.track.margins import Limit, Margins
-from davae.track.verdict import CONFIDENCE, LEAST_PAIRS, TRIMMED, Change, Verdict, judge
+from davae.track.verdict import CONFIDENCE, TRIMMED, Change, Verdict, judge
 
 WORKLOAD = ("params", "tokens", "channels", "images", "steps")
 """Columns that say what is done: with others it is another case of the same name."""
@@ -114,9 +114,6 @@ def compare_case(
     times = [case["stats"]["data"] for case in (base, head)]
     if times[0] == times[1]:
         return FileComparison(name, Verdict.OK, "the same measurement")
-    if min(map(len, times)) < LEAST_PAIRS:
-        few = f"{min(map(len, times))} rounds, too few to judge times"
-        return FileComparison(name, Verdict.OK, "; ".join(filter(None, (counts, few))))
     change = unpaired(*times)
     if limit.sign < 0:
         change = Change(-change.estimate, -change.high, -change.low, change.pairs)

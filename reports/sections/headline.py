@@ -71,7 +71,7 @@ def quality(runs: list[Kept]) -> pd.DataFrame:
 def headline_table(measured: pd.DataFrame) -> pd.DataFrame:
     """A row a way: what was measured here in small, beside what is published."""
     rows = []
-    published = {"control": IMG_S["enlarged"], "adapted": IMG_S["davae"]}
+    published = {"base_upsampled": IMG_S["enlarged"], "adapted": IMG_S["davae"]}
     speed = "img/s of SD3.5-M at 1024 px on an A100, published"
     for arm, title in ROWS.items():
         row: dict[str, object] = {"way": title, "tokens": "equal"}

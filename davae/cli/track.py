@@ -25,7 +25,8 @@ NOISE = Path("results/cpu-2core/noise.json")
 class PairedOptions:
     """Time two revisions in pairs, in fresh processes, and say whether the head is slower.
 
-    Exit codes: 0 ok, 1 regression, 3 inconclusive, 4 invalid."""
+    Four processes live at a time and take turns: a case must fit into the memory four times. Exit
+    codes: 0 ok, 1 regression, 3 inconclusive, 4 invalid, 5 no baseline."""
 
     base: str
     """The revision to compare with, a commit, branch or tag."""
@@ -178,9 +179,8 @@ def paired(options: PairedOptions) -> int:
         processes = pairing.Processes({"base": base, "head": head})
         for case in cases:
             say(f"{case}: {options.pairs} pairs")
-            seconds = partial(processes.seconds, case)
-            limit = margins.of(case)
-            comparison = pairing.compare_case(case, seconds, limit=limit, pairs=options.pairs)
+            block, limit = partial(processes.block, case), margins.of(case)
+            comparison = pairing.compare_case(case, block, limit=limit, pairs=options.pairs)
             say(f"{case}: {comparison.verdict}")
             found.append(comparison)
     verdict = worst([comparison.verdict for comparison in found])

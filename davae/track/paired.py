@@ -1,23 +1,26 @@
 """Two revisions of the package, timed in pairs by one harness on one machine.
 
 The harness (`benchmarks/`) is the head's; the package `davae` comes from a git worktree of each
-revision. Every time is of a fresh process. Pairs are taken in the order base, head, head, base, so
-that a drift of the machine falls on both sides alike; the two bases of such a block are a control
-that should show no change.
+revision. Two pairs make a block: four fresh processes, base, head, head and base, which take turns
+of a tenth of a second in that order and back again. A machine that becomes slower for seconds, as a
+shared one does by a tenth, slows all four alike. The two bases are a control that should show no
+change.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -25,6 +28,9 @@ from davae.track.margins import Limit
 from davae.track.verdict import Change, Verdict, judge, judge_confirmed, of_ratios
 
 Side = Literal["base", "head"]
+BLOCK: tuple[Side, ...] = ("base", "head", "head", "base")
+ROUNDS = 12
+"""Turns of every process of a block, an even number; its time is their median."""
 PROJECT, PINS = "pyproject.toml", "constraints.txt"
 INSTALLED = ("dependencies", "optional-dependencies", "requires-python")
 """Tables of PROJECT that, with PINS, decide what is installed: revisions that differ in them
@@ -57,11 +63,10 @@ class Pairs:
         bases = np.log(np.array(self.base))
         return bases[1::2] - bases[0 : len(bases) - 1 : 2]
 
-    def extend(self, seconds: Callable[[Side], float], pairs: int) -> None:
-        """Take further pairs, an even number: base, head, head, base."""
+    def extend(self, block: Callable[[], Sequence[float]], pairs: int) -> None:
+        """Take further pairs, an even number, from blocks of four times in the order of BLOCK."""
         for _ in range(pairs // 2):
-            first, second = seconds("base"), seconds("head")
-            third, fourth = seconds("head"), seconds("base")
+            first, second, third, fourth = block()
             self.base += [first, fourth]
             self.head += [second, third]
 
@@ -81,7 +86,7 @@ class Comparison:
 
 
 def compare_case(
-    case: str, seconds: Callable[[Side], float], *, limit: Limit, pairs: int
+    case: str, block: Callable[[], Sequence[float]], *, limit: Limit, pairs: int
 ) -> Comparison:
     """Time a case in `pairs` pairs, and in as many again where the first are not ok.
 
@@ -89,11 +94,11 @@ def compare_case(
     another one than before. A head that fails is a regression, a base that fails no baseline."""
     first, second = Pairs(), Pairs()
     try:
-        first.extend(seconds, pairs)
+        first.extend(block, pairs)
         ratios = limit.sign * first.ratios
         verdict = judge(of_ratios(ratios), limit.margin)
         if verdict != Verdict.OK:
-            second.extend(seconds, pairs)
+            second.extend(block, pairs)
             again = limit.sign * second.ratios
             verdict = judge_confirmed(ratios, again, limit.margin)
             ratios = np.concatenate([ratios, again])
@@ -144,6 +149,50 @@ def tree_of(revision: str, harness: Path | None = None) -> Iterator[Path]:
             git("worktree", "remove", "--force", str(tree))
 
 
+@dataclass(frozen=True)
+class Process:
+    """A fresh process that times a case a block at a time (`benchmarks/once.py`)."""
+
+    side: Side
+    child: subprocess.Popen[str]
+    errors: IO[str]
+
+    def read(self) -> Any:
+        """The next line, as JSON; raises Failed with the process's last message at its end."""
+        assert self.child.stdout is not None
+        line = self.child.stdout.readline()
+        if line:
+            return json.loads(line)
+        code = self.child.wait()
+        self.errors.seek(0)
+        said = self.errors.read().strip().splitlines()
+        raise Failed(self.side, (said or [f"it ended with {code}"])[-1])
+
+    def seconds(self) -> float:
+        """Seconds of one run, by a block that is timed now."""
+        assert self.child.stdin is not None
+        with suppress(BrokenPipeError):  # it has died: `read` says of what
+            os.write(self.child.stdin.fileno(), b"\n")
+        return float(self.read())
+
+
+@contextmanager
+def started(case: str, side: Side, folder: Path) -> Iterator[Process]:
+    """A process of a side, killed at the end."""
+    command = [sys.executable, "-m", "benchmarks.once", case]
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, cwd=folder, text=True, stdin=pipe, stdout=pipe, stderr=errors
+        ) as child,
+    ):
+        try:
+            yield Process(side, child, errors)
+        finally:
+            child.kill()
+
+
 class Processes:
     """Times of fresh processes, all on one machine."""
 
@@ -152,26 +201,29 @@ class Processes:
         self.folders = folders
         self.machine: dict[str, Any] = {}
 
-    def seconds(self, case: str, side: Side) -> float:
-        """Seconds of one run of a case, by a process of its own.
+    def block(self, case: str) -> list[float]:
+        """Seconds of one run of a case by four processes, in the order of BLOCK; medians.
 
-        Raises Failed with the process's last line, and RuntimeError where the machine is not that
-        of the process before: other cores, threads or memory."""
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.once", case],
-            cwd=self.folders[side], capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise Failed(side, last)
-        found = json.loads(done.stdout.splitlines()[-1])
-        before = self.machine or found["machine"]
-        if found["machine"] != before:
+        Raises Failed where one of them fails, and RuntimeError where the machine is not that of the
+        process before: other cores, threads or memory."""
+        with ExitStack() as stack:
+            four = [stack.enter_context(started(case, side, self.folders[side])) for side in BLOCK]
+            for process in four:
+                self.check(process.read()["machine"])
+            times: list[list[float]] = [[] for _ in four]
+            for turn in range(ROUNDS):
+                for i in range(4) if turn % 2 == 0 else reversed(range(4)):
+                    times[i].append(four[i].seconds())
+        return [statistics.median(of_one) for of_one in times]
+
+    def check(self, machine: dict[str, Any]) -> None:
+        """Remember the machine; raises RuntimeError where it is another one than before."""
+        before = self.machine or machine
+        if machine != before:
             changed = [
-                f"{what} {before.get(what)} -> {found['machine'].get(what)}"
+                f"{what} {before.get(what)} -> {machine.get(what)}"
                 for what in before
-                if found["machine"].get(what) != before.get(what)
+                if machine.get(what) != before.get(what)
             ]
             raise RuntimeError(f"the machine changed meanwhile: {', '.join(changed)}")
         self.machine = before
-        return float(found["seconds"])

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from davae.track.margins import Limit
-from davae.track.paired import Pairs, Processes, Side, compare_case
+from davae.track.paired import Pairs, Processes, compare_case
 from davae.track.verdict import Verdict
 
 RUNS = 1000
@@ -31,27 +31,23 @@ def error_rates(
     replacement, the heads scaled so that the mean log ratio is 0 and the truth known."""
     replay = Replay(noise, slowdown, np.random.default_rng(seed))
     verdicts = Counter(
-        compare_case("", replay.seconds, limit=limit, pairs=pairs).verdict for _ in range(runs)
+        compare_case("", replay.block, limit=limit, pairs=pairs).verdict for _ in range(runs)
     )
     return {verdict: verdicts[verdict] / runs for verdict in Verdict}
 
 
 class Replay:
-    """Times of both sides, block by block, as they were measured in some block."""
+    """Blocks of times, each as it was measured."""
 
     def __init__(self, noise: Pairs, slowdown: float, random: np.random.Generator):
         base, head = np.array(noise.base), np.array(noise.head)
         head = head * (1 + slowdown) / np.exp(np.mean(noise.ratios))
         self.blocks = np.stack([base[::2], head[::2], head[1::2], base[1::2]], 1)
-        self.random, self.left = random, iter(())
+        self.random = random
 
-    def seconds(self, side: Side) -> float:
-        """The next time; sides come in the order of a block."""
-        value = next(self.left, None)
-        if value is None:
-            self.left = iter(self.random.choice(self.blocks))
-            value = next(self.left)
-        return float(value)
+    def block(self) -> list[float]:
+        """One of them."""
+        return list(self.random.choice(self.blocks))
 
 
 def read_noise(file: Path) -> dict[str, Any]:
@@ -72,7 +68,7 @@ def measure_noise(
     for case in cases:
         times = Pairs(**kept["cases"].get(case, {}))
         while len(times.base) < pairs:
-            times.extend(partial(processes.seconds, case), 2)
+            times.extend(partial(processes.block, case), 2)
             kept["machine"] = processes.machine
             kept["cases"][case] = {"base": times.base, "head": times.head}
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Pairs of two revisions, on made-up times and on a made-up repository."""
 
-import itertools
 import subprocess
 
 import numpy as np
@@ -15,29 +14,27 @@ MARGIN = Limit(0.03)
 
 
 class Machine:
-    """Times of two revisions: the head's are `factor` as long, with noise and a drift."""
+    """Times of blocks: the head's are `factor` as long, with noise and a drift from one to the
+    next."""
 
     def __init__(self, factor, noise=0.005, drift=0.0):
         self.factor, self.noise, self.drift = factor, noise, drift
-        self.random, self.order = np.random.default_rng(0), []
+        self.random, self.count = np.random.default_rng(0), 0
 
-    def __call__(self, side):
-        self.order.append(side)
+    def __call__(self):
+        return [self.seconds(side) for side in paired.BLOCK]
+
+    def seconds(self, side):
+        self.count += 1
         factor = self.factor if side == "head" else 1.0
-        drifted = np.exp(self.drift * len(self.order))
+        drifted = np.exp(self.drift * self.count)
         return factor * drifted * np.exp(self.random.normal(0, self.noise))
 
 
-def test_pairs_are_taken_base_head_head_base():
-    machine = Machine(1.0)
-    paired.Pairs().extend(machine, 4)
-    assert machine.order == ["base", "head", "head", "base"] * 2
-
-
 def test_pairs_and_controls_are_ratios_of_neighbours():
-    times = itertools.count(1.0)
+    blocks = iter([(1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0)])
     pairs = paired.Pairs()
-    pairs.extend(lambda side: next(times), 4)  # bases 1, 4, 5, 8; heads 2, 3, 6, 7
+    pairs.extend(lambda: next(blocks), 4)  # bases 1, 4, 5, 8; heads 2, 3, 6, 7
     assert pairs.ratios == pytest.approx(np.log([2 / 1, 3 / 4, 6 / 5, 7 / 8]))
     assert pairs.control == pytest.approx(np.log([4 / 1, 8 / 5]))
 
@@ -70,21 +67,24 @@ def test_a_rate_is_worse_where_it_is_lower():
     ("side", "verdict"), [("head", Verdict.REGRESSION), ("base", Verdict.NO_BASELINE)]
 )
 def test_a_side_that_fails_gives_its_case_a_verdict(side, verdict):
-    def seconds(asked):
-        if asked == side:
-            raise paired.Failed(side, "ImportError: gone")
-        return 1.0
+    def block():
+        raise paired.Failed(side, "ImportError: gone")
 
-    found = paired.compare_case("case", seconds, limit=MARGIN, pairs=10)
+    found = paired.compare_case("case", block, limit=MARGIN, pairs=10)
     assert (found.verdict, found.reason) == (verdict, f"the {side} fails: ImportError: gone")
 
 
 ONCE = """
-import json, os, random, sys, davae
+import json, os, sys, time, davae
 if sys.argv[1] in davae.BROKEN:
     raise ImportError("gone")
-noise = 1 + 0.001 * random.random()
-print(json.dumps({"seconds": davae.SECONDS * noise, "machine": {"cores": os.environ["CORES"]}}))
+print(json.dumps({"machine": {"cores": os.environ["CORES"]}}), flush=True)
+for i, _ in enumerate(sys.stdin):
+    if sys.argv[1] == "dies" and i == 3:
+        sys.exit("no memory")
+    with open("../turns", "a") as file:
+        file.write(f"{os.getpid()} ")
+    print(davae.SECONDS * (1 + 0.001 * (i % 3)), flush=True)
 """
 MARGINS = """
 paired = ["one", "two"]
@@ -161,11 +161,24 @@ def test_each_side_imports_its_own_revision_and_the_harness_of_the_head(reposito
     with paired.tree_of("HEAD~1") as head, paired.tree_of("HEAD~2", head) as base:
         assert (base / "benchmarks").resolve() == (head / "benchmarks").resolve()
         processes = paired.Processes({"base": base, "head": head})
-        assert processes.seconds("case", "base") == pytest.approx(1.5, rel=0.01)
-        assert processes.seconds("case", "head") == pytest.approx(2.5, rel=0.01)
+        assert processes.block("case") == pytest.approx([1.5, 2.5, 2.5, 1.5], rel=0.01)
+        with pytest.raises(paired.Failed, match="no memory"):
+            processes.block("dies")
         monkeypatch.setenv("CORES", "1")
         with pytest.raises(RuntimeError, match="machine changed meanwhile: cores 2 -> 1"):
-            processes.seconds("case", "base")
+            processes.block("case")
     assert not base.exists()
     with pytest.raises(ValueError, match="nowhere"), paired.tree_of("nowhere"):
         pass
+
+
+def test_four_processes_take_turns_there_and_back(repository):
+    folder = repository / "side"
+    folder.mkdir()
+    for name in ("davae", "benchmarks"):
+        (folder / name).symlink_to(repository / name)
+    paired.Processes({"base": folder, "head": folder}).block("case")
+    turns = (repository / "turns").read_text().split()
+    four = list(dict.fromkeys(turns))
+    assert len(four) == 4
+    assert turns == (four + four[::-1]) * (paired.ROUNDS // 2)

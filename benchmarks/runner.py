@@ -209,5 +209,5 @@ def watched(device: str) -> Iterator[Callable[[int], dict[str, Any]]]:
     if where.type != "cuda":
         yield lambda images: {}
         return
-    with Board(where.index or 0) as board:
+    with Board(str(torch.cuda.get_device_properties(where).uuid)) as board:
         yield board.figures

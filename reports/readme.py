@@ -16,6 +16,7 @@ from reports.published import IMG_S
 from reports.results import Kept, Results, read_results
 from reports.sections.headline import METRICS, ROWS, of_headline, quality
 from reports.sections.runs import claims, latest_of, summary
+from reports.sections.throughput import case_names
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
@@ -93,7 +94,28 @@ def of_file(path: Path) -> str:
     return to_markdown(frame[shown])
 
 
-BLOCKS: dict[str, Callable[[Results], str]] = {"headline": headline}
+def shares(results: Results) -> str:
+    """Cases of the newest file of the suite's history that have a ceiling: how much of it they
+    reach.
+
+    Raises ValueError where there is no file."""
+    kept = [bench for bench in results.benchmarks if bench.path.parent.name == "history"]
+    if not kept:
+        raise ValueError(f"there is no history of the benchmark suite below {results.top}")
+    frame = kept[-1].frame
+    frame = frame[frame["share_of_ceiling"].notna()]
+    table = pd.DataFrame({
+        "case": case_names(frame),
+        "seconds": frame["median_s"].map("{:.3g}".format),
+        "share of the ceiling": frame["share_of_ceiling"].map("{:.2f}".format),
+        "by the products run": frame["share_of_ceiling_by_products_run"].map("{:.2f}".format),
+        "ceiling": frame["ceiling"],
+        "its GFLOP/s": (frame["ceiling_flops_per_second"] / 1e9).map("{:.0f}".format),
+    })  # fmt: skip
+    return to_markdown(table)
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {"headline": headline, "shares": shares}
 OF_PRESET: dict[str, Callable[[list[Kept]], str]] = {"runs": runs, "claims": claimed}
 
 

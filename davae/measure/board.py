@@ -33,8 +33,10 @@ class Board:
     Without the library (`import pynvml`) `figures` is empty, and a figure that the board does not
     give is absent: nothing is guessed."""
 
-    def __init__(self, index: int = 0, nvml: Any = None):
-        self.index, self.nvml = index, nvml if nvml is not None else library()
+    def __init__(self, uuid: str, nvml: Any = None):
+        """uuid: of `torch.cuda.get_device_properties`. NVML's own numbers are not CUDA's where
+        CUDA_VISIBLE_DEVICES hides or orders the GPUs."""
+        self.uuid, self.nvml = uuid, nvml if nvml is not None else library()
         self.readings: dict[str, list[float]] = {}
         self.throttled: set[str] = set()
         self.joules: float | None = None
@@ -45,7 +47,7 @@ class Board:
             return self
         try:
             self.nvml.nvmlInit()
-            self.handle = self.nvml.nvmlDeviceGetHandleByIndex(self.index)
+            self.handle = self.nvml.nvmlDeviceGetHandleByUUID(f"GPU-{self.uuid}")
         except self.nvml.NVMLError:  # no driver, or a board that is not ours to ask
             self.nvml = None
             return self

@@ -2,15 +2,15 @@
 
 The harness (`benchmarks/`) is the head's; the package `davae` comes from a git worktree of each
 revision. Two pairs make a block: four fresh processes, base, head, head and base, which take turns
-of a tenth of a second in that order and back again. A machine that becomes slower for seconds, as a
-shared one does by a tenth, slows all four alike. The two bases are a control that should show no
-change.
+of a tenth of a second. A machine that becomes slower for seconds, as a shared one does by a tenth,
+slows all four alike. The two bases are a control that should show no change.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -29,8 +29,11 @@ from davae.track.verdict import Change, Verdict, judge, judge_confirmed, of_rati
 
 Side = Literal["base", "head"]
 BLOCK: tuple[Side, ...] = ("base", "head", "head", "base")
+TURNS = ((0, 1, 2, 3), (1, 0, 3, 2))
+"""The orders in which the processes of a block take turns: nobody follows itself, a drift falls on
+both sides alike, and each follows the other side as often as the other follows it."""
 ROUNDS = 12
-"""Turns of every process of a block, an even number; its time is their median."""
+"""Turns of every process, an even number; its time is their median."""
 PROJECT, PINS = "pyproject.toml", "constraints.txt"
 INSTALLED = ("dependencies", "optional-dependencies", "requires-python")
 """Tables of PROJECT that, with PINS, decide what is installed: revisions that differ in them
@@ -158,12 +161,17 @@ class Process:
     errors: IO[str]
 
     def read(self) -> Any:
-        """The next line, as JSON; raises Failed with the process's last message at its end."""
+        """The next line, as JSON.
+
+        Raises Failed with the process's last message where it has ended, and RuntimeError where
+        it was killed."""
         assert self.child.stdout is not None
         line = self.child.stdout.readline()
         if line:
             return json.loads(line)
         code = self.child.wait()
+        if code == -signal.SIGKILL:
+            raise RuntimeError(f"a process of the {self.side} was killed; too little memory?")
         self.errors.seek(0)
         said = self.errors.read().strip().splitlines()
         raise Failed(self.side, (said or [f"it ended with {code}"])[-1])
@@ -194,36 +202,36 @@ def started(case: str, side: Side, folder: Path) -> Iterator[Process]:
 
 
 class Processes:
-    """Times of fresh processes, all on one machine."""
+    """Times of fresh processes, all under the same conditions."""
 
     def __init__(self, folders: dict[Side, Path]):
         """folders: where each side imports `davae` and `benchmarks` from."""
         self.folders = folders
-        self.machine: dict[str, Any] = {}
+        self.conditions: dict[str, Any] = {}
 
     def block(self, case: str) -> list[float]:
         """Seconds of one run of a case by four processes, in the order of BLOCK; medians.
 
-        Raises Failed where one of them fails, and RuntimeError where the machine is not that of the
-        process before: other cores, threads or memory."""
+        Raises Failed where one of them fails, and RuntimeError where one is killed or the
+        conditions are not those of the block before: other cores, threads, memory, torch."""
         with ExitStack() as stack:
             four = [stack.enter_context(started(case, side, self.folders[side])) for side in BLOCK]
             for process in four:
-                self.check(process.read()["machine"])
+                self.check({**process.read()["conditions"], "rounds": ROUNDS})
             times: list[list[float]] = [[] for _ in four]
             for turn in range(ROUNDS):
-                for i in range(4) if turn % 2 == 0 else reversed(range(4)):
+                for i in TURNS[turn % 2]:
                     times[i].append(four[i].seconds())
         return [statistics.median(of_one) for of_one in times]
 
-    def check(self, machine: dict[str, Any]) -> None:
-        """Remember the machine; raises RuntimeError where it is another one than before."""
-        before = self.machine or machine
-        if machine != before:
+    def check(self, conditions: dict[str, Any]) -> None:
+        """Remember the conditions; raises RuntimeError where they are others than before."""
+        before = self.conditions or conditions
+        if conditions != before:
             changed = [
-                f"{what} {before.get(what)} -> {machine.get(what)}"
-                for what in before
-                if machine.get(what) != before.get(what)
+                f"{what} {before.get(what)} -> {conditions.get(what)}"
+                for what in {**before, **conditions}
+                if conditions.get(what) != before.get(what)
             ]
             raise RuntimeError(f"the machine changed meanwhile: {', '.join(changed)}")
-        self.machine = before
+        self.conditions = before

@@ -51,9 +51,9 @@ class Replay:
 
 
 def read_noise(file: Path) -> dict[str, Any]:
-    """{"machine": ..., "cases": {case: {"base": seconds, "head": seconds}}}; empty where there is
-    no file."""
-    return json.loads(file.read_text()) if file.exists() else {"machine": {}, "cases": {}}
+    """{"conditions": ..., "cases": {case: {"base": seconds, "head": seconds}}}; empty where there
+    is no file."""
+    return json.loads(file.read_text()) if file.exists() else {"conditions": {}, "cases": {}}
 
 
 def measure_noise(
@@ -62,14 +62,15 @@ def measure_noise(
     """Take pairs of one revision with itself until every case has `pairs`, and keep them in `file`
     after every two; yields (case, pairs so far).
 
-    Raises RuntimeError where the file is of another machine."""
+    Raises RuntimeError where the file was made under other conditions: another machine, torch or
+    length of the measurement."""
     kept = read_noise(file)
-    processes.machine = kept["machine"]
+    processes.conditions = kept["conditions"]
     for case in cases:
         times = Pairs(**kept["cases"].get(case, {}))
         while len(times.base) < pairs:
             times.extend(partial(processes.block, case), 2)
-            kept["machine"] = processes.machine
+            kept["conditions"] = processes.conditions
             kept["cases"][case] = {"base": times.base, "head": times.head}
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(kept, indent=1) + "\n")
@@ -93,6 +94,7 @@ def power_table(
         same = rate(0.0)
         row = {
             "case": case, "pairs": len(noise.base),
+            "mean of a pair %": 100 * float(np.mean(noise.ratios)),
             "SD of a pair %": 100 * float(np.std(noise.ratios, ddof=1)),
             "margin %": 100 * limits[case].margin, "same: ok %": 100 * same[Verdict.OK],
             "same: regression %": 100 * same[Verdict.REGRESSION],

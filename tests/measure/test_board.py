@@ -25,8 +25,9 @@ class Nvml:
     def nvmlShutdown(self):
         self.open -= 1
 
-    def nvmlDeviceGetHandleByIndex(self, index):
-        return f"gpu {index}"
+    def nvmlDeviceGetHandleByUUID(self, uuid):
+        assert uuid == "GPU-6e1a-22"
+        return "gpu"
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle):
         self.energy += 6000
@@ -50,7 +51,7 @@ class Nvml:
 
 def test_energy_is_by_image_and_throttling_is_named():
     nvml = Nvml()
-    with board.Board(0, nvml) as gpu:
+    with board.Board("6e1a-22", nvml) as gpu:
         pass
     figures = gpu.figures(images=4)
     assert figures["joules_image"] == pytest.approx(1.5)
@@ -61,7 +62,7 @@ def test_energy_is_by_image_and_throttling_is_named():
 
 def test_without_the_library_nothing_is_said(monkeypatch):
     monkeypatch.setattr(board, "library", lambda: None)
-    with board.Board() as gpu:
+    with board.Board("6e1a-22") as gpu:
         pass
     assert gpu.figures(images=4) == {}
 
@@ -71,7 +72,7 @@ def test_a_figure_that_the_board_lacks_is_absent_and_a_missing_driver_is_none():
         def nvmlDeviceGetTotalEnergyConsumption(self, handle):
             raise RuntimeError("not supported")
 
-    with board.Board(0, Partial()) as gpu:
+    with board.Board("6e1a-22", Partial()) as gpu:
         pass
     figures = gpu.figures(images=4)
     assert "joules_image" not in figures
@@ -81,7 +82,7 @@ def test_a_figure_that_the_board_lacks_is_absent_and_a_missing_driver_is_none():
         def nvmlInit(self):
             raise RuntimeError("driver not loaded")
 
-    with board.Board(0, Driverless()) as gpu:
+    with board.Board("6e1a-22", Driverless()) as gpu:
         pass
     assert gpu.figures(images=4) == {}
 
@@ -97,7 +98,7 @@ def test_throttling_in_between_is_noticed(monkeypatch):
             return 32 if self.asked == 3 else 0
 
     nvml = Once()
-    with board.Board(0, nvml) as gpu:
+    with board.Board("6e1a-22", nvml) as gpu:
         while nvml.asked < 5:
             time.sleep(0.001)
     assert gpu.figures(images=1)["throttled"] == "heat"

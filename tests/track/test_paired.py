@@ -1,16 +1,22 @@
 """Pairs of two revisions, on made-up times and on a made-up repository."""
 
+import json
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import once
 from davae.cli.track import run
+from davae.measure.timing import Clock
 from davae.track import paired
 from davae.track.margins import Limit
 from davae.track.verdict import Verdict
 
 MARGIN = Limit(0.03)
+ROOT = Path(__file__).parents[2]
 
 
 class Machine:
@@ -78,10 +84,12 @@ ONCE = """
 import json, os, sys, time, davae
 if sys.argv[1] in davae.BROKEN:
     raise ImportError("gone")
-print(json.dumps({"machine": {"cores": os.environ["CORES"]}}), flush=True)
+print(json.dumps({"conditions": {"cores": os.environ["CORES"]}}), flush=True)
 for i, _ in enumerate(sys.stdin):
     if sys.argv[1] == "dies" and i == 3:
         sys.exit("no memory")
+    if sys.argv[1] == "killed":
+        os.kill(os.getpid(), 9)
     with open("../turns", "a") as file:
         file.write(f"{os.getpid()} ")
     print(davae.SECONDS * (1 + 0.001 * (i % 3)), flush=True)
@@ -164,6 +172,8 @@ def test_each_side_imports_its_own_revision_and_the_harness_of_the_head(reposito
         assert processes.block("case") == pytest.approx([1.5, 2.5, 2.5, 1.5], rel=0.01)
         with pytest.raises(paired.Failed, match="no memory"):
             processes.block("dies")
+        with pytest.raises(RuntimeError, match="base was killed"):
+            processes.block("killed")
         monkeypatch.setenv("CORES", "1")
         with pytest.raises(RuntimeError, match="machine changed meanwhile: cores 2 -> 1"):
             processes.block("case")
@@ -172,7 +182,7 @@ def test_each_side_imports_its_own_revision_and_the_harness_of_the_head(reposito
         pass
 
 
-def test_four_processes_take_turns_there_and_back(repository):
+def test_four_processes_take_turns_and_none_follows_itself(repository):
     folder = repository / "side"
     folder.mkdir()
     for name in ("davae", "benchmarks"):
@@ -181,4 +191,44 @@ def test_four_processes_take_turns_there_and_back(repository):
     turns = (repository / "turns").read_text().split()
     four = list(dict.fromkeys(turns))
     assert len(four) == 4
-    assert turns == (four + four[::-1]) * (paired.ROUNDS // 2)
+    base, head, other_head, other_base = four
+    twice = [*four, head, base, other_base, other_head]
+    assert turns == twice * (paired.ROUNDS // 2)
+
+
+class Steps:
+    """A clock that a run moves on by a given time."""
+
+    def __init__(self, seconds):
+        self.time, self.seconds, self.runs = 0.0, seconds, 0
+
+    def run(self):
+        self.time += self.seconds
+        self.runs += 1
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(0.04, 3), (0.3, 1)])
+def test_a_turn_lasts_a_tenth_of_a_second(seconds, runs):
+    steps = Steps(seconds)
+    assert once.block_seconds(steps.run, Clock(now=lambda: steps.time)) == pytest.approx(seconds)
+    assert steps.runs == runs
+
+
+def test_what_a_scenario_prints_is_no_time(tmp_path):
+    """A print of the package goes to the error output, from the first line on."""
+    code = (
+        "import benchmarks.once as once\n"
+        "def loud(s):\n"
+        "    print('1.0')\n"
+        "    return workload(s)\n"
+        "workload, once.workload = once.workload, loud\n"
+        "once.main('tiny-widened-draw-b24')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, input="\n", capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    hello, seconds = done.stdout.splitlines()
+    assert json.loads(hello)["case"] == "tiny-widened-draw-b24"
+    assert 0 < float(seconds) < 1
+    assert "1.0" in done.stderr

@@ -53,6 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN_ID] = new_run_id()
     if config.option.device is None:
         config.option.device = "cuda" if config.option.scale == "gpu" else "cpu"
+        if config.option.scale == "gpu" and not torch.cuda.is_available():
+            raise pytest.UsageError(
+                "--scale gpu: there is no GPU here; --small --device cpu runs stand-ins"
+            )
     try:
         Runtime(device=config.option.device).apply()
     except ValueError as error:

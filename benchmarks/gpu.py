@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     for words in commands(options):
         print(f"python {' '.join(words)}", flush=True)
         codes.append(subprocess.run([sys.executable, *words], check=False).returncode)
-    return max(codes)
+    return int(any(codes))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ measured.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,12 @@ def predicted(mfu: float, gpu: str) -> str:
     return f"predicted: {mfu:.3f} of {PEAK_TFLOPS[gpu]:.0f} TFLOP/s, bfloat16"
 
 
-def measured_rows(works: list[Work], place: Place) -> list[dict]:
-    """Seconds of a forward and of a decode, and the rates that they are; the fused forward."""
-    rows, kind = [], place.kind
+def measured_rows(works: list[Work], place: Place) -> Iterator[list[dict]]:
+    """Seconds of a forward and of a decode, and the rates that they are; the fused forward; the
+    machine's own rates. As they come."""
+    kind = place.kind
     for work in works:
+        rows = []
         for stage, tflop in (("denoise", work.forward), ("decode", work.decode)):
             s = place.scenario(stage, work.form, work.resolution_px)
             times = seconds_of(s, place.device)
@@ -120,26 +123,37 @@ def measured_rows(works: list[Work], place: Place) -> list[dict]:
             s = place.scenario("denoise", "widened", work.resolution_px, fused=True)
             times = seconds_of(s, place.device)
             rows.append(row(work, "denoise_fused_s", median(times), kind, len(times)))
-    for name, rate_of in {"matmul": matmul_rate, "convolution": convolution_rate}.items():
-        rate = rate_of(place.device, dtype=DTYPES[place.dtype])
-        kind = f"measured, {place.dtype}"
-        rows.append(row(works[0], f"{name}_flops_per_second", rate, kind))
-    return rows
+        yield rows
+    kind, rates = (
+        f"measured, {place.dtype}",
+        {"matmul": matmul_rate, "convolution": convolution_rate},
+    )
+    yield [
+        row(
+            works[0],
+            f"{name}_flops_per_second",
+            rate(place.device, dtype=DTYPES[place.dtype]),
+            kind,
+        )
+        for name, rate in rates.items()
+    ]
 
 
-def whole_rows(works: list[Work], place: Place, pair: bool) -> list[dict]:
-    """The real pair of two steps, and the tiled decode."""
-    rows = []
+def whole_rows(works: list[Work], place: Place, pair: bool) -> Iterator[list[dict]]:
+    """The real pair of two steps, and the tiled decode, as they come."""
     by = {(w.form, w.resolution_px): w for w in works}
     for form in FORMS:
         if pair and (form, PAIR_PX) in by:
-            for part, seconds in pair_seconds(form, place).items():
-                kind = f"{replace(place, dtype='bfloat16').kind}, 2 steps"
-                rows.append(row(by[form, PAIR_PX], f"pair_{part}_s", seconds, kind))
+            kind = f"{replace(place, dtype='bfloat16').kind}, 2 steps"
+            yield [
+                row(by[form, PAIR_PX], f"pair_{part}_s", seconds, kind)
+                for part, seconds in pair_seconds(form, place).items()
+            ]
     if ("native", TILED_PX) in by:
-        for name, value in tiled_seconds(place).items():
-            rows.append(row(by["native", TILED_PX], f"decode_{name}", value, place.kind))
-    return rows
+        yield [
+            row(by["native", TILED_PX], f"decode_{name}", value, place.kind)
+            for name, value in tiled_seconds(place).items()
+        ]
 
 
 def composed_rows(works: list[Work], measured: list[dict], place: Place) -> list[dict]:
@@ -150,6 +164,16 @@ def composed_rows(works: list[Work], measured: list[dict], place: Place) -> list
         image = work.forwards * seconds[arm(work), "denoise_s"] + seconds[arm(work), "decode_s"]
         rows.append(row(work, "img_per_s", 1 / image, f"composed from {place.kind}, text left out"))
     return rows
+
+
+def parts(works: list[Work], place: Place, pair: bool) -> Iterator[list[dict]]:
+    """All that is measured and what is composed of it, part by part."""
+    measured = []
+    for rows in measured_rows(works, place):
+        measured += rows
+        yield rows
+    yield composed_rows(works, measured, place)
+    yield from whole_rows(works, place, pair)
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
@@ -236,15 +260,15 @@ def main(argv: list[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "environment.json", {"machine": machine(), "versions": versions()})
     records.append(options.out / "records.jsonl", rows)
-    if options.measure:
-        measured = measured_rows(works, place)
-        measured += composed_rows(works, measured, place) + whole_rows(works, place, options.pair)
-        records.append(options.out / "records.jsonl", measured)
-        rows += measured
-        said += measurements(measured)
-    text = f"{to_markdown(table(rows))}\n{said}"
-    (options.out / "table.md").write_text(text)
-    print(text)
+    measured: list[dict] = []
+    try:
+        for part in parts(works, place, options.pair) if options.measure else ():
+            records.append(options.out / "records.jsonl", part)
+            measured += part
+    finally:  # what was measured is kept, whatever fails after it
+        text = f"{to_markdown(table(rows + measured))}\n{said}{measurements(measured)}"
+        (options.out / "table.md").write_text(text)
+        print(text)
 
 
 if __name__ == "__main__":

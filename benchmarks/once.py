@@ -39,6 +39,7 @@ def main(name: str) -> None:
     scenario, clock = named(name), Clock()
     with torch.inference_mode(not trains(scenario)):
         run = workload(scenario).run
+        run()
         warm_up(run, clock)
         about = {**machine(), "torch": torch.__version__, "block_seconds": BLOCK_SECONDS}
         print(json.dumps({"case": name, "conditions": about}), file=answers)

@@ -31,8 +31,6 @@ BLOCK_SECONDS = 0.05
 AGREE = 0.01
 """Counted FLOPs and a closed form may differ by this share."""
 CEILINGS = {"matmul": matmul_rate, "convolution": convolution_rate}
-LONG_SECONDS = 5.0
-"""A run that takes longer is not warmed up further."""
 MOST, MOST_SMALL = 256, 4
 """Images that a batch is tried up to, and of a stand-in, which would fit thousands."""
 
@@ -145,14 +143,17 @@ def time_workload(
     work: Callable[[], dict[str, int]],
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Time the first call, warm up until steady (a run of more than LONG_SECONDS is warm after its
-    first), and time `rounds` blocks by `clock`, which is the benchmark's timer too; the machine's
-    own rate is taken before and after, and the work counted at last."""
+    """Time the first call, warm up until steady, and time `rounds` blocks by `clock`, which is the
+    benchmark's timer too; the machine's own rate is taken before and after, and the work counted
+    at last. Under --benchmark-disable it runs once and nothing is measured."""
     device, parts = str(clock.device), Parts(built, clock)
+    if benchmark.disabled:
+        parts.run()
+        return
     release(device)
     peak, first = peak_of(lambda: clock.timed(parts.run)[0], clock.device)
-    warmup = () if first > LONG_SECONDS else warm_up(parts.run, clock)[1]
-    repeats = max(1, math.ceil(BLOCK_SECONDS / warmup[-1])) if warmup and warmup[-1] else 1
+    warmup = warm_up(parts.run, clock)
+    repeats = max(1, math.ceil(BLOCK_SECONDS / warmup[-1])) if warmup[-1] else 1
     ceiling = CEILINGS.get(built.ceiling)
     rates = [ceiling(device, dtype=dtype)] if ceiling else []
     parts.seconds.clear()

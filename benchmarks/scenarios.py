@@ -126,7 +126,7 @@ def on_gpu(*scenarios: Scenario) -> tuple[Scenario, ...]:
     )
 
 
-GPU: tuple[Scenario, ...] = on_gpu(
+BFLOAT16: tuple[Scenario, ...] = on_gpu(
     *(
         Scenario("sd35m_1k", stage, form, batch=batch, resolution_px=px)
         for stage in ("denoise", "decode")
@@ -160,7 +160,14 @@ GPU: tuple[Scenario, ...] = on_gpu(
     Scenario("imagenet512", "train_vae", batch=4),
     Scenario("dcae_f32c32", "decode", "native", batch=16, resolution_px=512),
 )
-"""The paper's settings, on one GPU."""
+GPU = (
+    *BFLOAT16,
+    *(
+        Scenario("sd35m_1k", stage, batch=10, tier="gpu", rounds=3)
+        for stage in ("denoise", "decode")
+    ),
+)
+"""The paper's settings on one GPU in bfloat16, and what float32 would take."""
 SCENARIOS = (*CPU, *FULL_SIZE, *GPU)
 
 

@@ -15,6 +15,8 @@ from benchmarks.runner import prepared, time_workload, work_of
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.workloads import trains
 from davae.core.hashing import digest
+from davae.core.records import BENCHMARKS as SUITE
+from davae.core.records import SCHEMA
 from davae.features.registry import open_extractor
 from davae.measure.timing import Clock
 
@@ -54,10 +56,12 @@ def run(benchmark: Any, scenario: Scenario, request: pytest.FixtureRequest, fail
         "model": scenario.model, "preset": scenario.model, "form": scenario.form,
         "stage": scenario.stage, "batch": scenario.batch, "dtype": scenario.dtype,
         "compile": scenario.compile, "fused": scenario.fused, "tier": scenario.tier,
-        "weights": weights(scenario), "seed": 0, "isolated": option("--isolate"),
+        "seed": 0, "isolated": option("--isolate"), "suite": SUITE, "schema": SCHEMA,
+        "status": "ok", "error": "",
     }  # fmt: skip
     benchmark.extra_info.update(about)
     try:
+        benchmark.extra_info["weights"] = weights(scenario)
         if option("--isolate"):
             apart = measured_apart(request.node, request.config)
             replayed(benchmark, apart["stats"]["data"])
@@ -65,6 +69,7 @@ def run(benchmark: Any, scenario: Scenario, request: pytest.FixtureRequest, fail
         else:
             time_here(benchmark, scenario, option("--device"))
     except (Exception, pytest.fail.Exception) as error:  # the latter: out of time
+        benchmark.has_error = True  # or the plugin lists what was timed before it failed
         failed = {**about, "status": "failed", "error": f"{type(error).__name__}: {error}"}
         failures.append({"name": request.node.name, "extra_info": failed})
         raise

@@ -233,9 +233,14 @@ def euler(network: nn.Module, e: Any, s: Scenario, device: str) -> Callable[[], 
     return run
 
 
+FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
+"""Folders of this process, removed at its end."""
+
+
 def scratch() -> Path:
-    """A folder for a training's log."""
-    return Path(tempfile.mkdtemp(prefix="davae_bench"))
+    """A folder for a training's log or for images."""
+    FOLDERS.append(tempfile.TemporaryDirectory(prefix="davae_bench"))
+    return Path(FOLDERS[-1].name)
 
 
 def train(s: Scenario, device: str) -> Workload:
@@ -310,16 +315,15 @@ def forward(s: Scenario, device: str) -> Workload:
     if not name:
         raise ValueError(f"--model {s.model}: give pkg.module:factory")
     network, inputs = getattr(importlib.import_module(module), name)(s.batch, device)
-    if isinstance(network, nn.Module):
-        network.eval()
+    networks = (network.eval(),) if isinstance(network, nn.Module) else ()
     return Workload(
         run=lambda: network(**inputs),
         images=s.batch,
-        params=parameters(network),
+        params=parameters(*networks),
         tokens=0,
         channels=0,
         resolution_px=s.resolution_px,
-        networks=(network,),
+        networks=networks,
         ceiling="matmul",
     )
 

@@ -14,6 +14,7 @@ import pandas as pd
 from davae.analysis.tables import to_markdown
 from reports.published import IMG_S
 from reports.results import Kept, Results, read_results
+from reports.sections.full_size import full_size_table, ratios
 from reports.sections.headline import METRICS, ROWS, of_headline, quality
 from reports.sections.runs import claims, latest_of, summary
 from reports.sections.throughput import case_names
@@ -115,7 +116,19 @@ def shares(results: Results) -> str:
     return to_markdown(table)
 
 
-BLOCKS: dict[str, Callable[[Results], str]] = {"headline": headline, "shares": shares}
+def full_size(results: Results) -> str:
+    """SD3.5-Medium's own shapes; raises ValueError where they were not measured."""
+    if not results.full_size:
+        raise ValueError(f"there are no records of benchmarks.headline below {results.top}")
+    kept = results.full_size[0]
+    return f"{to_markdown(full_size_table(kept))}\n{ratios(kept)}\n"
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "headline": headline,
+    "shares": shares,
+    "full_size": full_size,
+}
 OF_PRESET: dict[str, Callable[[list[Kept]], str]] = {"runs": runs, "claims": claimed}
 
 

@@ -58,6 +58,8 @@ class Results:
     top: Path
     runs: list[Kept] = field(default_factory=list)
     ablations: list[Kept] = field(default_factory=list)
+    full_size: list[Kept] = field(default_factory=list)
+    """What `python -m benchmarks.headline` left."""
     benchmarks: list[Bench] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What is missing or damaged, a sentence each."""
@@ -89,7 +91,7 @@ def read_results(top: Path) -> Results:
     if not top.is_dir():
         raise ValueError(f"{top} is no folder; name one that holds results, as results/ or runs/")
     found = Results(top)
-    by_suite = {"run": found.runs, "ablation": found.ablations}
+    by_suite = {"run": found.runs, "ablation": found.ablations, "headline": found.full_size}
     for path in sorted(top.rglob("records.jsonl")):
         kept = found.tried(path, read_kept, path)
         if kept is not None and kept[0] in by_suite:
@@ -115,8 +117,6 @@ def read_kept(path: Path) -> tuple[str, Kept]:
     if frame.empty or "suite" not in frame:
         raise ValueError("it holds no records")
     suite = str(frame["suite"].iloc[0])
-    if suite not in ("run", "ablation"):
-        return suite, Kept(path.parent, frame)
     missing = sorted(COLUMNS - set(frame.columns))
     if missing:
         raise ValueError(f"its rows have no {', '.join(missing)}")

@@ -34,7 +34,7 @@ class PairedOptions:
     """The revision that is judged."""
     cases: tuple[str, ...] = ()
     """Names of scenarios (benchmarks/scenarios.py); empty: those of benchmarks/margins.toml."""
-    pairs: int = 10
+    pairs: int = 8
     """Pairs of a set, an even number from 6 on; a set that is not ok is followed by a second."""
     summary: Path | None = None
     """A Markdown file to write the table to, for a pull request."""
@@ -105,7 +105,7 @@ class NoiseOptions:
     """Names of scenarios; empty: those of benchmarks/margins.toml."""
     measured: int = 20
     """Pairs to measure a case; those in the file count."""
-    pairs: int = 10
+    pairs: int = 8
     """Pairs of a simulated comparison's set."""
     slowdowns: tuple[float, ...] = (0.06, 0.10)
     """Simulated shares."""
@@ -135,7 +135,10 @@ def run(argv: list[str]) -> int:
             CompareOptions: compare, PairedOptions: paired, CounterOptions: counters,
             HistoryOptions: history, NoiseOptions: noise,
         }  # fmt: skip
-        code = acts[type(options)](options)
+        try:
+            code = acts[type(options)](options)
+        except (OSError, RuntimeError) as error:  # 1 would say that there is a regression
+            raise ValueError(str(error)) from error
 
     return guard(action, "no verdict") or code
 
@@ -191,8 +194,10 @@ def paired(options: PairedOptions) -> int:
 def known_cases(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names themselves; raises ValueError for one that is no scenario of this tree."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scenarios"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "benchmarks.scenarios"], capture_output=True, text=True, check=False
     )
+    if done.returncode:
+        raise ValueError(f"the scenarios could not be read: {done.stderr.strip()[-500:]}")
     there = done.stdout.split()
     unknown = [name for name in names if name not in there]
     if unknown:
@@ -217,7 +222,11 @@ def counters(options: CounterOptions) -> int:
         after = counted(head, options.cases)
         if not options.write and file.suffix != ".json":
             with tree_of(options.base, head) as base:
-                before = counted(base, options.cases)
+                try:
+                    before = counted(base, options.cases)
+                except ValueError as error:
+                    report(f"**{Verdict.NO_BASELINE}**\n\n{error}", options.summary)
+                    return EXIT_CODES[Verdict.NO_BASELINE]
     if options.write:
         written = json.loads(after)
         if options.cases and file.exists():

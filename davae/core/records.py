@@ -26,6 +26,8 @@ from davae.core.store import write_json
 if TYPE_CHECKING:
     import pandas as pd
 
+BENCHMARKS = "benchmarks"
+"""The suite of rows that pytest-benchmark's files hold."""
 SCHEMA = 2
 """1: ablations had the suite `ablation/NAME`, and rows of runs no interval."""
 MEASUREMENTS = "metrics.json"
@@ -201,7 +203,7 @@ def is_benchmark(path: Path) -> bool:
 def _benchmark_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a pytest-benchmark file: one a case, with the median of its raw timings."""
     report = json.loads(path.read_text())
-    shared = {"suite": "benchmarks", "time_utc": report["datetime"], "schema": SCHEMA}
+    shared = {"suite": BENCHMARKS, "time_utc": report["datetime"], "schema": SCHEMA}
     shared |= report["commit_info"]
     for case in report.get("failed", []):
         yield {**shared, "arm": case["name"], **case["extra_info"]}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.module_tracker import ModuleTracker
 
@@ -36,6 +37,11 @@ UNALIASED_VIEWS = ("_unsafe_view", "_reshape_alias")
 UNWRITTEN = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2")
 """Operators for whose result a CUDA host waits; copies from the device to the host besides."""
+ASKED = (
+    "to", "type", "float", "half", "bfloat16", "double", "contiguous", "clone", "cpu", "cuda",
+)  # fmt: skip
+HOST = ("tolist", "numpy")
+"""Methods that take a tensor's values to the host and dispatch no operator on a CPU."""
 INDEXING = ("index", "index_put_")
 """And these, where a mask chooses."""
 
@@ -61,6 +67,9 @@ class Counters:
     not among them."""
     host_waits: int
     """Times that a CUDA host would wait for the device."""
+    asked: dict[str, int]
+    """Casts, copies and changes of layout that the code asks for (ASKED), to calls: also those for
+    which nothing had to be done here, as a cast to the type that the tensor has."""
 
     @property
     def intensity(self) -> float:
@@ -73,10 +82,10 @@ def count_work(run: Callable[[], Any]) -> Counters:
 
     Raises ValueError where an operator multiplies matrices and has no FLOP formula."""
     with ModuleTracker() as modules:
-        tracer = Tracer(modules)
+        tracer, asking = Tracer(modules), Asking()
 
         def traced() -> None:
-            with tracer:
+            with tracer, asking:
                 run()
 
         flops, _ = count_flops(traced)
@@ -89,8 +98,25 @@ def count_work(run: Callable[[], Any]) -> Counters:
         tracer.bytes_read,
         tracer.bytes_written,
         tracer.live.peak,
-        tracer.host_waits,
+        tracer.host_waits + sum(asking.calls[name] for name in HOST),
+        dict(sorted(asking.calls.items())),
     )
+
+
+class Asking(TorchFunctionMode):
+    """Counts the calls of the methods of ASKED and HOST."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in ASKED or name in HOST:
+            self.calls[name] += 1
+        return func(*args, **(kwargs or {}))
 
 
 class LiveBytes:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 STEADY = 0.05
 """Warm-up ends when two runs in a row differ by less than this share of the shorter one."""
 MOST_WARMUP_RUNS = 10
+LONG_SECONDS = 5.0
+"""A run that takes longer, after the first one, is taken as steady."""
 
 
 def synchronise(device: str | torch.device) -> None:
@@ -64,29 +66,28 @@ class Timing:
     first_call_s: float
     """The first call, which compiles and allocates."""
     warmup_s: tuple[float, ...]
-    """Until two in a row agree (STEADY), MOST_WARMUP_RUNS at most."""
+    """Until two in a row agree (STEADY) or one is long, MOST_WARMUP_RUNS at most."""
     seconds: tuple[float, ...]
     """Of one run, a block each."""
     repeats: int
     """Runs a block."""
 
 
-def warm_up(run: Callable[[], object], clock: Clock) -> tuple[float, tuple[float, ...]]:
-    """(seconds of the first call, of the calls after it until they are steady)."""
-    first = clock.timed(run)[0]
+def warm_up(run: Callable[[], object], clock: Clock) -> tuple[float, ...]:
+    """Seconds of the runs after a first one, until they are steady."""
     later = [clock.timed(run)[0]]
-    while len(later) < MOST_WARMUP_RUNS:
+    while later[-1] <= LONG_SECONDS and len(later) < MOST_WARMUP_RUNS:
         later.append(clock.timed(run)[0])
         if abs(later[-1] - later[-2]) < STEADY * min(later[-2:]):
             break
-    return first, tuple(later)
+    return tuple(later)
 
 
 def measure(
     run: Callable[[], object], clock: Clock, *, rounds: int, block_seconds: float = 0.0
 ) -> Timing:
     """Warm up, then time `rounds` blocks that last at least `block_seconds` each."""
-    first, warmup = warm_up(run, clock)
+    first, warmup = clock.timed(run)[0], warm_up(run, clock)
     repeats = max(1, math.ceil(block_seconds / warmup[-1])) if warmup[-1] > 0 else 1
     seconds = tuple(clock.block(run, repeats) for _ in range(rounds))
     return Timing(first, warmup, seconds, repeats)

@@ -38,12 +38,17 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Differenc
     """What differs between the counters of the cases that both have: calls of operators of all
     cases first, which name what is behind the rest."""
     found = []
-    for case in sorted(before.keys() & after.keys()):
+    for case in sorted(counted(before) & counted(after)):
         old, new = flat(before[case]), flat(after[case])
         for name in sorted(old.keys() | new.keys()):
             if old.get(name, 0) != new.get(name, 0):
                 found.append(Difference(case, name, old.get(name, 0), new.get(name, 0)))
     return sorted(found, key=lambda difference: not difference.counter.startswith("calls"))
+
+
+def counted(cases: dict[str, Any]) -> set[str]:
+    """The cases that ran."""
+    return {case for case, counters in cases.items() if "error" not in counters}
 
 
 def compare(
@@ -53,19 +58,24 @@ def compare(
     reasons.
 
     Any difference, fewer operators too, is a regression until the new counters are committed:
-    what the code does has changed and someone has to say why. So is a case that is gone, where
-    `whole` says that the second file should hold all. invalid: two versions of torch;
-    no baseline: a case that was not counted before."""
+    what the code does has changed and someone has to say why. So is a case that fails now and did
+    not, and one that is gone, where `whole` says that the second file should hold all. invalid: two
+    versions of torch; no baseline: a case that was not counted before, or failed."""
     if before["torch"].partition("+")[0] != after["torch"].partition("+")[0]:
         versions = f"torch {before['torch']} and {after['torch']}"
         return Verdict.INVALID, [f"{versions}: operators of two versions are not compared"]
-    found = [str(d) for d in differences(before["cases"], after["cases"])]
+    found = [
+        f"{case}: {counters['error']}"
+        for case, counters in after["cases"].items()
+        if "error" in counters
+    ]
+    found += [str(d) for d in differences(before["cases"], after["cases"])]
     if whole:
         gone = sorted(before["cases"].keys() - after["cases"].keys())
         found += [f"{case}: not counted any more" for case in gone]
     if found:
         return Verdict.REGRESSION, found
-    new = sorted(after["cases"].keys() - before["cases"].keys())
+    new = sorted(counted(after["cases"]) - counted(before["cases"]))
     if new:
         return Verdict.NO_BASELINE, [f"{case}: not counted before" for case in new]
     return Verdict.OK, []

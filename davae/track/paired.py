@@ -186,7 +186,7 @@ class Process:
 
 @contextmanager
 def started(case: str, side: Side, folder: Path) -> Iterator[Process]:
-    """A process of a side, killed at the end."""
+    """A process of a side; at the end its input ends, and it with it."""
     command = [sys.executable, "-m", "benchmarks.once", case]
     pipe = subprocess.PIPE
     with (
@@ -197,8 +197,9 @@ def started(case: str, side: Side, folder: Path) -> Iterator[Process]:
     ):
         try:
             yield Process(side, child, errors)
-        finally:
+        except BaseException:
             child.kill()
+            raise
 
 
 class Processes:

@@ -20,6 +20,12 @@ from davae.features.registry import EXTRACTORS
 
 STAND_INS = sorted({replace(s, small=True, batch=min(s.batch or 2, 2), compile="off", steps=2)
                     for s in GPU if not trains(s)}, key=lambda s: s.name)  # fmt: skip
+COMMANDED = (
+    "sd35m_1k-widened-sample-b10-bfloat16", "sd35m_1k-widened-denoise-b_fits", "train_vae",
+    "sd35m_1k-widened-denoise-b10-bfloat16-compile_regional",
+    "(imagenet512-widened-train-b64 and not compile)",
+)  # fmt: skip
+"""Cases that run by the whole command; the others by their workloads."""
 CHOSEN = "own_model or tiny-widened-draw"
 ROOT = Path(__file__).parents[2]
 FIELDS = {
@@ -50,7 +56,7 @@ def test_names_are_unique_and_models_exist():
     assert len(set(names)) == len(names)
     assert {s.model for s in SCENARIOS} <= {*MODELS, *EXTRACTORS, "dcae_f32c32"}
     assert {s.tier for s in CPU} == {"cpu"}
-    assert {(s.tier, s.dtype) for s in GPU} == {("gpu", "bfloat16")}
+    assert {(s.tier, s.dtype) for s in GPU} == {("gpu", "bfloat16"), ("gpu", "float32")}
 
 
 @pytest.mark.parametrize("scenario", STAND_INS, ids=lambda s: s.name)
@@ -78,7 +84,7 @@ def test_replayed_times_are_read_as_they_are():
 
 
 def test_a_gpus_commands_run_on_a_cpu_argument_by_argument(tmp_path):
-    chosen = "sd35m_1k-widened-sample-b10-bfloat16 or sd35m_1k-widened-denoise-b_fits or train_vae"
+    chosen = " or ".join(COMMANDED)
     options = gpu.Options(tmp_path, device="cpu", small=True, keyword=chosen)
     real = gpu.commands(gpu.Options(tmp_path))
     for words, on_gpu in zip(gpu.commands(options), real, strict=True):
@@ -86,7 +92,7 @@ def test_a_gpus_commands_run_on_a_cpu_argument_by_argument(tmp_path):
         assert [w for w in words if w in flags] == flags  # nothing that a GPU runs is left out
         subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
     rows = load_records(tmp_path / "gpu.benchmark.json").set_index("arm")
-    assert len(rows) == 3
+    assert len(rows) == len(COMMANDED)
     assert set(rows["weights"]) == {"random, a small stand-in"}
     assert set(rows.columns) | {"arm"} >= FIELDS
     pair = rows.loc["test_scenario[sd35m_1k-widened-sample-b10-bfloat16]"]
@@ -110,6 +116,11 @@ def factory(batch, device):
 
 def broken(batch, device):
     raise RuntimeError("no such weights")
+
+
+def uncounted(batch, device):
+    # it can be timed, and then its work cannot be counted
+    return (lambda x: torch.zeros(8, 8).mv(x)), {"x": torch.zeros(8)}
 """
 
 
@@ -137,6 +148,24 @@ def test_a_model_of_ones_own_is_timed_in_a_process_of_its_own(apart):
     assert row["flops_forward"] == 2 * 64 * 64
     assert row["isolated"]
     assert row["img_per_s"] == pytest.approx(1 / row["median_s"])
+
+
+def test_a_case_that_fails_after_it_was_timed_is_no_row_that_is_ok(own):
+    words = ("-k", "own_model", "--model", "mine:uncounted")
+    done, rows = suite(*words, folder=own, extra=str(own), check=False)
+    assert done.returncode == 1
+    assert rows["status"].tolist() == ["failed"]
+    assert "no FLOP formula for aten.mv" in rows["error"].item()
+
+
+def test_nothing_is_timed_where_that_is_disabled(own):
+    words = ("-k", CHOSEN, "--model", "mine:factory", "--benchmark-disable")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "benchmarks", "-o", "addopts=", "-q", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{own}"},
+    )  # fmt: skip
+    assert "2 passed" in done.stdout
 
 
 def test_failures_leave_rows_and_files_compare(own, apart):

@@ -126,6 +126,27 @@ def test_waiting_for_a_value_is_counted():
     assert count_work(lambda: torch.ones(3).sum()).host_waits == 0
 
 
+def test_what_is_asked_for_counts_where_nothing_had_to_be_done():
+    """On another dtype or layout it would have been a copy."""
+    x, w = torch.zeros(4, 8), torch.zeros(8, 16)
+    plain = count_work(lambda: x @ w)
+    assert plain.asked == {}
+    for change, asked in (
+        (lambda x: x.float().contiguous(), {"contiguous": 1, "float": 1}),
+        (lambda x: x.to(torch.float32), {"to": 1}),
+    ):
+        work = count_work(lambda change=change: change(x) @ w)
+        assert work.asked == asked
+        assert work.calls == plain.calls
+
+
+def test_values_taken_to_the_host_make_it_wait():
+    x = torch.ones(3)
+    assert count_work(lambda: x.tolist()).host_waits == 1
+    assert count_work(lambda: x.numpy()).host_waits == 1
+    assert count_work(lambda: x.sum().item()).host_waits == 1
+
+
 def test_a_product_without_a_formula_is_an_error():
     with pytest.raises(ValueError, match=r"no FLOP formula for aten\.mv"):
         count_work(lambda: torch.zeros(3, 3).mv(torch.zeros(3)))

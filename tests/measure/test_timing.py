@@ -53,6 +53,16 @@ def test_the_first_call_stands_apart_and_warm_up_ends_when_steady():
     assert run.calls == 1 + 4 + 3 * 3
 
 
+def test_a_long_run_is_warm_after_its_first():
+    run = Runs(20.0, 6.0)
+    found = timing.measure(run, run.clock, rounds=2)
+    assert (found.first_call_s, found.warmup_s) == (20.0, (6.0,))
+    compiled = Runs(20.0, 0.2, 0.1)  # a first call that compiles says nothing of the next
+    assert timing.measure(compiled, compiled.clock, rounds=1).warmup_s == pytest.approx(
+        (0.2, 0.1, 0.1)
+    )
+
+
 def test_warm_up_ends_at_its_limit():
     run = Runs(*(2.0 ** -(n % 2) for n in range(100)))
     assert len(timing.measure(run, run.clock, rounds=1).warmup_s) == timing.MOST_WARMUP_RUNS

@@ -10,6 +10,7 @@ from reports.build import page, write
 from reports.html import sort_key
 from reports.results import read_results
 from reports.section import all_sections
+from reports.sections.full_size import full_size_table, ratios
 from tests.reports.conftest import MARKUP, run_rows
 
 
@@ -44,6 +45,29 @@ def test_what_a_sweep_wrote_is_shown_with_its_warnings(results):
     assert "No claim is decided yet" in text  # verdicts of before five seeds were asked for
     assert "alert(1)</script>" not in text
     assert "onclick" not in text
+
+
+def full_size_row(arm, metric, value, kind="measured, float32"):
+    return records.row(
+        run_id="r", suite="headline", arm=arm, key="", preset="sd35m_1k", seed=0, metric=metric,
+        value=value, n_samples=1, higher_is_better=None, protocol=kind,
+    )  # fmt: skip
+
+
+def test_full_size_says_what_is_missing_and_what_is_composed(results):
+    rows = [
+        full_size_row("native 1024 px", "img_per_s", 0.001),
+        full_size_row("widened 1024 px", "img_per_s", 0.0045),
+        full_size_row("widened 1024 px", "denoise_s", 30.25),
+    ]
+    records.append(results / "headline" / "records.jsonl", rows)
+    [kept] = read_results(results).full_size
+    table = full_size_table(kept).set_index("model")
+    assert table.loc["widened 1024 px", "s a forward, measured"] == "30.2"
+    assert table.loc["native 1024 px", "s a forward, measured"] == "–"
+    assert table.loc["widened 1024 px", "A100, published"] == 1.03
+    assert ratios(kept).endswith("at 1024 px 4.50 times, 4.12 published on an A100.")
+    assert "30.2" in page(results)
 
 
 DAMAGE = {

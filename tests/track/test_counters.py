@@ -54,6 +54,48 @@ def test_a_case_that_is_gone_is_named():
     assert compare(BEFORE, built) == (Verdict.OK, [])
 
 
+def test_a_case_that_fails_has_a_verdict_and_the_others_are_compared():
+    failing = {**BEFORE, "cases": {"denoise": {"error": "TypeError: gone"}, "decode": {"flops": 1}}}
+    verdict, reasons = compare(BEFORE, failing)
+    assert (verdict, reasons) == (Verdict.REGRESSION, ["denoise: TypeError: gone"])
+    after = {**BEFORE, "cases": {**BEFORE["cases"], "decode": {"flops": 2}}}
+    verdict, reasons = compare(failing, after)
+    assert (verdict, reasons[0]) == (Verdict.REGRESSION, "decode: flops 1 -> 2 (+1)")
+    mended = {**after, "cases": {**BEFORE["cases"], "decode": {"flops": 1}}}
+    assert compare(failing, mended) == (Verdict.NO_BASELINE, ["denoise: not counted before"])
+
+
+def test_a_base_that_cannot_be_counted_is_no_baseline(tmp_path, monkeypatch):
+    """A revision whose package lacks what the harness of the head imports."""
+    root = Path(__file__).parents[2]
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+
+    def git(*words):
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "davae").mkdir()
+    (tmp_path / "davae" / "__init__.py").touch()
+    shutil.copytree(root / "benchmarks", tmp_path / "benchmarks")
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "an old package")
+    monkeypatch.chdir(tmp_path)
+    words = ["counters", "--base", "HEAD", "--cases", "nano-widened-train-b16"]
+    assert run([*words, "--summary", "out.md"]) == 2  # nor can this tree, which is the head
+    shutil.rmtree(tmp_path / "davae")
+    shutil.copytree(root / "davae", tmp_path / "davae")
+    assert run([*words, "--summary", "out.md"]) == 5
+    assert "No module named" in (tmp_path / "out.md").read_text()
+
+
+def test_a_file_that_is_not_there_is_an_error_and_no_regression(tmp_path, monkeypatch, capsys):
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    there = next((root / "results" / "cpu-2core" / "history").glob("*.json"))
+    assert run(["compare", str(there), str(tmp_path / "missing.json")]) == 2
+    assert "missing.json" in capsys.readouterr().err
+
+
 def test_the_command_compares_two_revisions_of_the_dit(tmp_path, monkeypatch, capsys):
     """A copy of the repository in which someone adds a stray copy to the attention."""
     root = Path(__file__).parents[2]

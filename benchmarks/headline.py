@@ -32,6 +32,7 @@ from benchmarks.stopwatch import (
     PAIR_PX,
     TILED_PX,
     Place,
+    apart,
     median,
     pair_seconds,
     seconds_of,
@@ -58,7 +59,8 @@ class Options:
     resolutions: tuple[int, ...] = (512, 1024, 2048)
     """Sides in px."""
     measure: bool = True
-    """Time a denoising forward and a decode of each here: about half an hour on 2 cores, 12 GB."""
+    """Time a denoising forward and a decode of each here: about half an hour on 2 cores, 23 GB
+    for the decode at 2048 px."""
     pair: bool = True
     """Also make one real image of two steps at 1024 px each way: text, denoising, decode; 17 GB."""
     small: bool = False
@@ -105,7 +107,7 @@ def predicted(mfu: float, gpu: str) -> str:
     return f"predicted: {mfu:.3f} of {PEAK_TFLOPS[gpu]:.0f} TFLOP/s, bfloat16"
 
 
-def measured_rows(works: list[Work], place: Place) -> Iterator[list[dict]]:
+def measured_rows(works: list[Work], place: Place, runtime: Runtime) -> Iterator[list[dict]]:
     """Seconds of a forward and of a decode, and the rates that they are; the fused forward; the
     machine's own rates. As they come."""
     kind = place.kind
@@ -113,7 +115,7 @@ def measured_rows(works: list[Work], place: Place) -> Iterator[list[dict]]:
         rows = []
         for stage, tflop in (("denoise", work.forward), ("decode", work.decode)):
             s = place.scenario(stage, work.form, work.resolution_px)
-            times = seconds_of(s, place.device)
+            times = apart(place, runtime, seconds_of, s, place.device)
             print(f"{arm(work)} {stage}: {median(times):.2f} s", flush=True)
             rows.append(row(work, f"{stage}_s", median(times), kind, len(times)))
             if not place.small:
@@ -121,7 +123,7 @@ def measured_rows(works: list[Work], place: Place) -> Iterator[list[dict]]:
                 rows.append(row(work, f"{stage}_flops_per_second", rate, kind, len(times)))
         if work.form == "widened" and work.resolution_px in MATCHED:
             s = place.scenario("denoise", "widened", work.resolution_px, fused=True)
-            times = seconds_of(s, place.device)
+            times = apart(place, runtime, seconds_of, s, place.device)
             rows.append(row(work, "denoise_fused_s", median(times), kind, len(times)))
         yield rows
     kind, rates = (
@@ -139,7 +141,9 @@ def measured_rows(works: list[Work], place: Place) -> Iterator[list[dict]]:
     ]
 
 
-def whole_rows(works: list[Work], place: Place, pair: bool) -> Iterator[list[dict]]:
+def whole_rows(
+    works: list[Work], place: Place, runtime: Runtime, pair: bool
+) -> Iterator[list[dict]]:
     """The real pair of two steps, and the tiled decode, as they come."""
     by = {(w.form, w.resolution_px): w for w in works}
     for form in FORMS:
@@ -147,12 +151,12 @@ def whole_rows(works: list[Work], place: Place, pair: bool) -> Iterator[list[dic
             kind = f"{replace(place, dtype='bfloat16').kind}, 2 steps"
             yield [
                 row(by[form, PAIR_PX], f"pair_{part}_s", seconds, kind)
-                for part, seconds in pair_seconds(form, place).items()
+                for part, seconds in apart(place, runtime, pair_seconds, form, place).items()
             ]
     if ("native", TILED_PX) in by:
         yield [
             row(by["native", TILED_PX], f"decode_{name}", value, place.kind)
-            for name, value in tiled_seconds(place).items()
+            for name, value in apart(place, runtime, tiled_seconds, place).items()
         ]
 
 
@@ -166,14 +170,14 @@ def composed_rows(works: list[Work], measured: list[dict], place: Place) -> list
     return rows
 
 
-def parts(works: list[Work], place: Place, pair: bool) -> Iterator[list[dict]]:
+def parts(works: list[Work], place: Place, runtime: Runtime, pair: bool) -> Iterator[list[dict]]:
     """All that is measured and what is composed of it, part by part."""
     measured = []
-    for rows in measured_rows(works, place):
+    for rows in measured_rows(works, place, runtime):
         measured += rows
         yield rows
     yield composed_rows(works, measured, place)
-    yield from whole_rows(works, place, pair)
+    yield from whole_rows(works, place, runtime, pair)
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
@@ -262,7 +266,7 @@ def main(argv: list[str] | None = None) -> None:
     records.append(options.out / "records.jsonl", rows)
     measured: list[dict] = []
     try:
-        for part in parts(works, place, options.pair) if options.measure else ():
+        for part in parts(works, place, runtime, options.pair) if options.measure else ():
             records.append(options.out / "records.jsonl", part)
             measured += part
     finally:  # what was measured is kept, whatever fails after it

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing import get_context
+from typing import Any, TypeVar
 
 import torch
 
 from benchmarks.networks import autoencoder, experiment_of, grid, normal, weights_dtype
 from benchmarks.prediction import PRESET
+from benchmarks.runner import release
 from benchmarks.scenarios import Form, Scenario
 from benchmarks.workloads import workload
+from davae.core.runtime import Runtime
 from davae.measure.timing import Clock
 
+T = TypeVar("T")
 ROUNDS = {512: 5, 1024: 3, 2048: 1}
 """Timed runs by resolution on a CPU, after one that is not counted; on a GPU always 5 after one."""
 LONG_SECONDS = 60.0
@@ -53,14 +57,21 @@ class Place:
         return Scenario(PRESET, stage, form, resolution_px=px, **settings)  # type: ignore[arg-type]
 
 
-def released(measure: Callable[[], Any]) -> Any:
+def released(measure: Callable[[], Any], device: str) -> Any:
     """The result of `measure()`, its networks' memory given back."""
     with torch.inference_mode():
         result = measure()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release(device)
     return result
+
+
+def apart(place: Place, runtime: Runtime, measure: Callable[..., T], *arguments: Any) -> T:
+    """`measure(*arguments)`, on a CPU at full size in a process of its own, which starts with all
+    of the memory: a heap from which gigabytes were freed holds on to some of them."""
+    if place.small or place.device != "cpu":
+        return measure(*arguments)
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=runtime.apply) as pool:
+        return pool.submit(measure, *arguments).result()
 
 
 def seconds_of(s: Scenario, device: str) -> list[float]:
@@ -74,7 +85,7 @@ def seconds_of(s: Scenario, device: str) -> list[float]:
             return [first / s.batch]
         return [clock.timed(built.run)[0] / s.batch for _ in range(rounds)]
 
-    return released(measure)
+    return released(measure, device)
 
 
 def pair_seconds(form: Form, place: Place) -> dict[str, float]:
@@ -91,7 +102,7 @@ def pair_seconds(form: Form, place: Place) -> dict[str, float]:
         parts = {name: clock.timed(part)[0] / s.batch for name, part in built.parts.items()}
         return {**parts, "all": sum(parts.values())}
 
-    return released(measure)
+    return released(measure, place.device)
 
 
 def tiled_seconds(place: Place) -> dict[str, float]:
@@ -106,7 +117,9 @@ def tiled_seconds(place: Place) -> dict[str, float]:
         vae = autoencoder(e, s, place.device)
         z = normal((1, channels, side, side), place.device, weights_dtype(s))
         vae.decode(z if place.device.startswith("cuda") else z[..., : side // 2, : side // 2])
+        release(place.device)
         whole, image = clock.timed(lambda: vae.decode(z).sample)
+        release(place.device)
         vae.enable_tiling()
         vae.tile_latent_min_size = side // 2
         vae.tile_sample_min_size = e.data.resolution_px // 2
@@ -119,7 +132,7 @@ def tiled_seconds(place: Place) -> dict[str, float]:
             "tiled_difference_mean": float(difference.mean()),
         }
 
-    return released(measure)
+    return released(measure, place.device)
 
 
 def median(times: list[float]) -> float:

@@ -42,6 +42,16 @@ ABLATION = Ablation(
     measured=("adapted_flow", "generation"),
     claims=(
         Claim(
+            text="a longer adaptation is nearer to real images",
+            published="ImageNet: FID-50k 6.04 after 25 epochs, 4.84 after 80",
+            metric="gkd_effnet",
+            a="length x 4",
+            b="length x 1",
+            direction="lower",
+            ratio=True,
+            margin=0.03,
+        ),
+        Claim(
             text="an arm's length shows more detail than a quarter of it",
             published="",
             metric="detail_accuracy",

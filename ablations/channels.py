@@ -52,15 +52,6 @@ ABLATION = Ablation(
     },
     claims=(
         Claim(
-            text="more channels reconstruct better",
-            published="",
-            metric="psnr_db",
-            a="D = 28, lambda 0",
-            b="D = 4, lambda 0",
-            direction="higher",
-            margin=0.2,
-        ),
-        Claim(
             text="more channels are harder to generate",
             published="Tables of the field: a wider latent reconstructs better, generates worse",
             metric="gkd_effnet",
@@ -68,7 +59,17 @@ ABLATION = Ablation(
             b="D = 12, lambda 0",
             direction="higher",
             ratio=True,
-            margin=0.05,
+            margin=0.03,
+        ),
+        Claim(
+            text="alignment makes many channels easier to generate",
+            published="",
+            metric="gkd_effnet",
+            a="D = 28, lambda 0.01",
+            b="D = 28, lambda 0",
+            direction="lower",
+            ratio=True,
+            margin=0.03,
         ),
     ),
 )

@@ -30,7 +30,7 @@ ABLATION = Ablation(
     name="davae_length",
     question="How long must a DA-VAE of an arm's own train, from the start that arms share?",
     arms=arms,
-    trains="davae",
+    trains="davae_seeds",
     metrics={
         "psnr_db": "PSNR dB",
         "rkd_effnet": "rKD",

@@ -27,7 +27,7 @@ ABLATION = Ablation(
     name="detail_use",
     question="What does the decoder make of the detail, with alignment and without?",
     arms=arms,
-    trains="davae",
+    trains="davae_seeds",
     metrics={
         "psnr_db": "PSNR dB",
         **{f"psnr_over_{way}_db": f"PSNR dB above {title}" for way, title in WAYS.items()},

@@ -10,16 +10,18 @@ from davae.core.experiment import BaseVAEConfig, Experiment
 from davae.sweep.ablation import Ablation, Arm
 
 SCRATCH, SCRATCH_TOTAL = "f8 from scratch, adaptation's steps", "f8 from scratch, all steps"
-LONGEST = 10
+WIDENED_SCRATCH = "DA-VAE latents, from scratch"
+LONGEST = 25
 """Where an autoencoder or a transformer would train more than so many times the adaptation's steps,
 as at smoke, its arms are left out."""
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """The method, and an unstructured autoencoder of as many channels on the same grid with a
-    transformer trained on its latents (the way of DC-AE): for the adaptation's steps, and for those
-    of the base model and the adaptation together."""
-    found = {DAVAE: base}
+    """The method, a transformer from scratch on its latents, and an unstructured autoencoder of as
+    many channels on the same grid with a transformer of its own (the way of DC-AE): for the
+    adaptation's steps, and for those of the base model and the adaptation together."""
+    widened = replace(base, adapt=replace(base.adapt, init="scratch"))
+    found = {DAVAE: base, WIDENED_SCRATCH: widened}
     adaptation, whole = base.adapt.train, base.base_dit.train
     short = max(base.davae.train.steps, whole.steps) <= LONGEST * adaptation.steps
     if short and not base.base_dit.pretrained:
@@ -57,18 +59,27 @@ ABLATION = Ablation(
     name="from_scratch",
     question="Is an unstructured autoencoder with a transformer of its own as good?",
     arms=arms,
-    trains="run",
     metrics=METRICS,
     pareto=("training_tflop", "gkd_effnet"),
     measured=("generation",),
     claims=(
         Claim(
             text="adapting is ahead of training from scratch for as long",
-            published="FID-10k 9.27 adapted, 31.51 from scratch",
+            published="FID-10k 9.27 adapted, 31.51 from scratch on the same latents",
             metric="content_accuracy",
             a=DAVAE,
-            b=SCRATCH,
+            b=WIDENED_SCRATCH,
             direction="higher",
+            margin=0.03,
+        ),
+        Claim(
+            text="from scratch, the DA-VAE's latents are learnt better than an unstructured one's",
+            published="FID-10k 31.51 against 35.97 to 58.17 of other autoencoders",
+            metric="gkd_effnet",
+            a=WIDENED_SCRATCH,
+            b=SCRATCH,
+            direction="lower",
+            ratio=True,
             margin=0.03,
         ),
         Claim(

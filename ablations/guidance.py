@@ -71,7 +71,7 @@ ABLATION = Ablation(
         *(claim for scale in (1.0, 2.0, 4.0) for claim in against_controls(scale)),
         Claim(
             text="guidance brings samples nearer to real images",
-            published="",
+            published="ImageNet: FID-50k 4.84 without, 1.68 with guidance",
             metric="gkd_effnet",
             a="scale 3",
             b="scale 1",

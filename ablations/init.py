@@ -50,7 +50,24 @@ def lower(other: str, metric: str, text: str, published: str = "") -> Claim:
     )  # fmt: skip
 
 
-STATED = {"detail_accuracy": 0.75, "content_accuracy": 0.9}
+def ahead_early(other: str) -> tuple[Claim, ...]:
+    """The paper's init is ahead of another one in content after a quarter of the training, in
+    detail, which comes later, after half."""
+
+    def ahead(share: str, metric: str, text: str) -> Claim:
+        return Claim(
+            text=f"zero-init is ahead of {other} in {text}", metric=metric, margin=0.03,
+            published="Fig. 4: zero-init converges faster", a=f"zero at {share}",
+            b=f"{other} at {share}", direction="higher",
+        )  # fmt: skip
+
+    return (
+        ahead("1/4", "content_accuracy", "content after a quarter of the adaptation"),
+        ahead("1/2", "detail_accuracy", "detail after half of it"),
+    )
+
+
+STATED = {"detail_accuracy": 0.5, "content_accuracy": 0.6}
 """Qualities whose first share of the training is listed."""
 
 
@@ -100,15 +117,8 @@ ABLATION = Ablation(
         lower("random", "detail_accuracy", "random new layers cost detail"),
         lower("repeat", "detail_accuracy", "tiled new layers cost detail"),
         lower("reset", "content_accuracy", "losing the base layers costs content"),
-        Claim(
-            text="zero-init is ahead of random new layers after a quarter of the adaptation",
-            published="Fig. 4: zero-init converges faster",
-            metric="detail_accuracy",
-            a="zero at 1/4",
-            b="random at 1/4",
-            direction="higher",
-            margin=0.03,
-        ),
+        *ahead_early("random"),
+        *ahead_early("scratch"),
         Claim(
             text="starting from the pretrained model is ahead of starting from scratch",
             published="FID-10k 9.27 adapted, 31.51 from scratch",

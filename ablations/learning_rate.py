@@ -49,7 +49,6 @@ ABLATION = Ablation(
     name="learning_rate",
     question="Which learning rate suits an adaptation without one of the components?",
     arms=arms,
-    trains="davae",
     metrics=components.METRICS,
     measured=("generation",),
     own_seeds=(SEED,),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ablations import align_method, align_weight, channels
 from davae.analysis.ranks import rank_correlation
-from davae.analysis.tables import extractor_of, to_markdown
+from davae.analysis.tables import of_first_extractor, to_markdown
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
 
@@ -52,9 +52,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
 
 def write(frame: pd.DataFrame, folder: Path) -> str:
     """Rank correlations over arms, of their means over seeds."""
-    extractors = extractor_of(frame["protocol"])
-    first = extractors.groupby(frame["metric"], sort=False).transform("first")
-    means = frame[extractors == first].groupby(["arm", "metric"])["value"].mean()
+    means = of_first_extractor(frame).groupby(["arm", "metric"])["value"].mean()
     wide = means.unstack("metric")
     rows = []
     for proxy, title in PROXIES.items():

@@ -1,15 +1,22 @@
-"""What else can be had for the tokens and the training? (Tables 1 to 3, in small.)"""
+"""What else can be had for the tokens and the training? (Tables 1 to 3, in small.)
+
+At the length of a run: a short adaptation is behind the base model that it starts from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.sweep_plots import means_figure
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
 
 DAVAE = "DA-VAE"
 METHODS = {
+    "base enlarged, as it is": "base_upsampled",
     "base enlarged, trained longer": "control",
     "the same through the decoder without detail": "control_decoded",
     "detail regressed from z": "regressed",
@@ -34,11 +41,23 @@ METRICS = {
     "sampling_img_per_s": "img/s, sampled here",
     "training_tflop": "training TFLOP",
 }
+
+
+def write(frame: pd.DataFrame, folder: Path) -> str:
+    """speed.png: quality over the images a second that were measured."""
+    panels = {m: METRICS[m] for m in ("gkd_effnet", "detail_accuracy", "content_accuracy")}
+    speed = "sampling_img_per_s"
+    means_figure(folder / "speed.png", frame, x=(speed, METRICS[speed]), panels=panels)
+    return "\nOver the images a second that were measured: speed.png.\n"
+
+
 ABLATION = Ablation(
     name="tokens",
     question="What else can be had for the tokens and the training?",
     arms=arms,
+    trains="run",
     metrics=METRICS,
+    write=write,
     pareto=("training_tflop", "gkd_effnet"),
     measured=("generation",),
     claims=(
@@ -53,13 +72,13 @@ ABLATION = Ablation(
         ),
         Claim(
             text="samples are closer to real images than those of the base enlarged",
-            published="Table 3: FID 10.91 against 12.04 at 512 px enlarged",
+            published="",
             metric="gkd_effnet",
             a=DAVAE,
             b="base enlarged, trained longer",
             direction="lower",
             ratio=True,
-            margin=0.05,
+            margin=0.03,
         ),
         Claim(
             text="and than those of the same latents through a decoder without detail",
@@ -69,7 +88,7 @@ ABLATION = Ablation(
             b="the same through the decoder without detail",
             direction="lower",
             ratio=True,
-            margin=0.05,
+            margin=0.03,
         ),
         Claim(
             text="samples of the native model with 4 times the tokens are closer still",
@@ -79,7 +98,7 @@ ABLATION = Ablation(
             b=DAVAE,
             direction="lower",
             ratio=True,
-            margin=0.05,
+            margin=0.03,
         ),
         Claim(
             text="and more than a decoder without detail makes of the same latents",
@@ -100,8 +119,37 @@ ABLATION = Ablation(
             margin=0.05,
         ),
         Claim(
+            text="it makes more images a second than the native model",
+            kind="mechanism",
+            published="Table 3: 1.03 img/s against 0.25",
+            metric="sampling_img_per_s",
+            a=DAVAE,
+            b="native, 4 times the tokens",
+            direction="higher",
+            ratio=True,
+        ),
+        Claim(
+            text="it keeps the content of the base enlarged",
+            published="Table 3: CLIP score 31.91 against 30.17",
+            metric="content_accuracy",
+            a=DAVAE,
+            b="base enlarged, as it is",
+            direction="equal",
+            margin=0.03,
+        ),
+        Claim(
+            text="samples are closer to real images than those of the base as it is, enlarged",
+            published="Table 3: FID 10.91 against 12.04 at 512 px enlarged",
+            metric="gkd_effnet",
+            a=DAVAE,
+            b="base enlarged, as it is",
+            direction="lower",
+            ratio=True,
+            margin=0.03,
+        ),
+        Claim(
             text="it keeps the content of the native model with 4 times the tokens",
-            published="Table 3: FID 10.91 against 10.31 native",
+            published="Table 3: GenEval 0.64 against 0.63 native",
             metric="content_accuracy",
             a=DAVAE,
             b="native, 4 times the tokens",

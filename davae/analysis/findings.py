@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,14 +22,15 @@ LEAST_SEEDS = 5
 """With fewer there is no verdict."""
 CONDITIONS = (
     "Verdicts are computed from the paired differences over seeds: an effect holds or does not "
-    "hold where its p-value, Holm-adjusted over the effects of the table, is below 0.05; no "
+    "hold where its p-value, Holm-adjusted over the effects of the table, is below 0.05 (those "
+    "under a second extractor are adjusted among themselves: they confirm, or do not); no "
     "difference is a finding where the 95% interval lies within the claim's margin. A mechanism is "
     "true by construction or nearly so, and is not adjusted for; nor is a claim of no difference, "
-    "which the interval decides. With fewer than five seeds the "
-    "sweep is exploratory and there is no verdict. Where the scale is `share of b`, logarithms "
-    "were compared and differences and margins are shares. Detectable is the difference that the "
-    "test would find in 80% of such sweeps, unadjusted. Intervals are conditional on what "
-    "the seeds share: the base models, and the DA-VAE or the start that arms train theirs from."
+    "which the interval decides. With fewer than five seeds the sweep is exploratory and there is "
+    "no verdict. Where the scale is `share of b`, logarithms were compared and differences and "
+    "margins are shares. Detectable is the difference that would be found in 80% of such sweeps, "
+    "were it the smallest p-value of its family. Intervals are conditional on what the seeds "
+    "share: the base models, and the DA-VAE or the start that arms train theirs from."
 )
 """What to know to read the table of findings."""
 
@@ -74,6 +76,8 @@ class Finding:
     p: float = 1.0
     """Adjusted where the claim is an effect among others; NaN where it is of no difference, which
     the interval alone decides."""
+    family: int = 1
+    """Effects that it is adjusted with."""
 
 
 def verdict_of(claim: Claim, difference: Interval, p: float) -> Verdict:
@@ -135,28 +139,28 @@ class Judged:
 
 
 def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> Judged:
-    """The findings of the claims, a distance's under each extractor, the effects among them
-    Holm-adjusted together."""
+    """The findings of the claims, a distance's under each extractor; effects under the first one,
+    and facts, are Holm-adjusted together, those under another one apart."""
     findings: list[Finding] = []
-    left = []
+    left, families = [], defaultdict(list)
     for claim in claims:
         rows = frame["metric"] == claim.metric
         extractors = extractor_of(frame["protocol"]).where(rows, "")
-        for extractor in extractors[rows].unique() if rows.any() else [""]:
+        names = list(extractors[rows].unique()) if rows.any() else [""]
+        for extractor in names:
             try:
                 finding = judge(claim, frame[~rows | (extractors == extractor)])
             except NotJudged as reason:
                 left.append(f"Not judged, {reason}: {claim.text}")
             else:
+                if claim.kind == "effect" and claim.direction != "equal":
+                    families["" if extractor == names[0] else extractor].append(len(findings))
                 findings.append(replace(finding, extractor=extractor))
-    effects = [
-        i
-        for i, f in enumerate(findings)
-        if f.claim.kind == "effect" and f.claim.direction != "equal"
-    ]
-    for i, p in zip(effects, holm([findings[i].p for i in effects]), strict=True):
-        found = findings[i]
-        findings[i] = replace(found, p=p, verdict=verdict_of(found.claim, found.difference, p))
+    for members in families.values():
+        for i, p in zip(members, holm([findings[i].p for i in members]), strict=True):
+            found = findings[i]
+            verdict = verdict_of(found.claim, found.difference, p)
+            findings[i] = replace(found, p=p, verdict=verdict, family=len(members))
     return Judged(findings, list(dict.fromkeys(left)))
 
 
@@ -177,7 +181,7 @@ def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
     data: the data set that the rows are of."""
     rows = []
     for f in findings:
-        found, detectable = f.difference, detectable_effect(f.difference)
+        found, detectable = f.difference, detectable_effect(f.difference, LEVEL / f.family)
         if f.claim.ratio:
             low, mean, high = (math.expm1(v) for v in (found.low, found.mean, found.high))
             found = replace(found, low=low, mean=mean, high=high)

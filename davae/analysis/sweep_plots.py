@@ -12,7 +12,7 @@ import pandas as pd
 
 from davae.analysis.pareto import front
 from davae.analysis.plots import COLOURS, INK, named, plt, save
-from davae.analysis.tables import extractor_of
+from davae.analysis.tables import extractor_of, of_first_extractor
 
 
 def level_figure(
@@ -100,9 +100,11 @@ def draw_levels(
 def means_figure(
     path: Path, frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]
 ) -> None:
-    """A panel a metric over another one, x: (metric, title): every arm's mean over seeds, coloured
-    by series, and its name."""
-    means = frame.pivot_table(index=["series", "arm"], columns="metric", values="value", sort=False)
+    """A panel a metric over another one, x: (metric, title): every arm's mean over seeds under the
+    metric's first extractor, coloured by series, and its name."""
+    means = of_first_extractor(frame).pivot_table(
+        index=["series", "arm"], columns="metric", values="value", sort=False
+    )
     panels = {metric: title for metric, title in panels.items() if metric in means}
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3), squeeze=False)
     for axis, (metric, title) in zip(axes[0], panels.items(), strict=True):

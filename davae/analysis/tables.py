@@ -79,6 +79,13 @@ def extractor_of(protocols: pd.Series) -> pd.Series:
     return protocols.str.extract(r"^(.+)-n\d+/[0-9a-f]+", expand=False).fillna("")
 
 
+def of_first_extractor(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of every metric under the first extractor that it has."""
+    extractors = extractor_of(frame["protocol"])
+    first = extractors.groupby(frame["metric"], sort=False).transform("first")
+    return frame[extractors == first]
+
+
 def column_titles(frame: pd.DataFrame, titles: dict[str, str]) -> dict[tuple[str, str], str]:
     """Title of the column of each (metric, extractor) of the records, metrics in the order of
     `titles`.

@@ -284,8 +284,10 @@ class Arms:
     adapt: Experiment
     """Questions about the transformer: the preset's DA-VAE, a shorter adaptation."""
     davae: Experiment
-    """Questions about the autoencoder: every arm trains a DA-VAE with its own seed as well, from
-    one that was trained without alignment."""
+    """Questions of generation about the autoencoder: every arm trains a DA-VAE from a common start
+    without alignment, which its seeds share."""
+    davae_seeds: Experiment
+    """Questions about the autoencoder itself: the same, and every seed trains its own."""
 
 
 def arms_of(run: Experiment, adapted: Experiment, davae_steps: int) -> Arms:
@@ -296,7 +298,7 @@ def arms_of(run: Experiment, adapted: Experiment, davae_steps: int) -> Arms:
         adapted, davae=short, davae_start=start, shared_davae=False,
         decoder_start=replace(adapted.davae, detail_channels=0),
     )  # fmt: skip
-    return Arms(run, adapted, own)
+    return Arms(run, adapted, replace(own, shared_davae=True), own)
 
 
 def shorter(

@@ -56,7 +56,7 @@ class Upsample(Upsample2D):
         self, hidden_states: torch.Tensor, output_size: None = None, *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         conv: Any = self.conv
-        channels, (batch, _, height, width) = conv.out_channels, hidden_states.shape
+        channels, (height, width) = conv.out_channels, hidden_states.shape[2:]
         kernels = phase_kernels(conv.weight)
         if hidden_states.is_contiguous(memory_format=torch.channels_last):
             kernels = kernels.contiguous(memory_format=torch.channels_last)
@@ -65,16 +65,28 @@ class Upsample(Upsample2D):
         phases = y.unflatten(
             1, (2, 2, channels)
         )  # each phase is a window of it, shifted by its row and column
-        parts = [phases[:, a, b, :, a : a + height, b : b + width] for a in (0, 1) for b in (0, 1)]
-        woven = torch.stack([p.permute(0, 2, 3, 1) for p in parts]).view(
-            2, 2, batch, height, width, channels
-        )
-        # [a, b, B, h, w, C] -> [B, h, a, w, b, C] -> [B, C, 2h, 2w], channels last in memory
-        return (
-            woven.permute(2, 3, 0, 4, 1, 5)
-            .reshape(batch, 2 * height, 2 * width, channels)
-            .permute(0, 3, 1, 2)
-        )
+        parts = [
+            phases[:, a, b, :, a : a + height, b : b + width].permute(0, 2, 3, 1) for a, b in PHASES
+        ]
+        return woven(parts).permute(0, 3, 1, 2)
+
+
+PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Row and column of the phases."""
+
+
+def woven(parts: list[torch.Tensor]) -> torch.Tensor:
+    """The four phases [B, h, w, C] as one image [B, 2h, 2w, C]; without gradients each is written
+    to its place, which needs neither a second copy nor its memory."""
+    batch, height, width, channels = parts[0].shape
+    if not torch.is_grad_enabled():
+        image = parts[0].new_empty(batch, 2 * height, 2 * width, channels)
+        for (a, b), part in zip(PHASES, parts, strict=True):
+            image[:, a::2, b::2] = part
+        return image
+    stacked = torch.stack(parts).view(2, 2, batch, height, width, channels)
+    # [a, b, B, h, w, C] -> [B, h, a, w, b, C]
+    return stacked.permute(2, 3, 0, 4, 1, 5).reshape(batch, 2 * height, 2 * width, channels)
 
 
 class Downsample(Downsample2D):

@@ -86,15 +86,25 @@ def record_failure(path: Path, columns: dict[str, Any], error: str) -> None:
 
 
 def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The measured columns of an arm, a dict a measurement."""
+    """The measured columns of an arm, a dict a measurement. What reconstructions and samples are
+    both judged by, as whether they show the lines of their class, is of the samples."""
     stages = arm.stages()
     absent = [role for role in ablation.measured if role not in stages]
     if absent:
         raise ValueError(f"the arm has no stage {', '.join(absent)}; set the ablation's `measured`")
-    rows = [
-        row for role in ablation.measured for row in read_measurements(pipeline.path(stages[role]))
+    by_role = {
+        role: [
+            m for row, m in read_measurements(pipeline.path(stages[role])) if row not in NOT_THE_ARM
+        ]
+        for role in ablation.measured
+    }
+    of_samples = {m.metric for m in by_role.get("generation", [])}
+    measured = [
+        m
+        for role, found in by_role.items()
+        for m in found
+        if role == "generation" or m.metric not in of_samples
     ]
-    measured = [m for row, m in rows if row not in NOT_THE_ARM]
     if "training_tflop" in ablation.metrics:
         measured += training_cost(pipeline, stages["generation"])
         measured.append(sampling_speed(pipeline, stages["samples"]))

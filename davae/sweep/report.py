@@ -117,7 +117,8 @@ def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
 def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path, data: str) -> str:
     """The claims' verdicts on a data set as Markdown, and findings.csv; why a claim has none."""
     low = collapsed(ablation, frame)
-    judged = judge_all([c for c in ablation.claims if not {c.a, c.b} & low.keys()], frame)
+    claims = [c for c in ablation.claims if c.data in ("", data)]
+    judged = judge_all([c for c in claims if not {c.a, c.b} & low.keys()], frame)
     text = "".join(f"\nDetail collapsed: {arm} ({why}).\n" for arm, why in low.items())
     (folder / "findings.csv").unlink(missing_ok=True)
     if judged.findings:
@@ -126,8 +127,13 @@ def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path, data: s
         text += f"\n{CONDITIONS}\n\n{to_markdown(table)}"
     left = [
         f"Not judged, for an arm's detail collapsed: {claim.text}"
-        for claim in ablation.claims
+        for claim in claims
         if {claim.a, claim.b} & low.keys()
+    ]
+    left += [
+        f"Not judged, for it is about {claim.data}: {claim.text}"
+        for claim in ablation.claims
+        if claim not in claims
     ]
     sentences = [*disagreements(judged.findings), *judged.left, *left]
     return text + "".join(f"\n{sentence}\n" for sentence in sentences)

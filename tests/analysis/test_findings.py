@@ -128,6 +128,27 @@ def test_effects_of_a_table_are_adjusted_and_mechanisms_are_not():
         Claim(text="t", published="", metric="m", a="a", b="b", direction="equal")
 
 
+def test_another_extractor_is_adjusted_in_a_family_of_its_own():
+    values = [0.3, 1.0, 1.6, 2.2, 0.3]  # p = 0.0435
+    distances = [
+        frame_of(values).assign(protocol=f"{name}-8d-n9/00ff00ff00", metric="m") for name in "xy"
+    ]
+    frame = pd.concat([*distances, frame_of(values, "fact")])
+    claims = [
+        Claim(text=metric, published="", metric=metric, a="a", b="b", direction="higher")
+        for metric in ("m", "fact")
+    ]
+    alone = judge(claims[1], frame).p
+    found = {(f.claim.text, f.extractor): f for f in judge_all(claims, frame).findings}
+    assert {name: f.family for name, f in found.items()} == {
+        ("m", "x-8d"): 2, ("m", "y-8d"): 1, ("fact", ""): 2,
+    }  # fmt: skip
+    assert found["m", "y-8d"].p == pytest.approx(alone)
+    assert found["m", "x-8d"].p == found["fact", ""].p == pytest.approx(2 * alone)
+    detectable = findings_table(list(found.values()))["detectable"]
+    assert detectable[0] == detectable[2] > detectable[1]  # a smaller level finds only more
+
+
 def test_ratios_are_differences_of_logarithms_and_shown_as_shares():
     claim = Claim(
         text="t", published="", metric="m", a="a", b="b", direction="lower", ratio=True, margin=0.05

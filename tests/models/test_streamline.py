@@ -5,7 +5,7 @@ from diffusers.models.autoencoders.vae import Decoder, Encoder
 from diffusers.models.resnet import ResnetBlock2D
 
 from davae.models.davae import DAVAE, DAVAEConfig
-from davae.models.streamline import LEANER, Upsample, phase_kernels, streamline
+from davae.models.streamline import LEANER, Upsample, phase_kernels, streamline, woven
 
 
 def bodies():
@@ -63,6 +63,15 @@ def test_upsampling_equals_doubling_then_convolving(batch):
     x = torch.randn(batch, 3, 4, 7, dtype=torch.float64)
     expected = F.conv2d(F.interpolate(x, scale_factor=2.0), up.conv.weight, up.conv.bias, padding=1)
     torch.testing.assert_close(up(x), expected)
+
+
+def test_phases_are_woven_alike_with_gradients_and_without():
+    parts = list(torch.arange(4 * 2 * 3 * 5 * 2.0).view(4, 2, 3, 5, 2))
+    with torch.no_grad():
+        written = woven(parts)
+    assert torch.equal(written, woven(parts))
+    for phase, (a, b) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        assert torch.equal(written[:, a::2, b::2], parts[phase])
 
 
 def test_blocks_with_other_options_are_refused():

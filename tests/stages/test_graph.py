@@ -31,8 +31,10 @@ def test_arms_share_what_they_have_in_common():
 
 
 def test_arms_that_train_a_davae_share_its_start():
-    e = ARMS["nano"].davae
+    e = ARMS["nano"].davae_seeds
     a, b = graph(e), graph(replace(e, seed=1, davae=replace(e.davae, align_weight=0.5)))
+    shared = (graph(replace(ARMS["nano"].davae, seed=seed)) for seed in (0, 1))
+    assert len({stages["davae"].key for stages in shared}) == 1
     assert a["davae"].key != b["davae"].key
     assert a["davae"].upstream["start"].key == b["davae"].upstream["start"].key
     plain = replace(PRESETS["nano"].davae, align_weight=0.0)

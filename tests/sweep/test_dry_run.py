@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from ablations.align_weight import ABLATION as ALIGN_WEIGHT
+from ablations.alignment_cost import ABLATION as ALIGNMENT_COST
 from ablations.init import ABLATION as INIT
 from ablations.init import INITS
 from davae.core.presets import ARMS
@@ -31,11 +34,12 @@ def test_questions_of_the_transformer_train_no_davae(tmp_path):
     assert [row[0] for row in rows].count("davae") == 1
 
 
-def test_questions_of_the_autoencoder_train_one_an_arm_and_seed(tmp_path):
-    rows = networks(ALIGN_WEIGHT, tmp_path)
+@pytest.mark.parametrize(("ablation", "count"), [(ALIGN_WEIGHT, 8), (ALIGNMENT_COST, 3 * 2)])
+def test_questions_of_the_autoencoder_train_one_an_arm_or_one_a_seed_too(tmp_path, ablation, count):
+    rows = networks(ablation, tmp_path)
     short = ARMS["tiny"].davae.davae.train.steps
     trained = [row for row in rows if row[0] == "davae" and row[1]]
-    assert [row[1] for row in trained].count(short) == 16
+    assert [row[1] for row in trained].count(short) == count
     [start] = [row for row in rows if row[0] == "davae" and row[1] != short]
     assert all(
         f"{arm} (seed {seed})" in start[2] for arm in ("lambda=0", "ratio 1") for seed in (0, 1)

@@ -8,31 +8,32 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ablations.align_weight import ABLATION as ALIGN_WEIGHT
 from davae.core import records
 from davae.core.presets import PRESETS
+from davae.core.records import Measurement
 from davae.sweep.ablation import Arm
+from davae.sweep.arm import measure_arm
 from davae.sweep.execute import run_ablation
 from reports.build import page
 
 
 def test_an_ablation_runs_records_and_reports(nano, tmp_path):
-    from ablations.align_weight import ABLATION
-
     pipeline, out, _ = nano
     base = PRESETS["nano"]
 
     def arms(e):
-        two = [arm for arm in ABLATION.arms(e) if arm.name in ("lambda=0", "lambda=0.01")]
+        two = [arm for arm in ALIGN_WEIGHT.arms(e) if arm.name in ("lambda=0", "lambda=0.01")]
         broken = replace(e, davae=replace(e.davae, detail_channels=2))  # fewer than the base's 4
         return (*two, Arm("broken", "align_weight", 9.0, broken))
 
-    ablation = replace(ABLATION, arms=arms, floors={})  # at nano all detail has collapsed
+    ablation = replace(ALIGN_WEIGHT, arms=arms, floors={})  # at nano all detail has collapsed
     folder = run_ablation(ablation, base, preset="nano", seeds=[0], pipeline=pipeline, out=out)
     frame = records.load_records(folder)
     done = frame[frame["status"] == "ok"]
     assert sorted(done["arm"].unique()) == ["lambda=0", "lambda=0.01"]
     facts = {"detail_accuracy", "content_accuracy"}  # which photographs do not have
-    assert set(done["metric"]) == set(ABLATION.metrics) - facts
+    assert set(done["metric"]) == set(ALIGN_WEIGHT.metrics) - facts
     assert frame.loc[frame["status"] == "failed", "error"].str.contains("cannot be grouped").all()
     text = (folder / "table.md").read_text()
     assert "exploratory" in text  # one seed decides nothing
@@ -79,6 +80,35 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
         "broken, seed 0",
     ):
         assert part in text, part
+
+
+def test_what_reconstructions_and_samples_are_both_judged_by_is_of_the_samples(tmp_path):
+    metrics = {"psnr_db": "PSNR", "fact": "fact", "gkd": "gKD"}
+    written = {
+        "reconstruction": {
+            "davae": [("psnr_db", 30.0), ("fact", 1.0)], "davae_zeroed": [("fact", 0.5)],
+        },
+        "generation": {"adapted": [("fact", 0.75), ("gkd", 9.0)]},
+    }  # fmt: skip
+    for role, rows in written.items():
+        (tmp_path / role).mkdir()
+        measured = {row: [Measurement(*pair, n=9) for pair in pairs] for row, pairs in rows.items()}
+        records.write_measurements(tmp_path / role, measured)
+
+    class Stages:
+        def stages(self):
+            return {role: role for role in written}
+
+    class Folders:
+        def path(self, stage):
+            return tmp_path / stage
+
+    ablation = replace(ALIGN_WEIGHT, metrics=metrics, measured=tuple(written))
+    found = {c["metric"]: c["value"] for c in measure_arm(ablation, Stages(), Folders())}
+    assert found == {"psnr_db": 30.0, "fact": 0.75, "gkd": 9.0}
+    alone = replace(ablation, measured=("reconstruction",))
+    found = {c["metric"]: c["value"] for c in measure_arm(alone, Stages(), Folders())}
+    assert found == {"psnr_db": 30.0, "fact": 1.0}
 
 
 def test_the_latents_of_both_arms_are_measured_and_drawn(nano):

@@ -59,8 +59,8 @@ class Options:
     resolutions: tuple[int, ...] = (512, 1024, 2048)
     """Sides in px."""
     measure: bool = True
-    """Time a denoising forward and a decode of each here: about half an hour on 2 cores, 23 GB
-    for the decode at 2048 px."""
+    """Time a denoising forward and a decode of each here: more than half an hour on 2 cores,
+    20 GB for the decode at 2048 px."""
     pair: bool = True
     """Also make one real image of two steps at 1024 px each way: text, denoising, decode; 17 GB."""
     small: bool = False
@@ -126,19 +126,10 @@ def measured_rows(works: list[Work], place: Place, runtime: Runtime) -> Iterator
             times = apart(place, runtime, seconds_of, s, place.device)
             rows.append(row(work, "denoise_fused_s", median(times), kind, len(times)))
         yield rows
-    kind, rates = (
-        f"measured, {place.dtype}",
-        {"matmul": matmul_rate, "convolution": convolution_rate},
-    )
-    yield [
-        row(
-            works[0],
-            f"{name}_flops_per_second",
-            rate(place.device, dtype=DTYPES[place.dtype]),
-            kind,
-        )
-        for name, rate in rates.items()
-    ]
+    kind = f"measured, {place.dtype}"
+    for name, rate_of in {"matmul": matmul_rate, "convolution": convolution_rate}.items():
+        rate = rate_of(place.device, dtype=DTYPES[place.dtype])
+        yield [row(works[0], f"{name}_flops_per_second", rate, kind)]
 
 
 def whole_rows(

@@ -1,8 +1,8 @@
 """`python -m benchmarks.once CASE`: one scenario in this process, timed whenever it is asked to.
 
 It prints a line of JSON, {"case": ..., "conditions": ...}, when it is warm. Then, for every line
-that it reads, it times one block and prints the seconds of one run. It ends with its input. What
-else the scenario prints goes to the error output."""
+that it reads, it times a turn of as many runs as take BLOCK_SECONDS and prints the seconds of one.
+It ends with its input. What else the scenario prints goes to the error output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from davae.measure.timing import Clock, warm_up
 BLOCK_SECONDS = 0.1
 
 
-def block_seconds(run: Callable[[], object], clock: Clock) -> float:
+def turn_seconds(run: Callable[[], object], clock: Clock) -> float:
     """Seconds of one run, over as many as take BLOCK_SECONDS."""
     start, count, seconds = clock(), 0, 0.0
     while seconds < BLOCK_SECONDS:
@@ -45,7 +45,7 @@ def main(name: str) -> None:
         print(json.dumps({"case": name, "conditions": about}), file=answers)
         for _ in sys.stdin:
             run()  # other processes have used the caches meanwhile
-            print(block_seconds(run, clock), file=answers)
+            print(turn_seconds(run, clock), file=answers)
 
 
 if __name__ == "__main__":

@@ -57,11 +57,11 @@ def run(benchmark: Any, scenario: Scenario, request: pytest.FixtureRequest, fail
         "stage": scenario.stage, "batch": scenario.batch, "dtype": scenario.dtype,
         "compile": scenario.compile, "fused": scenario.fused, "tier": scenario.tier,
         "seed": 0, "isolated": option("--isolate"), "suite": SUITE, "schema": SCHEMA,
-        "status": "ok", "error": "",
+        "status": "ok", "error": "", "weights": "",
     }  # fmt: skip
-    benchmark.extra_info.update(about)
     try:
-        benchmark.extra_info["weights"] = weights(scenario)
+        about["weights"] = weights(scenario)
+        benchmark.extra_info.update(about)
         if option("--isolate"):
             apart = measured_apart(request.node, request.config)
             replayed(benchmark, apart["stats"]["data"])

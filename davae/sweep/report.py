@@ -13,7 +13,15 @@ from davae.analysis.pareto import front_shares
 from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
 from davae.analysis.sweep_plots import image_strips, level_figure, pareto_figure
-from davae.analysis.tables import WIDE, cell, column_titles, extractor_of, to_markdown, upright
+from davae.analysis.tables import (
+    WIDE,
+    cell,
+    column_titles,
+    extractor_of,
+    of_first_extractor,
+    to_markdown,
+    upright,
+)
 from davae.sweep.ablation import Ablation, Sidecars
 from davae.sweep.arm import SAMPLES, SIDECARS, file_name
 from davae.sweep.sweep import Sweep
@@ -89,10 +97,10 @@ def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, np.ndarr
     """Arm to its values [seeds, 2] of the two metrics of the front, under the first extractor,
     turned so that lower is better; seeds that every arm has."""
     columns = []
+    first = of_first_extractor(frame)
     for metric in ablation.pareto:
-        rows = frame[frame["metric"] == metric]
-        first = extractor_of(rows["protocol"]) == extractor_of(rows["protocol"].head(1)).iloc[0]
-        wide = rows[first].pivot_table(index="seed", columns="arm", values="value", sort=False)
+        rows = first[first["metric"] == metric]
+        wide = rows.pivot_table(index="seed", columns="arm", values="value", sort=False)
         columns.append(-wide if rows["higher_is_better"].iloc[0] else wide)
     arms = [arm for arm in columns[0].columns if all(arm in c.columns for c in columns)]
     both = pd.concat([c[arms] for c in columns], axis=1).dropna()

@@ -58,9 +58,9 @@ def compare(
     reasons.
 
     Any difference, fewer operators too, is a regression until the new counters are committed:
-    what the code does has changed and someone has to say why. So is a case that fails now and did
-    not, and one that is gone, where `whole` says that the second file should hold all. invalid: two
-    versions of torch; no baseline: a case that was not counted before, or failed."""
+    what the code does has changed and someone has to say why. So is a case that fails now, and one
+    that is gone, where `whole` says that the second file should hold all. invalid: two versions of
+    torch; no baseline: a case that was not counted before, or failed."""
     if before["torch"].partition("+")[0] != after["torch"].partition("+")[0]:
         versions = f"torch {before['torch']} and {after['torch']}"
         return Verdict.INVALID, [f"{versions}: operators of two versions are not compared"]

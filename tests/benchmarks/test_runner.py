@@ -13,12 +13,15 @@ import torch
 from benchmarks import runner
 from benchmarks.runner import fits_device, largest_batch, work_of
 from benchmarks.scenarios import Scenario
+from benchmarks.stopwatch import Place, apart
 from benchmarks.workloads import Workload
 from davae.core.records import load_records
+from davae.core.runtime import Runtime
 
 CASES = '''
 import pytest
 from benchmarks.runner import time_workload
+from benchmarks.stopwatch import Place, apart
 from benchmarks.workloads import Workload
 from davae.measure.timing import Clock
 
@@ -110,3 +113,11 @@ def test_a_batch_that_runs_out_of_memory_does_not_fit(monkeypatch):
     assert largest_batch(fits_device(Scenario("nano", "denoise"), "cpu")) == 5
     with pytest.raises(ValueError, match="one image does not fit"):
         largest_batch(lambda batch: False)
+
+
+def test_full_size_on_a_cpu_is_measured_in_a_process_of_its_own():
+    """Stand-ins and GPUs, whose memory is given back, in this one."""
+    runtime = Runtime()
+    assert apart(Place(), runtime, os.getpid) != os.getpid()
+    for here in (Place(small=True), Place("cuda")):
+        assert apart(here, runtime, os.getpid) == os.getpid()

@@ -210,7 +210,7 @@ class Steps:
 @pytest.mark.parametrize(("seconds", "runs"), [(0.04, 3), (0.3, 1)])
 def test_a_turn_lasts_a_tenth_of_a_second(seconds, runs):
     steps = Steps(seconds)
-    assert once.block_seconds(steps.run, Clock(now=lambda: steps.time)) == pytest.approx(seconds)
+    assert once.turn_seconds(steps.run, Clock(now=lambda: steps.time)) == pytest.approx(seconds)
     assert steps.runs == runs
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from _pytest.mark.expression import Expression
 
 from benchmarks import gpu
 from benchmarks.clock import CLOCK, SOURCE, replayed
@@ -86,11 +87,16 @@ def test_replayed_times_are_read_as_they_are():
 def test_a_gpus_commands_run_on_a_cpu_argument_by_argument(tmp_path):
     chosen = " or ".join(COMMANDED)
     options = gpu.Options(tmp_path, device="cpu", small=True, keyword=chosen)
-    real = gpu.commands(gpu.Options(tmp_path))
-    for words, on_gpu in zip(gpu.commands(options), real, strict=True):
+    real, small = gpu.commands(gpu.Options(tmp_path)), gpu.commands(options)
+    assert len(small) == 2
+    for words, on_gpu in ((small[0], real[0]), *((small[1], suite) for suite in real[1:])):
         flags = [w for w in on_gpu if w.startswith("--")]
         assert [w for w in words if w in flags] == flags  # nothing that a GPU runs is left out
-        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+    command = [sys.executable, "-m", "benchmarks.gpu", "--out", str(tmp_path), "--device", "cpu"]
+    command += ["--small", "--keyword", chosen]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    again = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert again.stdout.count("is there") == 2  # what ended is not run again
     rows = load_records(tmp_path / "gpu.benchmark.json").set_index("arm")
     assert len(rows) == len(COMMANDED)
     assert set(rows["weights"]) == {"random, a small stand-in"}
@@ -104,6 +110,25 @@ def test_a_gpus_commands_run_on_a_cpu_argument_by_argument(tmp_path):
     assert "counted" in set(headline["protocol"])
     assert headline["protocol"].str.startswith("composed from measured, bfloat16").any()
     assert headline["protocol"].str.contains("stand-ins").any()
+
+
+def test_the_groups_of_a_gpu_hold_every_case_once():
+    chosen = [Expression.compile(group) for group in gpu.GROUPS]
+    for s in GPU:
+        assert sum(group.evaluate(lambda word, **_: word in s.name) for group in chosen) == 1  # noqa: B023
+
+
+def test_groups_of_several_gpus_are_not_joined(tmp_path):
+    options = gpu.Options(tmp_path)
+    for index, name in enumerate(("A100", "H200")):
+        about = {"davae": {"machine": {"gpus": [name]}}}
+        report = {"machine_info": about, "benchmarks": [{"name": str(index)}], "failed": []}
+        gpu.part(options, index).write_text(json.dumps(report))
+        if index == 0:
+            gpu.join(options)
+    assert json.loads((tmp_path / gpu.SUITE).read_text())["benchmarks"] == [{"name": "0"}]
+    with pytest.raises(ValueError, match=r"A100.*H200"):
+        gpu.join(options)
 
 
 MODELS_OF_MINE = """

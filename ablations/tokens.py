@@ -38,6 +38,7 @@ METRICS = {
     "detail_accuracy": "detail accuracy",
     "content_accuracy": "content accuracy",
     "gkd_effnet": "gKD",
+    "okd_effnet": "KD to own reconstructions",
     "sampling_img_per_s": "img/s, sampled here",
     "training_tflop": "training TFLOP",
 }
@@ -59,7 +60,7 @@ ABLATION = Ablation(
     metrics=METRICS,
     write=write,
     pareto=("training_tflop", "gkd_effnet"),
-    measured=("generation",),
+    measured=("generation", "own_distance"),
     claims=(
         Claim(
             text="at equal tokens the DA-VAE shows detail that the base enlarged does not",

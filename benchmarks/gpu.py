@@ -1,6 +1,7 @@
-"""`python -m benchmarks.gpu --out DIR`: the paper's settings on one GPU, in 10 minutes, without
-network: the headline and the suite at the scale gpu, in groups, the dearest last. What was measured
-is kept, whatever ends it before its time, and the same command goes on with the group after it."""
+"""`python -m benchmarks.gpu --out DIR`: the paper's settings on one GPU without network: the
+headline and the suite at the scale gpu, in groups, the dearest last.
+
+What has ended is kept, and the same command goes on after it."""
 
 from __future__ import annotations
 
@@ -9,8 +10,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
+
+GROUPS = (
+    "sd35m_1k and not sample and not compile and not fits",
+    "sd35m_1k and sample and not 2048px",
+    "(imagenet512 and not compile) or dcae or flux_1k",
+    "compile or fits",
+    "sample and 2048px",
+)
+"""The suite's scenarios by pytest's -k, each group in a process of its own."""
+SUITE = "gpu.benchmark.json"
+ENDED = "ended.json"
+"""In the folder: the command lines that succeeded."""
 
 
 @dataclass(frozen=True)
@@ -23,28 +37,8 @@ class Options:
     """cuda, cuda:N; cpu with --small."""
     small: bool = False
     """Stand-ins of a few thousand weights: the same commands on a CPU."""
-    keyword: str = ""
-    """Only the scenarios that pytest's -k picks, as one group."""
-
-
-GROUPS = (
-    "sd35m_1k and not sample and not compile and not fits",
-    "sd35m_1k and sample and not 2048px",
-    "(imagenet512 and not compile) or dcae",
-    "flux_1k",
-    "fits",
-    "compile_regional",
-    "compile_whole and imagenet512",
-    "compile_whole and sd35m_1k",
-    "sample and 2048px",
-)
-"""The suite's scenarios by pytest's -k, each group in a process of its own."""
-SUITE = "gpu.benchmark.json"
-
-
-def groups(options: Options) -> tuple[str, ...]:
-    """What is picked for each process of the suite."""
-    return (options.keyword,) if options.keyword else GROUPS
+    groups: tuple[str, ...] = GROUPS
+    """Scenarios that pytest's -k picks, a process each."""
 
 
 def commands(options: Options) -> list[list[str]]:
@@ -58,54 +52,64 @@ def commands(options: Options) -> list[list[str]]:
         [
             *("-m", "pytest", "benchmarks/test_scenarios.py", "--scale", "gpu"),
             *("--device", options.device, *small, "-k", group, "-o", "addopts=", "-q"),
-            *("--benchmark-json", str(part(options, i))),
+            *("--benchmark-json", str(part(options, index))),
         ]
-        for i, group in enumerate(groups(options))
+        for index, group in enumerate(options.groups)
     ]
     return [headline, *suite]
 
 
 def part(options: Options, index: int) -> Path:
-    """The file of one group, empty or absent until it has ended."""
+    """The file of one group; empty while it runs."""
     return options.out / f"group{index}.benchmark.json"
 
 
-def results(options: Options) -> list[Path]:
-    """What each command writes when it ends."""
-    parts = [part(options, index) for index in range(len(groups(options)))]
-    return [options.out / "headline" / "table.md", *parts]
+def conditions(report: dict[str, Any]) -> dict[str, Any]:
+    """What all groups of one file have to share."""
+    about = report["machine_info"]["davae"]
+    return {
+        "gpus": about["machine"]["gpus"],
+        "versions": about["versions"],
+        **report["commit_info"],
+    }
 
 
 def join(options: Options) -> None:
-    """Put the groups' files into one, with what the first says of the machine; cases in order.
+    """Put the groups' files into one, with the rates that the first measured; cases in order.
 
-    Raises ValueError where GPUs of another name measured some of them."""
-    reports = [
-        json.loads(path.read_text())
-        for path in results(options)[1:]
-        if path.exists() and path.stat().st_size
-    ]
+    Raises ValueError where they are of several GPUs, versions or revisions."""
+    files = [part(options, index) for index in range(len(options.groups))]
+    reports = [json.loads(f.read_text()) for f in files if f.exists() and f.stat().st_size]
     if not reports:
         return
-    gpus = [report["machine_info"]["davae"]["machine"]["gpus"] for report in reports]
-    if any(names != gpus[0] for names in gpus):
-        raise ValueError(f"{options.out} holds groups of several GPUs: {gpus}")
+    first, *others = map(conditions, reports)
+    for other in others:
+        unlike = {name: (first[name], other[name]) for name in first if first[name] != other[name]}
+        if unlike:
+            raise ValueError(f"{options.out} holds groups of several conditions: {unlike}")
     for name in ("benchmarks", "failed"):
         reports[0][name] = [case for report in reports for case in report[name]]
     (options.out / SUITE).write_text(json.dumps(reports[0], indent=1))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run every command, also after one has failed; the exit code says whether one did."""
+    """Run every command that has not succeeded yet, also after one that fails; the exit code says
+    whether one did."""
     options = tyro.cli(Options, prog="python -m benchmarks.gpu", args=argv)
     options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / ENDED
+    ended: list[list[str]] = json.loads(file.read_text()) if file.exists() else []
     codes = []
-    for words, result in zip(commands(options), results(options), strict=True):
-        if result.exists() and result.stat().st_size:
-            print(f"{result} is there", flush=True)
+    for words in commands(options):
+        line = f"python {' '.join(words)}"
+        if words in ended:
+            print(f"ended before: {line}", flush=True)
             continue
-        print(f"python {' '.join(words)}", flush=True)
+        print(line, flush=True)
         codes.append(subprocess.run([sys.executable, *words], check=False).returncode)
+        if codes[-1] == 0:
+            ended.append(words)
+            file.write_text(json.dumps(ended, indent=1))
         join(options)
     return int(any(codes))
 

@@ -27,9 +27,10 @@ from benchmarks.prediction import (
     unexplained_seconds,
     work_of,
 )
-from benchmarks.scenarios import Form
+from benchmarks.scenarios import Form, Scenario
 from benchmarks.stopwatch import (
     PAIR_PX,
+    PAIR_STEPS,
     TILED_PX,
     Place,
     apart,
@@ -50,6 +51,8 @@ FORMS: tuple[Form, ...] = ("native", "widened")
 RUN = records.new_run_id()
 MATCHED = {1024: 512, 2048: 1024}
 """The native resolution that has as many tokens as the widened model at a resolution."""
+CONTROL = "denoise_control_s"
+"""Of the native forward with as many tokens and images at once."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,21 @@ def predicted(mfu: float, gpu: str) -> str:
     return f"predicted: {mfu:.3f} of {PEAK_TFLOPS[gpu]:.0f} TFLOP/s, bfloat16"
 
 
+def beside(px: int, place: Place) -> dict[str, Scenario]:
+    """What a widened forward is held against: fused; and the native one with as many tokens and
+    images at once, where that is not measured anyway."""
+    batch, matched = place.batch(px), MATCHED[px]
+    found = {"denoise_fused_s": place.scenario("denoise", "widened", px, fused=True)}
+    if batch != place.batch(matched):
+        found[CONTROL] = place.scenario("denoise", "native", matched, batch=batch)
+    return found
+
+
 def measured_rows(works: list[Work], place: Place, runtime: Runtime) -> Iterator[list[dict]]:
     """Seconds of a forward and of a decode, and the rates that they are; the fused forward; the
     machine's own rates. As they come."""
-    kind = place.kind
     for work in works:
-        rows = []
+        rows, kind = [], place.kind(place.batch(work.resolution_px))
         for stage, tflop in (("denoise", work.forward), ("decode", work.decode)):
             s = place.scenario(stage, work.form, work.resolution_px)
             times = apart(place, runtime, seconds_of, s, place.device)
@@ -122,9 +134,9 @@ def measured_rows(works: list[Work], place: Place, runtime: Runtime) -> Iterator
                 rate = tflop * 1e12 / median(times)
                 rows.append(row(work, f"{stage}_flops_per_second", rate, kind, len(times)))
         if work.form == "widened" and work.resolution_px in MATCHED:
-            s = place.scenario("denoise", "widened", work.resolution_px, fused=True)
-            times = apart(place, runtime, seconds_of, s, place.device)
-            rows.append(row(work, "denoise_fused_s", median(times), kind, len(times)))
+            for metric, s in beside(work.resolution_px, place).items():
+                times = apart(place, runtime, seconds_of, s, place.device)
+                rows.append(row(work, metric, median(times), kind, len(times)))
         yield rows
     kind = f"measured, {place.dtype}"
     for name, rate_of in {"matmul": matmul_rate, "convolution": convolution_rate}.items():
@@ -139,14 +151,15 @@ def whole_rows(
     by = {(w.form, w.resolution_px): w for w in works}
     for form in FORMS:
         if pair and (form, PAIR_PX) in by:
-            kind = f"{replace(place, dtype='bfloat16').kind}, 2 steps"
+            batch = place.batch(PAIR_PX)
+            kind = f"{replace(place, dtype='bfloat16').kind(batch)}, {PAIR_STEPS} steps"
             yield [
                 row(by[form, PAIR_PX], f"pair_{part}_s", seconds, kind)
                 for part, seconds in apart(place, runtime, pair_seconds, form, place).items()
             ]
     if ("native", TILED_PX) in by:
         yield [
-            row(by["native", TILED_PX], f"decode_{name}", value, place.kind)
+            row(by["native", TILED_PX], f"decode_{name}", value, place.kind(1))
             for name, value in apart(place, runtime, tiled_seconds, place).items()
         ]
 
@@ -157,7 +170,8 @@ def composed_rows(works: list[Work], measured: list[dict], place: Place) -> list
     rows = []
     for work in works:
         image = work.forwards * seconds[arm(work), "denoise_s"] + seconds[arm(work), "decode_s"]
-        rows.append(row(work, "img_per_s", 1 / image, f"composed from {place.kind}, text left out"))
+        kind = f"composed from {place.kind(place.batch(work.resolution_px))}, text left out"
+        rows.append(row(work, "img_per_s", 1 / image, kind))
     return rows
 
 
@@ -205,7 +219,7 @@ def predictions(works: list[Work]) -> str:
     return text
 
 
-def measurements(measured: list[dict]) -> str:
+def measurements(measured: list[dict], place: Place) -> str:
     """The ratios that the measured seconds make."""
     value = {(m["arm"], m["metric"]): m["value"] for m in measured}
     text = ""
@@ -218,9 +232,11 @@ def measurements(measured: list[dict]) -> str:
             f"{px} px here: {ratio:.2f} times the images a second (composed of measured stages), "
             f"{PUBLISHED_SPEEDUP[px]} published on an A100.\n"
         )
-        control, fused = f"native {matched} px", value[widened, "denoise_fused_s"]
-        if (control, "denoise_s") in value:
-            own = value[control, "denoise_s"]
+        alike = place.batch(px) == place.batch(matched)
+        control = (f"native {matched} px", "denoise_s") if alike else (widened, CONTROL)
+        if control in value:
+            own = value[control]
+            fused = value[widened, "denoise_fused_s"]
             text += (
                 f"{px} px: a forward of the widened model takes "
                 f"{value[widened, 'denoise_s'] / own:.3f} times that of the native one with as "
@@ -231,7 +247,7 @@ def measurements(measured: list[dict]) -> str:
     if None not in pair:
         text += (
             f"A real image of 2 steps at {PAIR_PX} px, text and decode included: "
-            f"{pair[0]:.1f} s native, {pair[1]:.1f} s widened: {pair[0] / pair[1]:.2f} times.\n"
+            f"{pair[0]:.3g} s native, {pair[1]:.3g} s widened: {pair[0] / pair[1]:.2f} times.\n"
         )
     return text
 
@@ -261,7 +277,7 @@ def main(argv: list[str] | None = None) -> None:
             records.append(options.out / "records.jsonl", part)
             measured += part
     finally:  # what was measured is kept, whatever fails after it
-        text = f"{to_markdown(table(rows + measured))}\n{said}{measurements(measured)}"
+        text = f"{to_markdown(table(rows + measured))}\n{said}{measurements(measured, place)}"
         (options.out / "table.md").write_text(text)
         print(text)
 

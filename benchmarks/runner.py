@@ -23,7 +23,7 @@ from davae.measure.counters import count_work
 from davae.measure.flops import count_flops
 from davae.measure.memory import peak_of
 from davae.measure.roofline import convolution_rate, matmul_rate
-from davae.measure.timing import LONG_SECONDS, Clock, warm_up
+from davae.measure.timing import Clock, warm_up
 from davae.models.streamline import LEANER
 
 BLOCK_SECONDS = 0.05
@@ -152,13 +152,14 @@ def time_workload(
         return
     release(device)
     peak, first = peak_of(lambda: clock.timed(parts.run)[0], clock.device)
-    warmed = built.steps > 1 and first > LONG_SECONDS  # its steps are alike: all but one are warm
-    warmup = () if warmed else warm_up(parts.run, clock)
+    # a single round is of a run of many steps alike, of which the first call made all
+    warmup = () if rounds == 1 else warm_up(parts.run, clock)
     one = warmup[-1] if warmup else first
     repeats = max(1, math.ceil(BLOCK_SECONDS / one)) if one else 1
     ceiling = CEILINGS.get(built.ceiling)
     rates = [ceiling(device, dtype=dtype)] if ceiling else []
     parts.seconds.clear()
+    parts.runs = 0
     with watched(device) as figures:
         benchmark.pedantic(parts.run, rounds=rounds, iterations=repeats)
     rates += [ceiling(device, dtype=dtype)] if ceiling else []
@@ -178,7 +179,7 @@ def time_workload(
         "p50_s": float(np.quantile(seconds.data, 0.5)),
         "p90_s": float(np.quantile(seconds.data, 0.9)),
         **{f"{name}_s": statistics.median(values) for name, values in parts.seconds.items()},
-        **figures(built.images * rounds * repeats),
+        **figures(built.images * parts.runs),
     }  # fmt: skip
     if rates and flops:
         rate = statistics.mean(rates)
@@ -195,9 +196,11 @@ class Parts:
     def __init__(self, built: Workload, clock: Clock):
         self.built, self.clock = built, clock
         self.seconds: dict[str, list[float]] = {}
+        self.runs = 0
 
     def run(self) -> None:
         """The whole run, its stages one after the other."""
+        self.runs += 1
         if not self.built.parts:
             self.built.run()
         for name, part in self.built.parts.items():

@@ -17,11 +17,13 @@ from benchmarks.runner import release
 from benchmarks.scenarios import Form, Scenario
 from benchmarks.workloads import workload
 from davae.core.runtime import Runtime
-from davae.measure.timing import Clock
+from davae.measure.timing import Clock, warm_up
 
 T = TypeVar("T")
 ROUNDS = {512: 5, 1024: 3, 2048: 1}
-"""Timed runs by resolution on a CPU, after one that is not counted; on a GPU always 5 after one."""
+"""Timed runs by resolution on a CPU, after one that is not counted."""
+GPU_ROUNDS = 5
+"""On a GPU, after a warm-up."""
 LONG_SECONDS = 60.0
 """A first run that takes longer is the one that counts, where one is asked for."""
 BATCH = {512: 10, 1024: 10, 2048: 2}
@@ -41,13 +43,17 @@ class Place:
     """Stand-ins, to test the command."""
 
     @property
-    def kind(self) -> str:
-        """The protocol of what is measured here."""
-        return f"measured, {self.dtype}{', stand-ins' if self.small else ''}"
+    def on_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self.device.startswith("cuda")
+
+    def kind(self, batch: int) -> str:
+        """The protocol of what is measured here, that many images at once."""
+        return f"measured, {self.dtype}, batch {batch}{', stand-ins' if self.small else ''}"
 
     def batch(self, px: int) -> int:
         """Images at once."""
-        return BATCH.get(px, 1) if self.device.startswith("cuda") else 1
+        return BATCH.get(px, 1) if self.on_gpu else 1
 
     def scenario(self, stage: str, form: Form, px: int, **changes: Any) -> Scenario:
         """A scenario of SD3.5-Medium here."""
@@ -76,11 +82,14 @@ def apart(place: Place, runtime: Runtime, measure: Callable[..., T], *arguments:
 
 def seconds_of(s: Scenario, device: str) -> list[float]:
     """Seconds an image, round by round."""
-    rounds = 5 if device.startswith("cuda") else ROUNDS.get(s.resolution_px, 1)
+    on_gpu = device.startswith("cuda")
+    rounds = GPU_ROUNDS if on_gpu else ROUNDS.get(s.resolution_px, 1)
 
     def measure() -> list[float]:
         built, clock = workload(s, device), Clock(device)
         first = clock.timed(built.run)[0]
+        if on_gpu:
+            warm_up(built.run, clock)
         if rounds == 1 and first > LONG_SECONDS:
             return [first / s.batch]
         return [clock.timed(built.run)[0] / s.batch for _ in range(rounds)]
@@ -97,7 +106,7 @@ def pair_seconds(form: Form, place: Place) -> dict[str, float]:
 
     def measure() -> dict[str, float]:
         built, clock = workload(s, place.device), Clock(place.device)
-        if place.device.startswith("cuda"):
+        if place.on_gpu:
             built.run()
         parts = {name: clock.timed(part)[0] / s.batch for name, part in built.parts.items()}
         return {**parts, "all": sum(parts.values())}
@@ -108,7 +117,8 @@ def pair_seconds(form: Form, place: Place) -> dict[str, float]:
 def tiled_seconds(place: Place) -> dict[str, float]:
     """Seconds of diffusers' tiled decode at TILED_PX by the base VAE, in tiles of half the side
     (1024 px, as SD3's config says), and its difference from the whole decode on the scale [-1, 1].
-    Both after one decode that is not counted, on a CPU of a tile."""
+    On a GPU the median of GPU_ROUNDS after one that is not counted; on a CPU one of each, after a
+    decode of one tile."""
     s = place.scenario("decode", "native", TILED_PX, batch=1)
     e = experiment_of(s)
     (channels, side), clock = grid(e, s), Clock(place.device)
@@ -116,14 +126,21 @@ def tiled_seconds(place: Place) -> dict[str, float]:
     def measure() -> dict[str, float]:
         vae = autoencoder(e, s, place.device)
         z = normal((1, channels, side, side), place.device, weights_dtype(s))
-        vae.decode(z if place.device.startswith("cuda") else z[..., : side // 2, : side // 2])
-        release(place.device)
-        whole, image = clock.timed(lambda: vae.decode(z).sample)
-        release(place.device)
+
+        def timed_decode() -> tuple[float, torch.Tensor]:
+            if not place.on_gpu:
+                release(place.device)
+                return clock.timed(lambda: vae.decode(z).sample)
+            image = vae.decode(z).sample
+            return median([clock.timed(lambda: vae.decode(z))[0] for _ in range(GPU_ROUNDS)]), image
+
+        if not place.on_gpu:
+            vae.decode(z[..., : side // 2, : side // 2])
+        whole, image = timed_decode()
         vae.enable_tiling()
         vae.tile_latent_min_size = side // 2
         vae.tile_sample_min_size = e.data.resolution_px // 2
-        tiled, other = clock.timed(lambda: vae.decode(z).sample)
+        tiled, other = timed_decode()
         difference = (image - other).abs()
         return {
             "whole_s": whole,

@@ -1,7 +1,8 @@
 """The tables of README and docs, written from the records between markers.
 
 A block is `<!-- generated: NAME -->`, anything, `<!-- end generated -->`; NAME is a key of BLOCKS,
-`runs:PRESET`, `claims:PRESET`, or `file:PATH` of a .csv or .md below the results."""
+`runs:PRESET`, `claims:PRESET`, `full_size:MACHINE`, or, of a file below the results, `file:PATH` of
+a .csv or .md and `gpu:PATH` of a benchmark file."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from reports.results import Kept, Results, read_results
 from reports.sections.full_size import full_size_table, ratios
 from reports.sections.headline import METRICS, ROWS, of_headline, quality
 from reports.sections.runs import claims, latest_of, summary
-from reports.sections.throughput import case_names
+from reports.sections.throughput import case_names, sampled_on_gpu
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
@@ -47,6 +48,8 @@ def headline(results: Results) -> str:
     """The README's table: what was seen here in small beside what is published."""
     _, runs = of_headline(results)
     measured = quality(runs).set_index(["arm", "metric"])
+    gpu, rates = sampled_on_gpu(results) or ("a GPU", {})
+    timed = {"native": rates.get("native"), "adapted": rates.get("widened")}
     lines = []
     for arm, (title, what, published) in PUBLISHED.items():
         if arm in ROWS and (arm, next(iter(METRICS))) in measured.index:
@@ -54,12 +57,14 @@ def headline(results: Results) -> str:
             figures = [f"{m['mean']:.2f} ({m['min']:.2f} to {m['max']:.2f})" for m in seen]
             what = f"{what}: " if what else ""
             what += f"lines {figures[0]}; content {figures[1]}"
-        lines.append((title, what, published))
+        rate = timed.get(arm)
+        lines.append((title, what, published, f"{rate:.3g}" if rate else "–"))
     head = (
         "SD3.5-Medium, 1024 px",
         "measured here in small (**reduced scale**: scenes of 64 px, 2 CPU cores): samples that "
         "show the lines of their class, of which chance is 0.25; shape and colour right",
         "img/s on an A100, published (paper, Table 3)",
+        f"img/s on one {gpu}, measured here at random weights",
     )
     seeds = ", ".join(
         f"seed {kept.frame['seed'].iloc[0]} on base {kept.frame['base_seed'].iloc[0]}"
@@ -116,34 +121,66 @@ def shares(results: Results) -> str:
     return to_markdown(table)
 
 
-def full_size(results: Results) -> str:
-    """SD3.5-Medium's own shapes; raises ValueError where they were not measured."""
-    if not results.full_size:
-        raise ValueError(f"there are no records of benchmarks.headline below {results.top}")
-    kept = results.full_size[0]
-    return f"{to_markdown(full_size_table(kept))}\n{ratios(kept)}\n"
+def full_size(results: Results, machine: str) -> str:
+    """SD3.5-Medium's own shapes; raises ValueError where they were not measured there."""
+    for kept in results.full_size:
+        if kept.folder.parent.name == machine:
+            return f"{to_markdown(full_size_table(kept))}\n{ratios(kept)}\n"
+    raise ValueError(f"there are no records of benchmarks.headline below {results.top / machine}")
+
+
+def of_gpu(results: Results, path: str) -> str:
+    """A GPU's cases that ran; raises ValueError where there is no such file."""
+    found = [bench for bench in results.benchmarks if bench.path == results.top / path]
+    if not found:
+        raise ValueError(f"there is no benchmark file {results.top / path}")
+    frame, about = found[0].frame, found[0].about
+    frame = frame[frame["status"] == "ok"]
+    bounds = zip(frame["img_per_s_low"], frame["img_per_s_high"], strict=True)
+    table = pd.DataFrame({
+        "case": case_names(frame),
+        "img/s": frame["img_per_s"].map("{:.3g}".format),
+        "slowest to fastest round": [f"{low:.3g} to {high:.3g}" for low, high in bounds],
+        "share of the ceiling": frame["share_of_ceiling"].map("{:.2f}".format),
+        "ceiling": frame["ceiling"],
+        "its TFLOP/s": (frame["ceiling_flops_per_second"] / 1e12).map("{:.0f}".format),
+        "peak GB": (frame["peak_bytes"] / 1e9).map("{:.1f}".format),
+    })  # fmt: skip
+    gpus, torch = ", ".join(about["machine"]["gpus"]), about["versions"]["torch"]
+    said = f"{gpus}, torch {torch}; a case is in float32 unless its name says bfloat16."
+    return f"{said}\n\n{to_markdown(table)}"
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "headline": headline,
     "shares": shares,
-    "full_size": full_size,
 }
+OF_RESULTS: dict[str, Callable[[Results, str], str]] = {"full_size": full_size, "gpu": of_gpu}
 OF_PRESET: dict[str, Callable[[list[Kept]], str]] = {"runs": runs, "claims": claimed}
 
 
 def block(name: str, results: Results) -> str:
     """A block's content; raises ValueError for a name that is not there."""
-    kind, _, preset = name.partition(":")
+    kind, _, preset = name.partition(":")  # of a preset, or whatever else the kind is of
     if kind == "file":
         return of_file(results.top / preset)
+    if kind in OF_RESULTS and preset:
+        return OF_RESULTS[kind](results, preset)
     if kind in OF_PRESET and preset:
         of_preset = [kept for kept in results.runs if kept.preset == preset]
         if not of_preset:
             raise ValueError(f"there are no runs of {preset} below {results.top}")
         return OF_PRESET[kind](of_preset)
     if name not in BLOCKS:
-        known = ", ".join((*BLOCKS, *(f"{kind}:PRESET" for kind in OF_PRESET)))
+        known = ", ".join(
+            (
+                *BLOCKS,
+                *(f"{kind}:PRESET" for kind in OF_PRESET),
+                "full_size:MACHINE",
+                "gpu:PATH",
+                "file:PATH",
+            )
+        )
         raise ValueError(f"there is no block {name!r}; blocks: {known}")
     return BLOCKS[name](results)
 

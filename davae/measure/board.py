@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from statistics import mean
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,8 @@ THROTTLED = {
 
 PERIOD = 0.2
 """Seconds between two readings."""
+LEAST_SECONDS = 2.0
+"""The counter of energy is refreshed some times a second: of less than this it says little."""
 READINGS = {
     "sm_clock_mhz": ("nvmlDeviceGetClockInfo", 1),
     "sm_clock_max_mhz": ("nvmlDeviceGetMaxClockInfo", 1),
@@ -52,7 +55,7 @@ class Board:
             self.nvml = None
             return self
         self.before = self.ask("nvmlDeviceGetTotalEnergyConsumption")
-        self.read()
+        self.begun = time.perf_counter()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
         self.watcher.start()
         return self
@@ -68,7 +71,8 @@ class Board:
         self.done.set()
         self.watcher.join()
         after = self.ask("nvmlDeviceGetTotalEnergyConsumption")
-        if after is not None and self.before is not None:
+        long = time.perf_counter() - self.begun >= LEAST_SECONDS
+        if long and after is not None and self.before is not None:
             self.joules = (after - self.before) / 1000
         self.nvml.nvmlShutdown()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ T = TypeVar("T")
 STEADY = 0.05
 """Warm-up ends when two runs in a row differ by less than this share of the shorter one."""
 MOST_WARMUP_RUNS = 10
+GPU_SECONDS = 0.5
 LONG_SECONDS = 5.0
 """A run that takes longer, after the first one, is taken as steady."""
 
@@ -59,38 +59,17 @@ class Clock:
         return self.timed(repeated)[0] / count
 
 
-@dataclass(frozen=True)
-class Timing:
-    """The raw times of a run."""
-
-    first_call_s: float
-    """The first call, which compiles and allocates."""
-    warmup_s: tuple[float, ...]
-    """Until two in a row agree (STEADY) or one is long, MOST_WARMUP_RUNS at most."""
-    seconds: tuple[float, ...]
-    """Of one run, a block each."""
-    repeats: int
-    """Runs a block."""
-
-
 def warm_up(run: Callable[[], object], clock: Clock) -> tuple[float, ...]:
-    """Seconds of the runs after a first one, until they are steady."""
+    """Seconds of the runs after a first one, until two in a row agree (STEADY); at most
+    MOST_WARMUP_RUNS and none after one of LONG_SECONDS. On a GPU, whose clock rises for a while and
+    whose host prepares the first runs, at least GPU_SECONDS in all."""
     later = [clock.timed(run)[0]]
-    while later[-1] <= LONG_SECONDS and len(later) < MOST_WARMUP_RUNS:
+    least = GPU_SECONDS if torch.device(clock.device).type == "cuda" else 0.0
+    while later[-1] <= LONG_SECONDS and (sum(later) < least or len(later) < MOST_WARMUP_RUNS):
         later.append(clock.timed(run)[0])
-        if abs(later[-1] - later[-2]) < STEADY * min(later[-2:]):
+        if sum(later) >= least and abs(later[-1] - later[-2]) < STEADY * min(later[-2:]):
             break
     return tuple(later)
-
-
-def measure(
-    run: Callable[[], object], clock: Clock, *, rounds: int, block_seconds: float = 0.0
-) -> Timing:
-    """Warm up, then time `rounds` blocks that last at least `block_seconds` each."""
-    first, warmup = clock.timed(run)[0], warm_up(run, clock)
-    repeats = max(1, math.ceil(block_seconds / warmup[-1])) if warmup[-1] > 0 else 1
-    seconds = tuple(clock.block(run, repeats) for _ in range(rounds))
-    return Timing(first, warmup, seconds, repeats)
 
 
 def timed(run: Callable[[], T], device: str | torch.device = "cpu") -> tuple[float, T]:

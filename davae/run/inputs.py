@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from davae.core.experiment import Experiment
+from davae.data.captions import caption_table
 from davae.features.convnext import convnext_weights
 from davae.features.lpips import lpips_weights
 from davae.features.registry import open_extractor
@@ -76,6 +77,11 @@ def check_inputs(e: Experiment) -> None:
     ):
         if path and not Path(path).exists():
             problems.append(f"{field} is {path!r}, which is not there: {use}")
+    if e.data.captions and Path(e.data.captions).exists():
+        try:
+            caption_table(Path(e.data.captions))
+        except ValueError as error:
+            problems.append(f"data.captions: {error}")
     if family_of(e).conditions == "classes":
         for field, path in (
             ("base_vae", e.base_vae.pretrained),

@@ -9,7 +9,7 @@ from typing import Any
 from davae.core.experiment import DataConfig, Experiment
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
-from davae.stages import autoencoder, data, judging, latents, proxies, scoring, transformer
+from davae.stages import autoencoder, data, judging, latents, own, proxies, scoring, transformer
 from davae.stages.methods import Stages, method_of
 from davae.stages.stage import Stage
 
@@ -182,6 +182,7 @@ def analyses(e: Experiment) -> Stages:
     read = ("crops", "base_vae", "base_latents", "davae", "detail_latents")
     return {
         **flow,
+        **own_stages(e, s),
         "proxies": Stage("proxies", 1, proxies.make_proxies, {}, {role: s[role] for role in read}),
         "structure": Stage("structure", 2, latents.make_structure, structure, upstream),
         "spectrum": Stage(
@@ -191,5 +192,31 @@ def analyses(e: Experiment) -> Stages:
             drawn_data(e),
             of_davae,
             content=e.data.path,
+        ),
+    }
+
+
+def own_stages(e: Experiment, s: Stages) -> Stages:
+    """The distance of the samples to held-out crops that went through the same decoder; nothing
+    where a pipeline samples and decodes at once."""
+    images = s["samples"]
+    if "sampled" not in images.upstream:
+        return {}
+    parts = ["base_latents"]
+    if "native_latents" in s:
+        parts = ["native_latents"]
+    elif images.upstream.get("davae") is s["davae"]:
+        parts.append("detail_latents")
+    read = {role: s[role] for role in ("crops", "base_vae", *parts)}
+    real = Stage("own_latents", 1, own.make_own_latents, {}, read)
+    decoded = replace(images, upstream={**images.upstream, "sampled": real})
+    return {
+        "own_images": decoded,
+        "own_distance": Stage(
+            "own_distance",
+            1,
+            own.make_own_distance,
+            {"metrics": e.eval, "arm": method_of(e).row},
+            {"samples": images, "own": decoded},
         ),
     }

@@ -36,7 +36,7 @@ class Node:
             sample = self.config["sample"]
             guided = 2 if sample["guidance_scale"] != 1.0 else 1
             return self.config["count"] * sample["num_inference_steps"] * guided
-        if self.name in ("samples", "generation"):
+        if self.name in ("samples", "generation", "own_distance"):
             return self.images() * self.judges()
         if self.name in ("reconstruction", "references"):
             return (self.config["metrics"].get("count") or self.crops("eval")) * self.judges()
@@ -51,6 +51,8 @@ class Node:
         """How many images are sampled, here or upstream."""
         if "count" in self.config:
             return self.config["count"]
+        if self.name == "own_latents":
+            return self.crops("eval")
         for role in ("sampled", "samples"):
             if role in self.roles:
                 return self.upstream(role).images()

@@ -114,9 +114,9 @@ def compare_case(
     times = [case["stats"]["data"] for case in (base, head)]
     if times[0] == times[1]:
         return FileComparison(name, Verdict.OK, "the same measurement")
+    if min(map(len, times)) < 2:
+        return FileComparison(name, Verdict.INCONCLUSIVE, "a single round has no spread")
     change = unpaired(*times)
-    if limit.sign < 0:
-        change = Change(-change.estimate, -change.high, -change.low, change.pairs)
     return FileComparison(name, judge(change, limit.margin), counts, change)
 
 

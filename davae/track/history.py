@@ -1,7 +1,7 @@
 """The history of a suite: one benchmark file a revision, and steps in it.
 
-Times of different days are compared as ratios to a reference workload of the same file, the matrix
-product whose rate `machine_info` holds, so that a slower host is no step.
+Times of different days are compared as ratios to a reference workload of the same file, the
+machine's own product or, for what convolves, its own convolution, so that a slower host is no step.
 """
 
 from __future__ import annotations
@@ -38,18 +38,19 @@ class Step:
 
 def read_history(folder: Path) -> pd.DataFrame:
     """A row a (file, case): time_utc, git_sha, case, median_s and `cost`, the median in units of
-    the time that the machine's own product takes for a TFLOP.
+    the time that the case's ceiling takes for a TFLOP: the machine's own product where it has none.
 
-    Raises ValueError where there are no benchmark files or one lacks the reference's rate."""
+    Raises ValueError where there are no benchmark files or one lacks a reference's rate."""
     rows = []
     for path in sorted(folder.glob("*.json")):
         report = json.loads(path.read_text())
-        try:
-            rate = report["machine_info"]["davae"]["matmul_flops_per_second"]
-        except KeyError as error:
-            raise ValueError(f"{path} has no rate of the reference product: {error}") from None
         for case in report["benchmarks"]:
             median = case["stats"]["median"]
+            reference = case["extra_info"].get("ceiling") or "matmul"
+            try:
+                rate = report["machine_info"]["davae"][f"{reference}_flops_per_second"]
+            except KeyError as error:
+                raise ValueError(f"{path} has no rate of the reference: {error}") from None
             rows.append(
                 {
                     "time_utc": report["datetime"],

@@ -1,4 +1,4 @@
-"""How much worse a case may become, and which way is worse: what benchmarks/margins.toml says."""
+"""How much worse a case may become: what benchmarks/margins.toml says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Direction = Literal["lower", "higher"]
+Direction = Literal["lower"]
+"""What is better: cases are timed in seconds."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,6 @@ class Limit:
     margin: float
     """As a share, above 0."""
     direction: Direction = "lower"
-    """What is better: lower for seconds, higher for a rate."""
-
-    @property
-    def sign(self) -> int:
-        """What turns a log ratio head / base into one that is above 0 where the head is worse."""
-        return 1 if self.direction == "lower" else -1
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,6 @@ def read_margins(path: Path) -> Margins:
         if limit.margin <= 0 or limit.direction not in get_args(Direction):
             raise ValueError(
                 f"{path}, {name}: {limit.margin} and {limit.direction!r}; a margin is above 0 and "
-                f"the direction one of {', '.join(get_args(Direction))}"
+                f"the direction {', '.join(get_args(Direction))}, for cases are timed in seconds"
             )
     return Margins(Limit(**content["default"]), limits, tuple(content["paired"]))

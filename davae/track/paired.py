@@ -98,13 +98,12 @@ def compare_case(
     first, second = Pairs(), Pairs()
     try:
         first.extend(block, pairs)
-        ratios = limit.sign * first.ratios
+        ratios = first.ratios
         verdict = judge(of_ratios(ratios), limit.margin)
         if verdict != Verdict.OK:
             second.extend(block, pairs)
-            again = limit.sign * second.ratios
-            verdict = judge_confirmed(ratios, again, limit.margin)
-            ratios = np.concatenate([ratios, again])
+            verdict = judge_confirmed(ratios, second.ratios, limit.margin)
+            ratios = np.concatenate([ratios, second.ratios])
     except Failed as error:
         verdict = Verdict.REGRESSION if error.side == "head" else Verdict.NO_BASELINE
         return Comparison(case, verdict, limit, reason=f"the {error.side} fails: {error}")

@@ -58,24 +58,9 @@ class Change:
         return middle, low, high
 
 
-def change(base: Sequence[float], head: Sequence[float], confidence: float = CONFIDENCE) -> Change:
-    """The change from `base` to `head`, seconds of the same length, pair by pair.
-
-    Tukey and McLaughlin's interval of the trimmed mean (1963). Raises ValueError for fewer than
-    LEAST_PAIRS pairs or for times that are not above 0."""
-    if len(base) != len(head) or len(base) < LEAST_PAIRS:
-        raise ValueError(
-            f"{len(base)} times of the base and {len(head)} of the head; give as many of both, "
-            f"at least {LEAST_PAIRS}"
-        )
-    if min(*base, *head) <= 0:
-        raise ValueError("a time is 0 or less")
-    ratios = np.log(np.asarray(head, np.float64) / np.asarray(base, np.float64))
-    return of_ratios(ratios, confidence)
-
-
 def of_ratios(ratios: np.ndarray, confidence: float = CONFIDENCE) -> Change:
-    """The same from the log ratios themselves."""
+    """The change from the pairs' log ratios: Tukey and McLaughlin's interval of the trimmed mean
+    (1963)."""
     low, high = trimmed_mean_ci(ratios, limits=(TRIMMED, TRIMMED), alpha=1 - confidence)
     return Change((low + high) / 2, float(low), float(high), len(ratios))
 

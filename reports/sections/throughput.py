@@ -65,12 +65,15 @@ def of_file(bench: Bench) -> list[Markup]:
     """A file's table and roofline."""
     about = bench.about
     rates = ceilings(bench)
+    where = f"{about['machine']['cpu']}, {about['machine']['cores']} cores"
+    where = ", ".join(about["machine"]["gpus"]) or where
+    dtype = about.get("rates_of", "torch.float32").removeprefix("torch.")
     parts = [
         Markup("<h3>{}</h3>").format(bench.path.name.partition(".")[0]),
         paragraph(
-            f"On {about['machine']['cpu']}, {about['machine']['cores']} cores; in the same run its "
-            f"matrix product reached {rates[0] / 1e9:.0f} GFLOP/s, its convolution "
-            f"{rates[1] / 1e9:.0f}, a copy {rates[2] / 1e9:.0f} GB/s. "
+            f"On {where}; in the same run its matrix product in {dtype} reached "
+            f"{rates[0] / 1e9:,.0f} GFLOP/s, its convolution "
+            f"{rates[1] / 1e9:,.0f}, a copy {rates[2] / 1e9:,.0f} GB/s. "
             "A share is of the rate of its own "
             "kind and dtype, measured beside the case. Weights are random where that is said."
         ),
@@ -81,7 +84,8 @@ def of_file(bench: Bench) -> list[Markup]:
     points = roofline_points(bench)
     if len(points):
         alt = f"Roofline of {len(points)} cases: rate over FLOPs a byte, with the machine's two "
-        alt += "roofs, of float32 products and convolutions; bfloat16 cases may lie above them."
+        alt += f"roofs, of {dtype} products and convolutions; cases in another type may lie above "
+        alt += "or far below them."
         parts.append(figure(Svg(roofline_svg(points, *rates), alt, alt)))
     return parts
 
@@ -95,6 +99,22 @@ def forward_ratio(results: Results) -> tuple[float, int] | None:
         if {WIDENED, NATIVE} <= set(rates.index):
             cores = int(bench.about["machine"]["cores"])
             return float(rates[WIDENED] / rates[NATIVE]), cores
+    return None
+
+
+SAMPLED = {form: f"sd35m_1k-{form}-sample-b10-bfloat16" for form in ("native", "widened")}
+"""Whole samplings of SD3.5-Medium at 1024 px, 10 images at once."""
+
+
+def sampled_on_gpu(results: Results) -> tuple[str, dict[str, float]] | None:
+    """A GPU's name and its images a second by form, of the first file that has both of SAMPLED."""
+    for bench in results.benchmarks:
+        gpus, frame = bench.about["machine"]["gpus"], cases(bench)
+        if not gpus or not {"img/s", "weights"} <= set(frame):
+            continue
+        rates = frame[frame["weights"] == "random"].set_index("case")["img/s"]
+        if set(SAMPLED.values()) <= set(rates.index):
+            return gpus[0], {form: float(rates[case]) for form, case in SAMPLED.items()}
     return None
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import runner
+from benchmarks import headline, runner
 from benchmarks.runner import fits_device, largest_batch, work_of
 from benchmarks.scenarios import Scenario
 from benchmarks.stopwatch import Place, apart
@@ -113,6 +113,25 @@ def test_a_batch_that_runs_out_of_memory_does_not_fit(monkeypatch):
     assert largest_batch(fits_device(Scenario("nano", "denoise"), "cpu")) == 5
     with pytest.raises(ValueError, match="one image does not fit"):
         largest_batch(lambda batch: False)
+
+
+def test_a_forward_is_held_against_one_of_as_many_images():
+    """On a GPU 2048 px are measured 2 at a time and 1024 px 10, so that the control is another."""
+    cpu, gpu = Place(), Place("cuda")
+    assert set(headline.beside(2048, cpu)) == {"denoise_fused_s"}
+    assert set(headline.beside(1024, gpu)) == {"denoise_fused_s"}
+    control = headline.beside(2048, gpu)[headline.CONTROL]
+    assert (control.form, control.resolution_px, control.batch) == ("native", 1024, 2)
+    values = {
+        ("native 2048 px", "img_per_s"): 1.0, ("widened 2048 px", "img_per_s"): 6.0,
+        ("native 1024 px", "denoise_s"): 4.0, ("widened 2048 px", "denoise_s"): 6.0,
+        ("widened 2048 px", "denoise_fused_s"): 5.5,
+    }  # fmt: skip
+    rows = [{"arm": arm, "metric": m, "value": v} for (arm, m), v in values.items()]
+    assert "takes 1.500 times" in headline.measurements(rows, cpu)
+    assert "times that of the native" not in headline.measurements(rows, gpu)
+    own = {"arm": "widened 2048 px", "metric": headline.CONTROL, "value": 5.0}
+    assert "takes 1.200 times" in headline.measurements([*rows, own], gpu)
 
 
 def test_full_size_on_a_cpu_is_measured_in_a_process_of_its_own():

@@ -86,17 +86,17 @@ def test_replayed_times_are_read_as_they_are():
 
 def test_a_gpus_commands_run_on_a_cpu_argument_by_argument(tmp_path):
     chosen = " or ".join(COMMANDED)
-    options = gpu.Options(tmp_path, device="cpu", small=True, keyword=chosen)
+    options = gpu.Options(tmp_path, device="cpu", small=True, groups=(chosen,))
     real, small = gpu.commands(gpu.Options(tmp_path)), gpu.commands(options)
     assert len(small) == 2
     for words, on_gpu in ((small[0], real[0]), *((small[1], suite) for suite in real[1:])):
         flags = [w for w in on_gpu if w.startswith("--")]
         assert [w for w in words if w in flags] == flags  # nothing that a GPU runs is left out
     command = [sys.executable, "-m", "benchmarks.gpu", "--out", str(tmp_path), "--device", "cpu"]
-    command += ["--small", "--keyword", chosen]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    again = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert again.stdout.count("is there") == 2  # what ended is not run again
+    command += ["--small", "--groups", chosen, "tiny"]  # of which the last picks nothing
+    for before in (0, 2):  # what ended is not run again, what failed is
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stdout.count("ended before")) == (1, before)
     rows = load_records(tmp_path / "gpu.benchmark.json").set_index("arm")
     assert len(rows) == len(COMMANDED)
     assert set(rows["weights"]) == {"random, a small stand-in"}
@@ -118,16 +118,22 @@ def test_the_groups_of_a_gpu_hold_every_case_once():
         assert sum(group.evaluate(lambda word, **_: word in s.name) for group in chosen) == 1  # noqa: B023
 
 
-def test_groups_of_several_gpus_are_not_joined(tmp_path):
+@pytest.mark.parametrize("unlike", ["gpus", "torch", "git_sha"])
+def test_groups_of_several_conditions_are_not_joined(tmp_path, unlike):
     options = gpu.Options(tmp_path)
-    for index, name in enumerate(("A100", "H200")):
-        about = {"davae": {"machine": {"gpus": [name]}}}
-        report = {"machine_info": about, "benchmarks": [{"name": str(index)}], "failed": []}
+    for index, word in enumerate(("one", "one", "other")):
+        said = {"gpus": "one", "torch": "one", "git_sha": "one", unlike: word}
+        about = {"machine": {"gpus": [said["gpus"]]}, "versions": {"torch": said["torch"]}}
+        report = {
+            "machine_info": {"davae": about}, "commit_info": {"git_sha": said["git_sha"]},
+            "benchmarks": [{"name": str(index)}], "failed": [],
+        }  # fmt: skip
         gpu.part(options, index).write_text(json.dumps(report))
-        if index == 0:
+        if index < 2:
             gpu.join(options)
-    assert json.loads((tmp_path / gpu.SUITE).read_text())["benchmarks"] == [{"name": "0"}]
-    with pytest.raises(ValueError, match=r"A100.*H200"):
+    joined = json.loads((tmp_path / gpu.SUITE).read_text())["benchmarks"]
+    assert joined == [{"name": "0"}, {"name": "1"}]
+    with pytest.raises(ValueError, match=r"one.*other"):
         gpu.join(options)
 
 

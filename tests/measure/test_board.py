@@ -49,10 +49,17 @@ class Nvml:
         return 300_000
 
 
-def test_energy_is_by_image_and_throttling_is_named():
+@pytest.fixture
+def quick(monkeypatch):
+    """Readings every 10 ms, and energy of any time."""
+    monkeypatch.setattr(board, "PERIOD", 0.01)
+    monkeypatch.setattr(board, "LEAST_SECONDS", 0.0)
+
+
+def test_energy_is_by_image_and_throttling_is_named(quick):
     nvml = Nvml()
     with board.Board("6e1a-22", nvml) as gpu:
-        pass
+        time.sleep(0.1)
     figures = gpu.figures(images=4)
     assert figures["joules_image"] == pytest.approx(1.5)
     assert figures["throttled"] == "power"
@@ -67,13 +74,19 @@ def test_without_the_library_nothing_is_said(monkeypatch):
     assert gpu.figures(images=4) == {}
 
 
-def test_a_figure_that_the_board_lacks_is_absent_and_a_missing_driver_is_none():
+def test_energy_of_a_moment_is_not_said():
+    with board.Board("6e1a-22", Nvml()) as gpu:
+        pass
+    assert "joules_image" not in gpu.figures(images=4)
+
+
+def test_a_figure_that_the_board_lacks_is_absent_and_a_missing_driver_is_none(quick):
     class Partial(Nvml):
         def nvmlDeviceGetTotalEnergyConsumption(self, handle):
             raise RuntimeError("not supported")
 
     with board.Board("6e1a-22", Partial()) as gpu:
-        pass
+        time.sleep(0.1)
     figures = gpu.figures(images=4)
     assert "joules_image" not in figures
     assert figures["power_w"] == 300

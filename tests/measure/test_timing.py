@@ -43,29 +43,26 @@ class Runs:
         return timing.Clock(now=lambda: self.now)
 
 
-def test_the_first_call_stands_apart_and_warm_up_ends_when_steady():
-    run = Runs(10.0, 3.0, 2.0, 1.0, 1.04)
-    found = timing.measure(run, run.clock, rounds=3, block_seconds=3.0)
-    assert found.first_call_s == pytest.approx(10.0)
-    assert found.warmup_s == pytest.approx((3.0, 2.0, 1.0, 1.04))
-    assert found.repeats == 3
-    assert found.seconds == pytest.approx((1.04,) * 3)
-    assert run.calls == 1 + 4 + 3 * 3
+def test_warm_up_ends_when_steady():
+    run = Runs(3.0, 2.0, 1.0, 1.04)
+    assert timing.warm_up(run, run.clock) == pytest.approx((3.0, 2.0, 1.0, 1.04))
 
 
-def test_a_long_run_is_warm_after_its_first():
-    run = Runs(20.0, 6.0)
-    found = timing.measure(run, run.clock, rounds=2)
-    assert (found.first_call_s, found.warmup_s) == (20.0, (6.0,))
-    compiled = Runs(20.0, 0.2, 0.1)  # a first call that compiles says nothing of the next
-    assert timing.measure(compiled, compiled.clock, rounds=1).warmup_s == pytest.approx(
-        (0.2, 0.1, 0.1)
-    )
+def test_a_long_run_is_warm():
+    run = Runs(6.0)
+    assert timing.warm_up(run, run.clock) == (6.0,)
 
 
 def test_warm_up_ends_at_its_limit():
     run = Runs(*(2.0 ** -(n % 2) for n in range(100)))
-    assert len(timing.measure(run, run.clock, rounds=1).warmup_s) == timing.MOST_WARMUP_RUNS
+    assert len(timing.warm_up(run, run.clock)) == timing.MOST_WARMUP_RUNS
+
+
+def test_a_gpu_is_warmed_for_half_a_second(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    run = Runs(0.02)
+    clock = timing.Clock("cuda", now=lambda: run.now)
+    assert sum(timing.warm_up(run, clock)) == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_timer_takes_less_than_a_hundredth_of_ten_milliseconds():

@@ -36,7 +36,7 @@ def test_the_page_needs_nothing_from_outside(results):
 def test_headline_says_what_was_measured_and_what_is_published(results):
     text = page(results)
     assert "0.900 (0.900 to 0.900)" in text
-    assert "published for SD3.5-Medium on an A100; not measured here" in text
+    assert "published for SD3.5-Medium on an A100" in text
 
 
 def test_what_a_sweep_wrote_is_shown_with_its_warnings(results):
@@ -63,8 +63,8 @@ def test_full_size_says_what_is_missing_and_what_is_composed(results):
     records.append(results / "headline" / "records.jsonl", rows)
     [kept] = read_results(results).full_size
     table = full_size_table(kept).set_index("model")
-    assert table.loc["widened 1024 px", "s a forward, measured"] == "30.2"
-    assert table.loc["native 1024 px", "s a forward, measured"] == "–"
+    assert table.loc["widened 1024 px", "s a forward of an image, measured"] == "30.2"
+    assert table.loc["native 1024 px", "s a forward of an image, measured"] == "–"
     assert table.loc["widened 1024 px", "A100, published"] == 1.03
     assert ratios(kept).endswith("at 1024 px 4.50 times, 4.12 published on an A100.")
     assert "30.2" in page(results)

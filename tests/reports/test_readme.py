@@ -1,11 +1,14 @@
 """The generated tables of README and docs."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from reports.build import page
 from reports.readme import BLOCK, rewritten, update
 from reports.results import read_results
+from reports.sections.throughput import SAMPLED, sampled_on_gpu
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +42,48 @@ def test_only_blocks_are_written_again(results, tmp_path):
         rewritten(before.format("runs:small"), read_results(results))
     with pytest.raises(ValueError, match=r"there is no .*none\.csv"):
         rewritten(before.format("file:none.csv"), read_results(results))
+
+
+def gpu_file(results, weights="random"):
+    """A benchmark file of a GPU with the two whole samplings, below results/box."""
+    report = json.loads((results / "suite.benchmark.json").read_text())
+    about = report["machine_info"]["davae"]
+    about["machine"]["gpus"] = ["Fast One"]
+    [case] = report["benchmarks"]
+    further = {
+        "img_per_s_low": 0.4, "img_per_s_high": 2.0, "peak_bytes": 3.5e10, "ceiling": "matmul",
+        "share_of_ceiling": 0.375, "ceiling_flops_per_second": 8e14, "weights": weights,
+    }  # fmt: skip
+    report["benchmarks"] = [
+        {**case, "name": f"test_scenario[{name}]",
+         "extra_info": {**case["extra_info"], **further, "img_per_s": rate}}
+        for name, rate in ((SAMPLED["native"], 0.5), (SAMPLED["widened"], 1.75))
+    ]  # fmt: skip
+    (results / "box").mkdir()
+    (results / "box" / "gpu.benchmark.json").write_text(json.dumps(report))
+
+
+def test_what_a_gpu_measured_stands_in_the_tables(results):
+    gpu_file(results)
+    found = read_results(results)
+    table = rewritten(
+        "<!-- generated: gpu:box/gpu.benchmark.json -->\n<!-- end generated -->", found
+    )
+    assert "Fast One, torch x; a case is in float32" in table
+    assert f"| {SAMPLED['native']} | 0.5 | 0.4 to 2 | 0.38 | matmul | 800 | 35.0 |" in table
+    headline = rewritten("<!-- generated: headline -->\n<!-- end generated -->", found)
+    assert "img/s on one Fast One, measured here" in headline
+    assert headline.splitlines()[-4].endswith("| 1.03 | 1.75 |")
+    assert "3.50x" in page(results)
+    with pytest.raises(ValueError, match="no benchmark file"):
+        rewritten("<!-- generated: gpu:none.json -->\n<!-- end generated -->", found)
+    with pytest.raises(ValueError, match=r"no records of benchmarks\.headline"):
+        rewritten("<!-- generated: full_size:box -->\n<!-- end generated -->", found)
+
+
+def test_stand_ins_are_no_headline(results):
+    gpu_file(results, "random, a small stand-in")
+    assert sampled_on_gpu(read_results(results)) is None
 
 
 def test_a_file_of_the_results_is_a_block(results):

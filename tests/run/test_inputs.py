@@ -34,3 +34,13 @@ def test_judges_that_cannot_judge_are_named_before_anything_is_trained(
 def test_a_preset_that_lacks_nothing_is_let_through():
     check_inputs(NANO)
     check_inputs(PRESETS["tiny"])
+
+
+def test_a_file_that_holds_no_captions_is_named(tmp_path):
+    readme, table = tmp_path / "README.md", tmp_path / "captions.csv"
+    readme.write_text("file,caption")
+    table.write_text("file,text\na.png,a cat\n")
+    for file, message in ((readme, "a .csv, .tsv or .jsonl file"), (table, "has the columns file")):
+        data = replace(NANO.data, name="folder", path=str(tmp_path), captions=str(file))
+        with pytest.raises(ValueError, match=f"data.captions: .*{message}"):
+            check_inputs(replace(NANO, data=data))

@@ -9,12 +9,19 @@ import pytest
 from davae.track.history import change_points, read_history, steps
 
 
-def write(folder, day, seconds, rate=2e11, sha="0"):
+def write(folder, day, seconds, rate=2e11, sha="0", ceiling="matmul", convolution=5e11):
     report = {
         "datetime": f"2026-01-{day:02d}T00:00:00+00:00",
         "commit_info": {"git_sha": sha, "git_dirty": False},
-        "machine_info": {"davae": {"matmul_flops_per_second": rate}},
-        "benchmarks": [{"name": "case", "stats": {"median": seconds}}],
+        "machine_info": {
+            "davae": {
+                "matmul_flops_per_second": rate,
+                "convolution_flops_per_second": convolution,
+            }
+        },
+        "benchmarks": [
+            {"name": "case", "stats": {"median": seconds}, "extra_info": {"ceiling": ceiling}}
+        ],
     }
     (folder / f"{day:02d}.json").write_text(json.dumps(report))
 
@@ -36,6 +43,15 @@ def test_a_slower_host_is_no_step(tmp_path):
     history = read_history(tmp_path)
     assert history["cost"].nunique() == 1
     assert steps(history, least=0.05) == []
+
+
+def test_what_convolves_is_held_against_convolutions(tmp_path):
+    """A host whose convolutions are twice as fast and whose products are as before."""
+    for day in range(10):
+        faster = day >= 5
+        seconds, rate = (0.5, 1e12) if faster else (1.0, 5e11)
+        write(tmp_path, day + 1, seconds, ceiling="convolution", convolution=rate)
+    assert steps(read_history(tmp_path), least=0.05) == []
 
 
 def history_of(values):

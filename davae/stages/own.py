@@ -1,0 +1,52 @@
+"""How far samples are from what their own decoder makes of real crops: the decoder's errors are on
+both sides, so that what is left is the generator's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from davae.core.experiment import EvalConfig
+from davae.core.records import write_measurements
+from davae.features.extract import Host
+from davae.features.registry import open_extractor
+from davae.metrics.distribution import Moments
+from davae.metrics.metric import FeaturePair
+from davae.metrics.scoring import protocol_of, score_features
+from davae.stages.artifacts import images_hash, latent_set
+from davae.stages.judging import QUANTISED, features_of, judges_of
+from davae.stages.samples import LATENTS
+from davae.stages.stage import Work
+
+PARTS = ("base_latents", "detail_latents", "native_latents")
+"""Inputs that make a latent, by channel in this order."""
+
+
+@torch.no_grad()
+def make_own_latents(work: Work) -> None:
+    """The latents of held-out crops as a sampling stage leaves them: latents.npy, normalised, and
+    labels.npy."""
+    real = latent_set(work, "heldout", *(role for role in PARTS if role in work.inputs))
+    np.save(work.folder / LATENTS, real.latents[:].numpy())
+    np.save(work.folder / "labels.npy", real.conditions.numpy())
+
+
+def make_own_distance(work: Work, metrics: EvalConfig, arm: str) -> None:
+    """okd_*: the kernel distance of the samples to the held-out crops as the same decoder
+    reconstructs them, of as many as both have."""
+    images, own = (np.load(work.inputs[role] / "images.npy") for role in ("samples", "own"))
+    count = min(len(images), len(own))
+    images, own = images[:count], own[:count]
+    measured = []
+    for spec in judges_of(metrics):
+        extractor = open_extractor(spec, Host(work.runtime.device))
+        features, reference = (features_of(x, spec, work.runtime.device) for x in (images, own))
+        protocol = protocol_of(
+            extractor,
+            quantisation=QUANTISED,
+            reference=f"held-out crops by the same decoder {images_hash(own)}",
+            samples=count,
+        )
+        pair = FeaturePair(features, reference, Moments.of(reference))
+        measured += score_features(("kd",), extractor, pair, protocol, "o")
+    write_measurements(work.folder, {arm: measured})

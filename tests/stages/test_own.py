@@ -1,0 +1,65 @@
+"""The distance of samples to what their own decoder makes of real crops."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from davae.core.presets import PRESETS
+from davae.core.records import read_measurements
+from davae.core.runtime import Runtime
+from davae.method.latent import join
+from davae.models.davae import DAVAE
+from davae.stages.artifacts import MODEL, crops
+from davae.stages.autoencoder import raw_detail
+from davae.stages.graph import analyses, graph
+from davae.stages.own import make_own_distance
+from davae.stages.scoring import decode_all
+from davae.stages.stage import Work
+
+NANO = PRESETS["nano"]
+
+
+@pytest.mark.parametrize("method", ["davae", "native", "base_upsampled", "control_decoded"])
+def test_every_way_of_decoding_has_a_distance_of_its_own(nano, method):
+    pipeline, _, _ = nano
+    e = replace(NANO, method=method)
+    stages = {**graph(e), **analyses(e)}
+    measured = read_measurements(pipeline.path(stages["own_distance"]))
+    assert {row for row, _ in measured} == {{"davae": "adapted"}.get(method, method)}
+    assert "okd_effnet" in {m.metric for _, m in measured}
+    own, samples = (
+        np.load(pipeline.path(stages[role]) / "images.npy") for role in ("own_images", "samples")
+    )
+    assert own.shape[1:] == samples.shape[1:]
+
+
+def test_own_images_are_the_reconstructions(nano):
+    pipeline, _, _ = nano
+    stages = {**graph(NANO), **analyses(NANO)}
+    own = np.load(pipeline.path(stages["own_images"]) / "images.npy")
+    model = DAVAE.from_pretrained(pipeline.path(stages["davae"]) / MODEL).eval()
+    real = crops(pipeline.path(stages["crops"]), "heldout")[0][: len(own)]
+    base = torch.from_numpy(np.load(pipeline.path(stages["base_latents"]) / "heldout.npy"))
+    detail = raw_detail(model, real, Runtime())
+    images = np.empty_like(own)
+    with torch.no_grad():
+        decode_all(model, join(base[: len(own)], detail), Runtime(), images)
+    assert np.abs(images.astype(int) - own.astype(int)).max() <= 1  # rounding of float32 sums
+
+
+def test_images_are_nearest_to_themselves(tmp_path):
+    rng = np.random.default_rng(0)
+    own = rng.integers(0, 256, (8, 3, 64, 64), np.uint8)
+    found = []
+    for name, images in (("same", own), ("other", own // 2)):
+        folders = {role: tmp_path / name / role for role in ("samples", "own", "out")}
+        for folder in folders.values():
+            folder.mkdir(parents=True)
+        np.save(folders["samples"] / "images.npy", images)
+        np.save(folders["own"] / "images.npy", own)
+        out = folders.pop("out")
+        make_own_distance(Work(out, folders, Runtime()), NANO.eval, "adapted")
+        found += [m.value for _, m in read_measurements(out) if m.metric == "okd_effnet"]
+    assert found[0] < 0 < found[1]  # the estimator is without bias, not without error

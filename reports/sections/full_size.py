@@ -38,6 +38,11 @@ def values_of(kept: Kept) -> pd.Series:
     return frame.set_index(["arm", "metric"])["value"]
 
 
+def short(value: float) -> str:
+    """Three digits, all of them from a thousand on."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def full_size_table(kept: Kept) -> pd.DataFrame:
     """A row a form and resolution."""
     values = values_of(kept)
@@ -45,7 +50,7 @@ def full_size_table(kept: Kept) -> pd.DataFrame:
     for arm in dict.fromkeys(kept.frame["arm"]):
         row: dict[str, object] = {"model": arm}
         row |= {
-            title: f"{values[arm, metric]:.3g}" if (arm, metric) in values.index else "–"
+            title: short(values[arm, metric]) if (arm, metric) in values.index else "–"
             for metric, title in COLUMNS.items()
         }
         rows.append({**row, "A100, published": PUBLISHED.get(str(arm), "–")})

@@ -60,7 +60,7 @@ def test_records_refuse_what_they_cannot_hold(tmp_path):
 def test_every_committed_record_is_read():
     results = Path(__file__).parents[2] / "results"
     frame = load_records(str(results))
-    assert {"run", "ablation", "benchmarks"} == set(frame["suite"])
+    assert {"run", "ablation", "benchmarks", "headline"} == set(frame["suite"])
     assert len(records.stable(frame)) < len(frame)
     folders = {path.parent.name for path in results.glob("*/*/ablations/*/records.jsonl")}
     assert "latent_structure" in folders

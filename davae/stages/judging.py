@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,20 @@ def make_references(work: Work, metrics: EvalConfig) -> None:
         np.savez(work.folder / f"{split}.npz", **extracted, labels=labels, hash=images_hash(images))
 
 
+def distances(
+    names: Iterable[str], spec: str, device: str, features: np.ndarray, reference: np.ndarray,
+    said: str, prefix: str,
+) -> list[Measurement]:  # fmt: skip
+    """The metrics among `names` of an extractor's features [N, d] to those of the reference, of
+    which the protocol says `said`; paired for the prefix r."""
+    extractor = open_extractor(spec, Host(device))
+    pair = FeaturePair(features, reference, Moments.of(reference), paired=prefix == "r")
+    protocol = protocol_of(
+        extractor, quantisation=QUANTISED, reference=said, samples=len(reference)
+    )
+    return score_features(names, extractor, pair, protocol, prefix)
+
+
 class Judge:
     """The distances of image sets to one reference set of real crops, by every extractor of the
     config."""
@@ -81,19 +96,14 @@ class Judge:
 
     def of_features(self, own: list[np.ndarray], prefix: str) -> list[Measurement]:
         """The same from the features that each extractor gives."""
-        measured: list[Measurement] = []
-        for i, (spec, features) in enumerate(zip(self.judges, own, strict=True)):
-            extractor, reference = (
-                open_extractor(spec, Host(self.device)),
-                self.stored[array_name(i)],
+        return [
+            m
+            for i, (spec, features) in enumerate(zip(self.judges, own, strict=True))
+            for m in distances(
+                self.metrics.metrics, spec, self.device, features, self.stored[array_name(i)],
+                self.reference, prefix,
             )
-            pair = FeaturePair(features, reference, Moments.of(reference), paired=prefix == "r")
-            samples = len(reference)
-            protocol = protocol_of(
-                extractor, quantisation=QUANTISED, reference=self.reference, samples=samples
-            )
-            measured += score_features(self.metrics.metrics, extractor, pair, protocol, prefix)
-        return measured
+        ]  # fmt: skip
 
     def of_classes(self, images: np.ndarray) -> list[Measurement]:
         """Of the class probabilities of samples."""

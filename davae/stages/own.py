@@ -8,13 +8,8 @@ import torch
 
 from davae.core.experiment import EvalConfig
 from davae.core.records import write_measurements
-from davae.features.extract import Host
-from davae.features.registry import open_extractor
-from davae.metrics.distribution import Moments
-from davae.metrics.metric import FeaturePair
-from davae.metrics.scoring import protocol_of, score_features
 from davae.stages.artifacts import images_hash, latent_set
-from davae.stages.judging import QUANTISED, features_of, judges_of
+from davae.stages.judging import distances, features_of, judges_of
 from davae.stages.samples import LATENTS
 from davae.stages.stage import Work
 
@@ -37,16 +32,9 @@ def make_own_distance(work: Work, metrics: EvalConfig, arm: str) -> None:
     images, own = (np.load(work.inputs[role] / "images.npy") for role in ("samples", "own"))
     count = min(len(images), len(own))
     images, own = images[:count], own[:count]
+    said, device = f"held-out crops by the same decoder {images_hash(own)}", work.runtime.device
     measured = []
     for spec in judges_of(metrics):
-        extractor = open_extractor(spec, Host(work.runtime.device))
-        features, reference = (features_of(x, spec, work.runtime.device) for x in (images, own))
-        protocol = protocol_of(
-            extractor,
-            quantisation=QUANTISED,
-            reference=f"held-out crops by the same decoder {images_hash(own)}",
-            samples=count,
-        )
-        pair = FeaturePair(features, reference, Moments.of(reference))
-        measured += score_features(("kd",), extractor, pair, protocol, "o")
+        features, reference = (features_of(x, spec, device) for x in (images, own))
+        measured += distances(("kd",), spec, device, features, reference, said, "o")
     write_measurements(work.folder, {arm: measured})

@@ -45,11 +45,12 @@ CLOCK = Clock("cpu", now=lambda: DEVICE.now, wait=DEVICE.wait)
 
 
 @pytest.mark.benchmark(timer=CLOCK)
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("batch", [1, 2, 4])
 def test_case(benchmark, batch):
     built = Workload(DEVICE.launch, images=batch, params=0, tokens=0, channels=0, resolution_px=64)
     benchmark.extra_info.update(batch=batch)
-    time_workload(benchmark, built, CLOCK, rounds=5, work=lambda: {"flops_forward": 7})
+    rounds = 1 if batch == 2 else 5
+    time_workload(benchmark, built, CLOCK, rounds=rounds, work=lambda: {"flops_forward": 7})
 '''
 
 
@@ -63,7 +64,8 @@ def test_a_known_clock_gives_known_rates(tmp_path):
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, check=True, capture_output=True,
     )  # fmt: skip
     rows = load_records(out).set_index("batch")
-    assert rows["img_per_s"].to_dict() == pytest.approx({1: 100.0, 4: 400.0}, rel=1e-9)
+    assert rows["img_per_s"].to_dict() == pytest.approx({1: 100.0, 2: 200.0, 4: 400.0}, rel=1e-9)
+    assert rows["warmup_runs"].to_dict() == {1: 2, 2: 0, 4: 2}  # the first call warms one round
     assert (rows["median_s"] - 0.010).abs().max() < 1e-12
     assert (rows["first_call_s"] - 0.010).abs().max() < 1e-12
     in_one_line = pd.json_normalize(json.loads(out.read_text())["benchmarks"])

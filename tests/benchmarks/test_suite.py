@@ -115,7 +115,8 @@ def test_a_gpus_commands_run_on_a_cpu_argument_by_argument(tmp_path):
 def test_the_groups_of_a_gpu_hold_every_case_once():
     chosen = [Expression.compile(group) for group in gpu.GROUPS]
     for s in GPU:
-        assert sum(group.evaluate(lambda word, **_: word in s.name) for group in chosen) == 1  # noqa: B023
+        picked = [group.evaluate(lambda word, name=s.name, **_: word in name) for group in chosen]
+        assert sum(picked) == 1, s.name
 
 
 @pytest.mark.parametrize("unlike", ["gpus", "torch", "git_sha"])

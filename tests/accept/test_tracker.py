@@ -68,7 +68,7 @@ def verdicts(clone, base, head):
 
 
 def measured(clone, what, base, head):
-    """Counts of the verdicts on one pair of revisions; its rows in OUT are replaced as they come."""
+    """Counts of the verdicts on one pair of revisions; its rows in OUT are replaced."""
     kept = pd.read_csv(OUT).query("head != @what") if OUT.exists() else pd.DataFrame()
     rows = []
     for i, (verdict, percent) in enumerate(verdicts(clone, base, head), 1):

@@ -96,7 +96,7 @@ def of_file(path: Path) -> str:
     if path.suffix != ".csv":
         return path.read_text()
     frame = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
-    shown = [name for name in FINDING if name in frame] if "verdict" in frame else list(frame)
+    shown = [name for name in FINDING if name in frame] if "claim" in frame else list(frame)
     return to_markdown(frame[shown])
 
 

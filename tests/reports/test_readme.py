@@ -93,3 +93,7 @@ def test_a_file_of_the_results_is_a_block(results):
     block = "<!-- generated: file:{} -->\n<!-- end generated -->"
     assert "| a | 99.5 |\n" in rewritten(block.format("noise.csv"), found)
     assert "-->\n**ok**\n<!--" in rewritten(block.format("said.md"), found)
+    (results / "tracker.csv").write_text("head,case,verdict,slower by %\nsame,a,ok,0.2\n")
+    assert "| same | a | ok | 0.2 |\n" in rewritten(block.format("tracker.csv"), found)
+    (results / "findings.csv").write_text("claim,metric,p,verdict\nit helps,gKD,0.01,holds\n")
+    assert "| it helps | gKD | holds |\n" in rewritten(block.format("findings.csv"), found)

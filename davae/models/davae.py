@@ -260,9 +260,10 @@ class DAVAE(ModelMixin, ConfigMixin):
     def of_detail(self) -> set[str]:
         """The names of the weights whose shape depends on the number of detail channels."""
         own = self.state_dict()
-        config = dict(self.config)
+        config, more = dict(self.config), self.config.detail_channels
+        wide = {name: config[name] + more for name in ("latent_channels", "detail_channels")}
         with torch.device("meta"):
-            wider = type(self)(**{**config, "detail_channels": 2 * config["detail_channels"]})
+            wider = type(self)(**{**config, **wide})
         other = wider.state_dict()
         return {name for name, value in own.items() if other[name].shape != value.shape}
 

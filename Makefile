@@ -7,13 +7,15 @@ OUT ?= runs/gpu
 BENCH ?=
 FIRST := tiny-native-denoise-b32 or tiny-widened-denoise-b1] or tiny-native-decode or tiny-widened-decode
 
-.PHONY: reproduce test lint counters bench bench-gpu report accept base clean
+.PHONY: install reproduce test lint counters bench bench-gpu report accept base clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "installing into .venv: about 7 GB, 2 to 3 minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,bench]"
 	touch $@
+
+install: .venv/installed  ## everything into .venv
 
 reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and the report
 	@echo "1 of 4: adapting the shipped base model, sampling and judging (4 to 5 minutes)"

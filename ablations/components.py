@@ -18,7 +18,8 @@ FULL, NO_ALIGN, NO_ZERO, NO_SCHEDULE, NONE, REPEAT = (
 )
 
 
-RATES: dict[str, float] = {}
+PLAIN = "detail decoded from z alone"
+RATES = {NONE: 0.5, REPEAT: 0.5, PLAIN: 0.5}
 """Factor of an arm's learning rate in the adaptation to the preset's, chosen by the ablation
 `learning_rate` at tiny, on a seed that is not used here; 1 where none is named."""
 
@@ -76,7 +77,6 @@ PUBLISHED = {
     REPEAT: "",
 }
 """Of alignment by a gradient ratio of 0.5; here it is the preset's fixed weight."""
-PLAIN = "detail decoded from z alone"
 METRICS = {
     "detail_accuracy": "detail accuracy",
     "content_accuracy": "content accuracy",

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -26,7 +26,7 @@ class PairedOptions:
     """Time two revisions in pairs, in fresh processes, and say whether the head is slower.
 
     Four processes live at a time and take turns: a case must fit into the memory four times. Exit
-    codes: 0 ok, 1 regression, 3 inconclusive, 4 invalid, 5 no baseline."""
+    codes: 0 ok, 1 regression, 2 an error, 3 inconclusive, 4 invalid, 5 no baseline."""
 
     base: str
     """The revision to compare with, a commit, branch or tag."""
@@ -46,8 +46,8 @@ class CompareOptions:
     both.
 
     The times of two files were not taken in pairs: what the machine did in between lies on them.
-    `davae track paired` is the judge of speed. Exit codes: 0 ok, 1 regression, 3 inconclusive, 4
-    invalid, 5 no baseline."""
+    `davae track paired` is the judge of speed. A case that the head file lacks is invalid. Exit
+    codes: 0 ok, 1 regression, 2 an error, 3 inconclusive, 4 invalid, 5 no baseline."""
 
     base: Annotated[Path, tyro.conf.Positional]
     """The file to compare with."""
@@ -61,8 +61,8 @@ class CompareOptions:
 class CounterOptions:
     """Compare work counters exactly: this tree's with the committed ones, or two revisions'.
 
-    Seconds, and no clock. Exit codes: 0 ok, 1 a difference, 4 another version of torch, 5 nothing
-    to compare with."""
+    Half a minute a tree, and no clock. Exit codes: 0 ok, 1 a difference, 2 an error, 4 another
+    version of torch, 5 nothing to compare with."""
 
     base: str = str(COUNTED)
     """A file of counters, or a revision."""
@@ -150,6 +150,8 @@ def compare(options: CompareOptions) -> int:
     from davae.track.summary import file_table
     from davae.track.verdict import EXIT_CODES, Verdict, worst
 
+    if not options.head.exists():
+        raise ValueError(f"there is no {options.head}, the file that is judged")
     if not options.base.exists():
         report(f"**{Verdict.NO_BASELINE}**\n\nThere is no {options.base}.", options.summary)
         return EXIT_CODES[Verdict.NO_BASELINE]
@@ -171,7 +173,6 @@ def paired(options: PairedOptions) -> int:
     if options.pairs < LEAST_PAIRS or options.pairs % 2:
         raise ValueError(f"--pairs {options.pairs}: an even number from {LEAST_PAIRS} on")
     margins = read_margins(MARGINS)
-    cases = known_cases(options.cases or margins.paired)
     changed = pairing.changed_dependencies(options.base, options.head)
     if changed:
         why = f"{', '.join(changed)} differ, so that other packages may be measured"
@@ -179,6 +180,7 @@ def paired(options: PairedOptions) -> int:
         return EXIT_CODES[Verdict.INVALID]
     found = []
     with pairing.tree_of(options.head) as head, pairing.tree_of(options.base, head) as base:
+        cases = known_cases(options.cases or margins.paired, head)
         processes = pairing.Processes({"base": base, "head": head})
         for case in cases:
             say(f"{case}: {options.pairs} pairs")
@@ -191,25 +193,32 @@ def paired(options: PairedOptions) -> int:
     return EXIT_CODES[verdict]
 
 
-def known_cases(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names themselves; raises ValueError for one that is no scenario of this tree."""
+def known_cases(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """The names themselves; raises ValueError for one that is no scenario of the folder's tree."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scenarios"], capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "benchmarks.scenarios"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode:
-        raise ValueError(f"the scenarios could not be read: {done.stderr.strip()[-500:]}")
+        raise ValueError(f"the scenarios could not be read: {last_line(done.stderr)}")
     there = done.stdout.split()
     unknown = [name for name in names if name not in there]
     if unknown:
         raise ValueError(
-            f"there is no scenario {', '.join(unknown)}; scenarios: {', '.join(there)}"
+            f"there is no scenario {', '.join(unknown)} in what is measured (of a revision: as "
+            f"committed); scenarios: {', '.join(there)}"
         )
     return names
 
 
+def last_line(text: str) -> str:
+    """The last line, which holds a traceback's message."""
+    return (text.strip().splitlines() or ["it ended without a message"])[-1]
+
+
 def counters(options: CounterOptions) -> int:
     """Compare this tree's counters; returns the exit code."""
-    from davae.track.counters import compare
+    from davae.track.counters import compare, read_counters
     from davae.track.paired import tree_of
     from davae.track.summary import SHOWN, counter_summary
     from davae.track.verdict import EXIT_CODES, Verdict
@@ -228,31 +237,30 @@ def counters(options: CounterOptions) -> int:
                     report(f"**{Verdict.NO_BASELINE}**\n\n{error}", options.summary)
                     return EXIT_CODES[Verdict.NO_BASELINE]
     if options.write:
-        written = json.loads(after)
         if options.cases and file.exists():
-            written["cases"] = {**json.loads(file.read_text())["cases"], **written["cases"]}
-        file.write_text(json.dumps(written, indent=1) + "\n")
+            after["cases"] = {**read_counters(file)["cases"], **after["cases"]}
+        file.write_text(json.dumps(after, indent=1) + "\n")
         say(f"written: {file}; commit it with the reason")
         return 0
     if before is None and not file.exists():
         say(f"no baseline: there is no {file}; make it by --write")
         return EXIT_CODES[Verdict.NO_BASELINE]
-    verdict, reasons = compare(
-        json.loads(before or file.read_text()), json.loads(after), whole=not options.cases
-    )
-    say(counter_summary(verdict, reasons))
+    old = read_counters(file) if before is None else before
+    verdict, reasons = compare(old, after, whole=not options.cases)
+    say(f"{len(after['cases'])} cases counted\n\n{counter_summary(verdict, reasons)}")
     if options.summary is not None:
         options.summary.write_text(counter_summary(verdict, reasons, SHOWN) + "\n")
     return EXIT_CODES[verdict]
 
 
-def counted(folder: Path, cases: tuple[str, ...]) -> str:
-    """The counters of the package and the scenarios in a folder, as JSON."""
+def counted(folder: Path, cases: tuple[str, ...]) -> dict[str, Any]:
+    """The counters of the package and the scenarios in a folder."""
+    say(f"counting {', '.join(cases) or 'every case'}")
     command = [sys.executable, "-m", "benchmarks.counters", *cases]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ValueError(f"the scenarios could not be counted: {done.stderr.strip()[-500:]}")
-    return done.stdout
+        raise ValueError(f"the scenarios could not be counted: {last_line(done.stderr)}")
+    return json.loads(done.stdout)
 
 
 def history(options: HistoryOptions) -> int:
@@ -279,7 +287,7 @@ def noise(options: NoiseOptions) -> int:
     from davae.track.power import measure_noise, power_table, read_noise
 
     margins, here = read_margins(MARGINS), Path.cwd()
-    cases = known_cases(options.cases or margins.paired)
+    cases = known_cases(options.cases or margins.paired, here)
     processes = Processes({"base": here, "head": here})
     for case, count in measure_noise(options.file, cases, options.measured, processes):
         say(f"{case}: {count} of {options.measured} pairs")

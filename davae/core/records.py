@@ -206,11 +206,16 @@ def _benchmark_rows(path: Path) -> Iterator[dict[str, Any]]:
     shared = {"suite": BENCHMARKS, "time_utc": report["datetime"], "schema": SCHEMA}
     shared |= report["commit_info"]
     for case in report.get("failed", []):
-        yield {**shared, "arm": case["name"], **case["extra_info"]}
+        yield {**shared, **named(case["name"]), **case["extra_info"]}
     for case in report["benchmarks"]:
-        identity = {**shared, "arm": case["name"], "status": "ok", "error": ""}
+        identity = {**shared, **named(case["name"]), "status": "ok", "error": ""}
         timing = {"median_s": case["stats"]["median"], "rounds": case["stats"]["rounds"]}
         yield {**identity, **case["extra_info"], **timing, "raw_s": case["stats"]["data"]}
+
+
+def named(test: str) -> dict[str, str]:
+    """A benchmark's test under `arm`, and the scenario in its brackets, if any, under `case`."""
+    return {"arm": test, "case": test.partition("[")[2].removesuffix("]") or test}
 
 
 def _upgraded(record: dict[str, Any]) -> dict[str, Any]:

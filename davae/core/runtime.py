@@ -104,10 +104,7 @@ class Runtime:
 
         seen = torch.cuda.device_count()
         if self.kind == "cuda" and int(self.device.partition(":")[2] or 0) >= seen:
-            raise ValueError(
-                f"runtime.device is {self.device!r} and torch sees {seen} GPUs; use "
-                "--runtime.device cpu"
-            )
+            raise ValueError(f"the device is {self.device!r} and torch sees {seen} GPUs; use cpu")
         if self.threads and self.threads < 0:
             raise ValueError(f"runtime.threads is {self.threads}; give 1 or more")
         if self.threads:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from davae.track.verdict import Verdict
@@ -32,6 +34,14 @@ def flat(counters: dict[str, Any]) -> dict[str, int]:
         else:
             numbers[name] = value
     return numbers
+
+
+def read_counters(path: Path) -> dict[str, Any]:
+    """A file that `davae track counters --write` wrote; raises ValueError for another."""
+    content = json.loads(path.read_text())
+    if not isinstance(content, dict) or not {"torch", "cases"} <= content.keys():
+        raise ValueError(f"{path} holds no counters; `davae track counters --write` makes them")
+    return content
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:

@@ -23,15 +23,9 @@ NATIVE, WIDENED = "tiny-native-denoise-b32", "tiny-widened-denoise-b32"
 UNITS = {"flops_image": 1e9, "peak_bytes": 1e9, "params": 1e6}
 
 
-def case_names(frame: pd.DataFrame) -> pd.Series:
-    """The scenario of every row, in brackets in a test's name."""
-    return frame["arm"].str.extract(r"\[(.*)\]", expand=False).fillna(frame["arm"])
-
-
 def cases(bench: Bench) -> pd.DataFrame:
     """The cases that ran, with the columns shown."""
     frame = bench.frame[bench.frame["status"] == "ok"].copy()
-    frame["case"] = case_names(frame)
     for name, unit in UNITS.items():
         frame[name] = frame[name] / unit if name in frame else None
     there = [name for name in COLUMNS if name in frame]
@@ -47,7 +41,7 @@ def roofline_points(bench: Bench) -> pd.DataFrame:
     kept = kept[kept["compile"] == "off"]
     return pd.DataFrame(
         {
-            "case": case_names(kept),
+            "case": kept["case"],
             "intensity": kept["flops_forward"] / kept["bytes_moved"],
             "flops_per_second": kept["flops_forward"] / kept["median_s"],
         }

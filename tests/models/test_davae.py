@@ -176,3 +176,9 @@ def test_matching_weights_are_taken_over_and_others_named(base_vae):
     assert all(torch.equal(after[k], before[k]) for k in left)
     assert all(torch.equal(after[k], theirs[k]) for k in after.keys() - set(left))
     assert not twelve.load_matching(twelve)
+    afresh = DAVAE(**asdict(DAVAEConfig.of_base(base_vae, 12)))
+    drawn = afresh.load_matching(twelve, fresh_detail=True)  # what reads or writes the detail
+    assert drawn == [
+        "detail_down.conv.bias", "detail_down.conv.weight", "detail_down.shortcut_proj.weight",
+        "detail_mean", "detail_std", "detail_up.conv.weight",
+    ]  # fmt: skip

@@ -96,6 +96,16 @@ def test_a_file_that_is_not_there_is_an_error_and_no_regression(tmp_path, monkey
     assert "missing.json" in capsys.readouterr().err
 
 
+def test_a_baseline_that_is_none_and_an_unknown_case_are_errors(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    (tmp_path / "broken.json").write_text("{}")
+    case = ("--cases", "nano-widened-decode-b2-bfloat16")
+    assert run(["counters", "--base", str(tmp_path / "broken.json"), *case]) == 2
+    assert "broken.json holds no counters" in capsys.readouterr().err
+    assert run(["counters", "--cases", "nosuch"]) == 2
+    assert "there is no scenario 'nosuch'; scenarios: " in capsys.readouterr().err
+
+
 def test_the_command_compares_two_revisions_of_the_dit(tmp_path, monkeypatch, capsys):
     """A copy of the repository in which someone adds a stray copy to the attention."""
     root = Path(__file__).parents[2]

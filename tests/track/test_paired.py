@@ -145,6 +145,12 @@ def test_the_command_says_it_and_exits_by_it(repository, base, head, cases, code
         assert "| one | ok |" in text or cases != ()  # what was found is kept
 
 
+def test_a_scenario_that_is_not_committed_is_named(repository, capsys):
+    (repository / "benchmarks" / "scenarios.py").write_text("print('one two new')")
+    assert run(["paired", "--base", "HEAD", "--pairs", "6", "--cases", "new"]) == 2
+    assert "there is no scenario new in what is measured" in capsys.readouterr().err
+
+
 def test_other_packages_are_invalid_and_other_settings_are_not(repository):
     for text, code in (
         ("[project]\ndependencies = []\n[tool.ruff]\n", 0),

@@ -30,7 +30,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     return tuple(found)
 
 
-RATIO = 0.1
+RATIO = 0.5
 """Of the alignment's gradient norm to the reconstruction's."""
 ABLATION = Ablation(
     name="align_method",

@@ -44,7 +44,7 @@ def at_rate(e: Experiment, factor: float) -> Experiment:
 def at_one_rate(base: Experiment) -> tuple[Arm, ...]:
     """The arms at the learning rate of the preset."""
     constant = {"schedule": "constant", "detail_warmup_steps": 500}
-    davae = replace(base.davae, align_weight=0.0)
+    davae = replace(base.davae, align_weight=0.0, align_mode="fixed")
     plain = replace(base.adapt, **constant)
     changed = {
         FULL: base,

@@ -33,7 +33,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
         raise ValueError(
             "the base experiment has align_weight 0; this ablation needs one with alignment"
         )
-    plain = replace(base, davae=replace(base.davae, align_weight=0.0))
+    plain = replace(base, davae=replace(base.davae, align_weight=0.0, align_mode="fixed"))
     return (
         Arm(PLAIN, "align_weight", 0.0, plain, reference=True),
         Arm(ALIGNED, "align_weight", base.davae.align_weight, base),

@@ -57,7 +57,10 @@ CONTROL = "denoise_control_s"
 
 @dataclass(frozen=True)
 class Options:
-    """Count, measure, compose and predict the headline table."""
+    """Count, measure, compose and predict the headline table.
+
+    Committed tables: results/cpu-2core/headline, results/h200/headline; docs/benchmarks.md reads
+    them."""
 
     resolutions: tuple[int, ...] = (512, 1024, 2048)
     """Sides in px."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ablations.latent_structure import ALIGNED, PLAIN, arms
+from dataclasses import replace
+
+from ablations import latent_structure
+from ablations.latent_structure import ALIGNED, PLAIN
 from davae.analysis.findings import Claim
-from davae.sweep.ablation import Ablation
+from davae.core.experiment import Experiment
+from davae.sweep.ablation import Ablation, Arm
 
 WAYS = {"zeroed": "zeroed", "random": "randomised", "exchanged": "of another crop"}
 PUBLISHED = {
@@ -12,6 +16,18 @@ PUBLISHED = {
     "random": "Fig. S2: rFID 0.47 to 8.25 with randomised detail",
     "exchanged": "",
 }
+
+
+LEAST = 800
+"""Crops that are judged at least, where some are: ten times the features of the first protocol, as
+the Frechet distance needs."""
+
+
+def arms(base: Experiment) -> tuple[Arm, ...]:
+    """The arms of `latent_structure`, by the first protocol alone, on crops enough for it."""
+    count = max(base.eval.count, LEAST) if base.eval.count else 0
+    judged = replace(base.eval, count=count, also=())
+    return latent_structure.arms(replace(base, eval=judged))
 
 
 def costs(way: str, text: str, metric: str) -> Claim:

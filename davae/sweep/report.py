@@ -29,6 +29,10 @@ from davae.sweep.sweep import Sweep
 OF_ONE_MODEL = (
     "Here the seeds are those of the noise: intervals are conditional on one adapted model."
 )
+OF_ONE_AUTOENCODER = (
+    "The seeds of an arm share its autoencoder: figures without ± are of that one, and intervals "
+    "conditional on it."
+)
 
 
 def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
@@ -52,10 +56,15 @@ def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> p
                 continue
             interval = t_interval(values.to_numpy())
             row[title] = interval.mean
-            if interval.n > 1:
+            if interval.n > 1 and not of_one_autoencoder(ablation, values):
                 row[f"{title} ±"] = interval.high - interval.mean
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def of_one_autoencoder(ablation: Ablation, values: pd.Series) -> bool:
+    """Whether an arm's values are of the autoencoder that its seeds share."""
+    return ablation.trains == "davae" and values.nunique() == 1
 
 
 def report(sweep: Sweep) -> None:
@@ -78,6 +87,8 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     )
     if ablation.trains == "samples":
         text += f"\n{OF_ONE_MODEL}\n"
+    if ablation.trains == "davae":
+        text += f"\n{OF_ONE_AUTOENCODER}\n"
     text += findings_text(ablation, frame, folder, sweep.base.data.name)
     text += "".join(f"\n{sentence}\n" for sentence in agreement(frame))
     text += pareto_text(ablation, frame)

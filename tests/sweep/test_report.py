@@ -1,0 +1,22 @@
+"""The table of an ablation's records."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from ablations.align_weight import ABLATION
+from davae.sweep.report import summary_table
+
+
+def test_what_the_seeds_of_an_arm_share_has_no_interval():
+    rows = [
+        {"arm": "a", "level": 0.0, "seed": seed, "metric": metric, "value": value, "protocol": ""}
+        for seed in (0, 1)
+        for metric, value in (("psnr_db", 30.0), ("content_accuracy", 0.5 + 0.1 * seed))
+    ]
+    metrics = {"psnr_db": "PSNR dB", "content_accuracy": "content"}
+    ablation = replace(ABLATION, metrics=metrics)
+    shared = summary_table(ablation, pd.DataFrame(rows), ["a"])
+    assert list(shared) == ["arm", "level", "seeds", "PSNR dB", "content", "content ±"]
+    apart = summary_table(replace(ablation, trains="davae_seeds"), pd.DataFrame(rows), ["a"])
+    assert apart["PSNR dB ±"].item() == 0.0

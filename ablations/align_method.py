@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from davae.analysis.findings import Claim
 from davae.core.experiment import Experiment
+from davae.core.presets import without_alignment
 from davae.sweep.ablation import Ablation, Arm
 
 METHODS = {
@@ -20,7 +21,7 @@ NONE = "none"
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """No alignment, the reference, and each method at one gradient ratio, so that the scales of
     their losses do not matter."""
-    plain = replace(base, davae=replace(base.davae, align_weight=0.0, align_mode="fixed"))
+    plain = replace(base, davae=without_alignment(base.davae))
     found = [Arm(NONE, "alignment", NONE, plain, reference=True)]
     for name, method in METHODS.items():
         davae = replace(

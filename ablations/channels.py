@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from davae.analysis.findings import Claim
 from davae.core.experiment import Experiment
+from davae.core.presets import without_alignment
 from davae.sweep.ablation import Ablation, Arm
 
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 7.0)
@@ -15,21 +16,18 @@ FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 7.0)
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """Every D without alignment and with the preset's weight; the decoder's widths stay."""
     found = []
-    for weight in (0.0, base.davae.align_weight):
-        series = "aligned" if weight else "not aligned"
+    plain = without_alignment(base.davae)
+    for series, davae in {"not aligned": plain, "aligned": base.davae}.items():
         for factor in FACTORS:
             channels = round(factor * base.base_vae.latent_channels)
-            davae = replace(base.davae, detail_channels=channels)
-            if not weight:
-                davae = replace(davae, align_weight=0.0, align_mode="fixed")
             name = f"D = {channels}, {series}"
             found.append(
                 Arm(
                     name,
                     "D",
                     float(channels),
-                    replace(base, davae=davae),
-                    reference=factor == 3.0 and weight == 0,
+                    replace(base, davae=replace(davae, detail_channels=channels)),
+                    reference=factor == 3.0 and davae is plain,
                     series=series,
                 )
             )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from davae.analysis.findings import Claim
 from davae.core.experiment import Experiment
+from davae.core.presets import without_alignment
 from davae.sweep.ablation import Ablation, Arm
 
 FULL, NO_ALIGN, NO_ZERO, NO_SCHEDULE, NONE, REPEAT = (
@@ -44,7 +45,7 @@ def at_rate(e: Experiment, factor: float) -> Experiment:
 def at_one_rate(base: Experiment) -> tuple[Arm, ...]:
     """The arms at the learning rate of the preset."""
     constant = {"schedule": "constant", "detail_warmup_steps": 500}
-    davae = replace(base.davae, align_weight=0.0, align_mode="fixed")
+    davae = without_alignment(base.davae)
     plain = replace(base.adapt, **constant)
     changed = {
         FULL: base,

@@ -10,6 +10,7 @@ import numpy as np
 from davae.analysis.findings import Claim
 from davae.analysis.plots import embedding_rows, spectra_figure
 from davae.core.experiment import Experiment
+from davae.core.presets import without_alignment
 from davae.sweep.ablation import Ablation, Arm
 
 ALIGNED, PLAIN = "aligned", "not aligned"
@@ -33,7 +34,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
         raise ValueError(
             "the base experiment has align_weight 0; this ablation needs one with alignment"
         )
-    plain = replace(base, davae=replace(base.davae, align_weight=0.0, align_mode="fixed"))
+    plain = replace(base, davae=without_alignment(base.davae))
     return (
         Arm(PLAIN, "align_weight", 0.0, plain, reference=True),
         Arm(ALIGNED, "align_weight", base.davae.align_weight, base),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from benchmarks.networks import (
     transformer,
     weights_dtype,
 )
+from benchmarks.own_model import made
 from benchmarks.scenarios import Scenario
 from benchmarks.trainers import batch_drawing, bookkeeping, davae_trainer, dit_trainer
 from davae.core.experiment import DataConfig
@@ -308,28 +308,10 @@ def features(s: Scenario, device: str) -> Workload:
     )
 
 
-def factory_of(model: str) -> Callable[[int, str], Any]:
-    """The factory that --model names; raises ValueError where there is none."""
-    module, _, name = model.partition(":")
-    form = f"--model {model}: give pkg.module:factory, importable from here"
-    if not name:
-        raise ValueError(form)
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ValueError(f"{form} ({error})") from error
-
-
 def forward(s: Scenario, device: str) -> Workload:
     """One forward of a model of your own: `pkg.module:factory`, factory(batch, device) -> (network,
     its arguments by name)."""
-    made = factory_of(s.model)(s.batch, device)
-    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], dict)):
-        raise ValueError(
-            f"--model {s.model}: the factory gave a {type(made).__name__}; it gives (network, its "
-            "arguments by name, a dict)"
-        )
-    network, inputs = made
+    network, inputs = made(s.model, s.batch, device)
     networks = (network.eval(),) if isinstance(network, nn.Module) else ()
     return Workload(
         run=lambda: network(**inputs),

@@ -14,8 +14,9 @@ from _pytest.mark.expression import Expression
 from benchmarks import gpu
 from benchmarks.clock import CLOCK, SOURCE, replayed
 from benchmarks.networks import MODELS
-from benchmarks.scenarios import CPU, GPU, SCENARIOS, Scenario
-from benchmarks.workloads import factory_of, forward, trains, workload
+from benchmarks.own_model import made
+from benchmarks.scenarios import CPU, GPU, SCENARIOS
+from benchmarks.workloads import trains, workload
 from davae.core.records import load_records
 from davae.features.registry import EXTRACTORS
 
@@ -193,9 +194,9 @@ def test_a_case_that_fails_after_it_was_timed_is_no_row_that_is_ok(own):
 def test_a_factory_that_is_none_is_named():
     for model in ("mine", "nowhere:factory", "json:factory"):
         with pytest.raises(ValueError, match=rf"--model {model}: give pkg\.module:factory"):
-            factory_of(model)
+            made(model, 1, "cpu")
     with pytest.raises(ValueError, match="the factory gave a tuple; it gives"):
-        forward(Scenario("builtins:divmod", "forward", "native", batch=7), 2)  # (3, 1)
+        made("builtins:divmod", 7, 2)  # (3, 1)
 
 
 def test_nothing_is_timed_where_that_is_disabled(own):

@@ -37,8 +37,8 @@ CONDITIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """`metric` of arm `a` is `direction` than (or equal to) that of arm `b`, or than 0 where `b` is
-    empty."""
+    """`metric` of arm `a` is `direction` than (or equal to) that of arm `b`, or than another metric
+    of it, or than 0 where `b` is empty."""
 
     text: str
     published: str
@@ -57,6 +57,8 @@ class Claim:
     """Compare logarithms: for what is above 0 and scatters by its own size, as a distance."""
     data: str = ""
     """The data set it is about; empty: any."""
+    against: str = ""
+    """Metric of `b` that is compared; empty: the same."""
 
     def __post_init__(self) -> None:
         if self.direction == "equal" and self.margin <= 0:
@@ -112,8 +114,11 @@ def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
     for arm in (claim.a, claim.b):
         if arm and not (frame["arm"] == arm).any():
             raise NotJudged(f"for want of the arm {arm}")
-    rows = frame[frame["metric"] == claim.metric]
-    a, b = (rows[rows["arm"] == arm] for arm in (claim.a, claim.b))
+    of_b = claim.against or claim.metric
+    a, b = (
+        frame[(frame["metric"] == metric) & (frame["arm"] == arm)]
+        for metric, arm in ((claim.metric, claim.a), (of_b, claim.b))
+    )
     check_same([*a["protocol"], *b["protocol"]])
     by_seed = [dict(zip(part["seed"], part["value"], strict=True)) for part in (a, b)]
     if not claim.b:
@@ -132,26 +137,28 @@ def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
 
 @dataclass(frozen=True)
 class Judged:
-    """The findings of a table, and a sentence for every claim without one."""
+    """The findings of a table, and why the other claims have none."""
 
     findings: list[Finding]
     left: list[str]
+    """Sentences."""
 
 
 def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> Judged:
     """The findings of the claims, a distance's under each extractor; effects under the first one,
     and facts, are Holm-adjusted together, those under another one apart."""
     findings: list[Finding] = []
-    left, families = [], defaultdict(list)
+    left: dict[str, list[str]] = defaultdict(list)
+    families = defaultdict(list)
     for claim in claims:
-        rows = frame["metric"] == claim.metric
+        rows = frame["metric"].isin([claim.metric, claim.against])
         extractors = extractor_of(frame["protocol"]).where(rows, "")
         names = list(extractors[rows].unique()) if rows.any() else [""]
         for extractor in names:
             try:
                 finding = judge(claim, frame[~rows | (extractors == extractor)])
             except NotJudged as reason:
-                left.append(f"Not judged, {reason}: {claim.text}")
+                left[str(reason)].append(claim.text)
             else:
                 if claim.kind == "effect" and claim.direction != "equal":
                     families["" if extractor == names[0] else extractor].append(len(findings))
@@ -161,7 +168,12 @@ def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> Judged:
             found = findings[i]
             verdict = verdict_of(found.claim, found.difference, p)
             findings[i] = replace(found, p=p, verdict=verdict, family=len(members))
-    return Judged(findings, list(dict.fromkeys(left)))
+    return Judged(findings, [not_judged(reason, texts) for reason, texts in left.items()])
+
+
+def not_judged(reason: str, texts: Sequence[str]) -> str:
+    """A sentence on the claims that are not judged for one reason."""
+    return f"Not judged, {reason}: {'; '.join(dict.fromkeys(texts))}"
 
 
 def disagreements(findings: Sequence[Finding]) -> list[str]:
@@ -186,10 +198,11 @@ def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
             low, mean, high = (math.expm1(v) for v in (found.low, found.mean, found.high))
             found = replace(found, low=low, mean=mean, high=high)
             detectable = math.expm1(detectable)
+        metric = " - ".join(filter(None, (f.claim.metric, f.claim.against)))
         rows.append(
             {
                 "claim": f.claim.text, "kind": f.claim.kind, "data": f.claim.data or data,
-                "metric": f.claim.metric, "extractor": f.extractor,
+                "metric": metric, "extractor": f.extractor,
                 "scale": "share of b" if f.claim.ratio else "difference",
                 "difference": found.mean, "95% interval": found.text(), "margin": f.claim.margin,
                 "seeds": found.n, "p": f.p if found.n > 1 else math.nan, "verdict": f.verdict,

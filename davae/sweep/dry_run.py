@@ -42,15 +42,28 @@ def dry_run(sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int =
                 if steps_of(stage):
                     to_train = 0 if there else steps_of(stage)
                     label = f"{ablation.name}: " if len(sweeps) > 1 else ""
-                    rows.append(
-                        (stage.name, stage.key, to_train, f"{label}{arm.name} (seed {task.seed})")
-                    )
-    frame = pd.DataFrame(rows, columns=["network", "key", "steps to train", "arms"])
-    networks = frame.drop_duplicates().groupby(
-        ["network", "key", "steps to train"], sort=False, as_index=False
-    )
+                    rows.append((stage.name, stage.key, to_train, label + arm.name, task.seed))
     costs = Costs(store, shared(runtime, jobs) if jobs > 1 else runtime)
-    return to_markdown(networks.agg("; ".join)) + duration(costs, list(to_run.values()), arms, jobs)
+    return to_markdown(networks(rows)) + duration(costs, list(to_run.values()), arms, jobs)
+
+
+NAMED = 3
+"""Arms that a row names at most; of more it says how many."""
+
+
+def networks(rows: Sequence[tuple[str, str, int, str, int]]) -> pd.DataFrame:
+    """A row a network, from one for each arm and seed that uses it."""
+    identity = ["network", "key", "steps to train"]
+    frame = pd.DataFrame(rows, columns=[*identity, "arm", "seed"]).drop_duplicates()
+    users = frame.groupby(identity, sort=False)[["arm", "seed"]].apply(users_of)
+    return users.rename("arms").reset_index() if len(frame) else frame
+
+
+def users_of(frame: pd.DataFrame) -> str:
+    """The arms of the rows and their seeds, as text."""
+    names, seeds = frame["arm"].unique(), sorted(frame["seed"].unique())
+    arms = "; ".join(names) if len(names) <= NAMED else f"{len(names)} arms"
+    return f"{arms} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
 
 
 def duration(costs: Costs, stages: Sequence[Stage], arms: int, jobs: int) -> str:

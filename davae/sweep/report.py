@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from davae.analysis.findings import CONDITIONS, disagreements, findings_table, judge_all
+from davae.analysis.findings import CONDITIONS, disagreements, findings_table, judge_all, not_judged
 from davae.analysis.pareto import front_shares
 from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
@@ -144,17 +144,12 @@ def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path, data: s
         table = findings_table(judged.findings, data)
         table.to_csv(folder / "findings.csv", index=False)
         text += f"\n{CONDITIONS}\n\n{to_markdown(table)}"
-    left = [
-        f"Not judged, for an arm's detail collapsed: {claim.text}"
-        for claim in claims
-        if {claim.a, claim.b} & low.keys()
-    ]
-    left += [
-        f"Not judged, for it is about {claim.data}: {claim.text}"
-        for claim in ablation.claims
-        if claim not in claims
-    ]
-    sentences = [*disagreements(judged.findings), *judged.left, *left]
+    left = {"for an arm's detail collapsed": [c for c in claims if {c.a, c.b} & low.keys()]}
+    for claim in ablation.claims:
+        if claim not in claims:
+            left.setdefault(f"for they are about {claim.data}", []).append(claim)
+    sentences = [*disagreements(judged.findings), *judged.left]
+    sentences += [not_judged(why, [c.text for c in of_it]) for why, of_it in left.items() if of_it]
     return text + "".join(f"\n{sentence}\n" for sentence in sentences)
 
 

@@ -186,6 +186,27 @@ def test_claims_that_cannot_be_judged_say_why():
     assert "for want of a seed with m of both arms" in judge_all([claim], apart).left[0]
 
 
+def test_claims_without_a_finding_share_a_sentence_by_reason():
+    claim = Claim(text="t", published="", metric="m", a="a", b="c", direction="higher")
+    claims = [claim, replace(claim, text="u"), replace(claim, text="v", b="d")]
+    assert judge_all(claims, frame_of(SMALL)).left == [
+        "Not judged, for want of the arm c: t; u",
+        "Not judged, for want of the arm d: v",
+    ]
+
+
+def test_a_claim_may_compare_two_metrics_of_an_arm():
+    claim = Claim(text="t", published="", metric="m", against="n", a="a", b="a", direction="higher")
+    both = pd.concat([frame_of([v + 1 for v in LARGE]), frame_of(LARGE, "n")])
+    [found] = judge_all([claim], both.assign(protocol="x-8d-n9/00ff00ff00")).findings
+    assert found.difference.mean == pytest.approx(1.0)
+    assert judge(replace(claim, a="b", b="a"), both).difference.mean == pytest.approx(-2.04)
+    assert findings_table([found])["metric"][0] == "m - n"
+    two = both.assign(protocol=["p" if m == "m" else "q" for m in both["metric"]])
+    with pytest.raises(ValueError, match="different protocols"):
+        judge(claim, two)
+
+
 def test_seeds_that_change_nothing_give_no_verdict():
     claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="higher")
     assert judge(claim, frame_of([1.0] * 5)).verdict == "inconclusive"

@@ -12,6 +12,7 @@ from davae.core.presets import ARMS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.sweep.dry_run import dry_run
+from davae.sweep.dry_run import networks as networks_of
 from davae.sweep.sweep import Sweep
 
 COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
@@ -34,13 +35,26 @@ def test_questions_of_the_transformer_train_no_davae(tmp_path):
     assert [row[0] for row in rows].count("davae") == 1
 
 
-@pytest.mark.parametrize(("ablation", "count"), [(ALIGN_WEIGHT, 8), (ALIGNMENT_COST, 3 * 2)])
-def test_questions_of_the_autoencoder_train_one_an_arm_or_one_a_seed_too(tmp_path, ablation, count):
+@pytest.mark.parametrize(
+    ("ablation", "count", "users"),
+    [(ALIGN_WEIGHT, 8, "8 arms"), (ALIGNMENT_COST, 3 * 2, "lambda=0; ratio 0.5; ratio 1")],
+)
+def test_questions_of_the_autoencoder_train_one_an_arm_or_one_a_seed_too(
+    tmp_path, ablation, count, users
+):
     rows = networks(ablation, tmp_path)
     short = ARMS["tiny"].davae.davae.train.steps
     trained = [row for row in rows if row[0] == "davae" and row[1]]
     assert [row[1] for row in trained].count(short) == count
     [start] = [row for row in rows if row[0] == "davae" and row[1] != short]
-    assert all(
-        f"{arm} (seed {seed})" in start[2] for arm in ("lambda=0", "ratio 1") for seed in (0, 1)
-    )
+    assert start[2] == f"{users} (seeds 0, 1)"
+
+
+def test_a_network_names_few_arms_and_counts_many():
+    rows = [("davae", "k", 9, arm, seed) for arm in "ab" for seed in (1, 0, 1)]
+    assert list(networks_of(rows)["arms"]) == ["a; b (seeds 0, 1)"]
+    assert list(networks_of([*rows, *[("davae", "k", 9, arm, 0) for arm in "cd"]])["arms"]) == [
+        "4 arms (seeds 0, 1)"
+    ]
+    assert list(networks_of(rows[:1])["arms"]) == ["a (seed 1)"]
+    assert networks_of([]).empty

@@ -42,20 +42,24 @@ def paragraph(text: str) -> Markup:
 
 
 def table(frame: pd.DataFrame, caption: str) -> Markup:
-    """A table whose columns sort; one of many rows filters, too."""
+    """A table whose columns sort; one of many rows filters, too. Columns of numbers stand to the
+    right, those of words to the left."""
     rows = [
-        [{"text": cell(value), "sort": sort_key(value), "words": is_words(value)} for value in line]
+        [{"text": cell(value), "sort": sort_key(value)} for value in line]
         for line in frame.itertuples(index=False)
     ]
+    head = [{"text": str(name), "kind": kind_of(frame.iloc[:, i])} for i, name in enumerate(frame)]
     return render(
-        "table.html.j2", caption=caption, head=[str(c) for c in frame.columns], rows=rows,
-        filtered=len(rows) > FILTERED,
-    )  # fmt: skip
+        "table.html.j2", caption=caption, head=head, rows=rows, filtered=len(rows) > FILTERED
+    )
 
 
-def is_words(value: object) -> bool:
-    """Whether a cell is text of some length, to be read from the left."""
-    return isinstance(value, str) and len(value) > LONG and not NUMBER.match(value)
+def kind_of(column: pd.Series) -> str:
+    """The class of a column's cells: of numbers, short words or a text."""
+    words = [v for v in column if isinstance(v, str) and v not in ("", "–") and not NUMBER.match(v)]
+    if not words:
+        return "number"
+    return "text" if max(map(len, words)) > LONG else "word"
 
 
 NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?(?=$|[\s(%])")

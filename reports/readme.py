@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from davae.analysis.findings import OWN, findings_view
 from davae.analysis.tables import to_markdown
 from reports.published import IMG_S
 from reports.results import Kept, Results, read_results
@@ -22,17 +23,6 @@ from reports.sections.throughput import sampled_on_gpu
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
-FINDING = (
-    "claim",
-    "published",
-    "metric",
-    "difference",
-    "95% interval",
-    "margin",
-    "seeds",
-    "verdict",
-)
-"""What is shown of a file of findings."""
 PUBLISHED = {
     "native": ("native, 64x64 tokens", "not trained in small", str(IMG_S["native"])),
     "base_upsampled": ("512 px enlarged, 32x32 tokens", "the base model as it is, enlarged",
@@ -95,9 +85,8 @@ def of_file(path: Path) -> str:
         raise ValueError(f"there is no {path}")
     if path.suffix != ".csv":
         return path.read_text()
-    frame = pd.read_csv(path, keep_default_na=False, na_values=["nan"])
-    shown = [name for name in FINDING if name in frame] if "claim" in frame else list(frame)
-    return to_markdown(frame[shown])
+    frame = pd.read_csv(path)
+    return to_markdown(findings_view(frame) if set(OWN) <= set(frame) else frame)
 
 
 def shares(results: Results) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from davae.analysis.plots import COLOURS, INK, named, plt, save, svg_of
+from davae.analysis.plots import COLOURS, INK, look, named, plt, save, svg_of
+
+ABREAST = 4
+"""Cases in a row of the history's figure."""
 
 
 def history_svg(history: pd.DataFrame, steps: list[tuple[str, str]]) -> str:
@@ -22,24 +26,38 @@ def history_figure(path: Path, history: pd.DataFrame, steps: list[tuple[str, str
 
 
 def draw_history(history: pd.DataFrame, steps: list[tuple[str, str]]) -> plt.Figure:
-    """Cost of every case over the revisions, as a share of its first; (case, revision) of steps
+    """Cost of every case of several revisions, as a share of its first; (case, revision) of steps
     are marked.
 
-    history: columns case, git_sha, cost in the order of time."""
-    cases = sorted(history["case"].unique())
+    history: columns case, git_sha, cost in the order of time; raises ValueError where no case has
+    two."""
+    counts = history["case"].value_counts()
+    cases = sorted(counts[counts > 1].index)
+    if not cases:
+        raise ValueError("no case of the history has two revisions; there is nothing to draw yet")
+    rows = math.ceil(len(cases) / ABREAST)
     figure, axes = plt.subplots(
-        len(cases), 1, figsize=(8, 0.6 + 1.4 * len(cases)), sharex=True, squeeze=False
+        rows, ABREAST, figsize=(9, 0.4 + 1.3 * rows), sharey=True, squeeze=False
     )
-    for axis, case in zip(axes.flat, cases, strict=True):
+    for axis in axes.flat[len(cases) :]:
+        axis.set_visible(False)
+    for axis, case in zip(axes.flat, cases, strict=False):
         part = history[history["case"] == case]
-        at = np.arange(len(part))
-        axis.plot(at, part["cost"] / part["cost"].iloc[0], "o-", ms=3, lw=1, color=COLOURS[0])
-        for place, revision in zip(at, part["git_sha"], strict=True):
+        costs = part["cost"] / part["cost"].iloc[0]
+        axis.plot(range(len(part)), costs, "-", lw=1, color=COLOURS[0])
+        for at, (revision, cost) in enumerate(zip(part["git_sha"], costs, strict=True)):
+            gid = named(f"{case}, {revision[:10]}: {cost:.3f} of the first")
+            axis.plot([at], [cost], "o", ms=3, color=COLOURS[0], gid=gid)
             if (case, revision) in steps:
-                axis.axvline(place - 0.5, color=COLOURS[1], lw=1, ls="--")
-        axis.set_title(case, loc="left", fontsize=8)
-        axis.set_ylabel("cost / first")
-    axes.flat[-1].set_xlabel("revision, oldest first")
+                axis.axvline(at - 0.5, color=COLOURS[1], lw=1, ls="--")
+        name = case.removeprefix("test_scenario[").removesuffix("]")
+        axis.set_title(textwrap.fill(name, 30), loc="left", fontsize=6)
+        axis.margins(x=0.1)
+        axis.set_xticks([])
+        axis.axhline(1.0, color=INK, lw=0.5, alpha=0.4)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("cost / first", fontsize=7)
+    figure.supxlabel("revisions, oldest first", fontsize=8)
     figure.tight_layout()
     return figure
 
@@ -69,12 +87,12 @@ def draw_roofline(
         axis.loglog(x, np.minimum(rate, bytes_per_second * x) / 1e9, style, color=INK, lw=1.2)
         axis.text(low, rate / 1e9 * 1.03, f"{what} {rate / 1e9:.0f} GFLOP/s", fontsize=7)
     stages = points["case"].str.split("-").str[2].fillna("other")
-    for colour, stage in zip(cycle(COLOURS), dict.fromkeys(stages), strict=False):
+    for i, stage in enumerate(dict.fromkeys(stages)):
         label: str | None = stage
         for _, row in points[stages == stage].iterrows():
             x, y = row["intensity"], row["flops_per_second"] / 1e9
             gid = named(f"{row['case']}: {y:.0f} GFLOP/s at {x:.1f} FLOPs a byte")
-            axis.plot([x], [y], "o", ms=5, color=colour, label=label, gid=gid)
+            axis.plot([x], [y], ms=5, label=label, gid=gid, **{**look(i), "ls": ""})
             label = None
     axis.set(
         xlabel="FLOPs a byte that operators read or write", ylabel="GFLOP/s",

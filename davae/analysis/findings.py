@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from davae.analysis.stats import Interval, detectable_effect, holm, paired_difference
-from davae.analysis.tables import extractor_of
+from davae.analysis.tables import cell, extractor_of
 from davae.core.records import check_same
 
 Direction = Literal["higher", "lower", "equal"]
@@ -27,10 +27,10 @@ CONDITIONS = (
     "difference is a finding where the 95% interval lies within the claim's margin. A mechanism is "
     "true by construction or nearly so, and is not adjusted for; nor is a claim of no difference, "
     "which the interval decides. With fewer than five seeds the sweep is exploratory and there is "
-    "no verdict. Where the scale is `share of b`, logarithms were compared and differences and "
-    "margins are shares. Detectable is the difference that would be found in 80% of such sweeps, "
-    "were it the smallest p-value of its family. Intervals are conditional on what the seeds "
-    "share: the base models, and the DA-VAE or the start that arms train theirs from."
+    "no verdict. A difference a - b in per cent is a share of b: logarithms were compared; in "
+    "brackets is its 95% interval. Detectable is the difference that would be found in 80% of such "
+    "sweeps, were it the smallest p-value of its family. Intervals are conditional on what the "
+    "seeds share: the base models, and the DA-VAE or the start that arms train theirs from."
 )
 """What to know to read the table of findings."""
 
@@ -187,27 +187,66 @@ def disagreements(findings: Sequence[Finding]) -> list[str]:
     return sentences
 
 
+OWN = ("claim", "kind", "data", "metric", "extractor", "scale", "difference", "low", "high",
+       "margin", "seeds", "p", "verdict", "detectable", "published")  # fmt: skip
+"""Columns of a table of findings."""
+DECIDED = ("holds", "does not hold", "no difference")
+
+
 def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
-    """One row a finding: difference, interval, seeds, p and verdict; of a ratio as a share of b.
+    """One row a finding: difference and its 95% interval, seeds, p and verdict; of a ratio as a
+    share of b; gaps where there is one seed.
 
     data: the data set that the rows are of."""
     rows = []
     for f in findings:
-        found, detectable = f.difference, detectable_effect(f.difference, LEVEL / f.family)
+        numbers = [f.difference.mean, f.difference.low, f.difference.high,
+                   detectable_effect(f.difference, LEVEL / f.family)]  # fmt: skip
         if f.claim.ratio:
-            low, mean, high = (math.expm1(v) for v in (found.low, found.mean, found.high))
-            found = replace(found, low=low, mean=mean, high=high)
-            detectable = math.expm1(detectable)
+            numbers = [math.expm1(value) for value in numbers]
+        seeds = f.difference.n
+        mean, low, high, detectable = (v if math.isfinite(v) else math.nan for v in numbers)
         metric = " - ".join(filter(None, (f.claim.metric, f.claim.against)))
+        row = (
+            f.claim.text, f.claim.kind, f.claim.data or data, metric, f.extractor,
+            "share of b" if f.claim.ratio else "difference", mean, low, high, f.claim.margin,
+            seeds, f.p if seeds > 1 else math.nan, f.verdict, detectable, f.claim.published,
+        )  # fmt: skip
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(OWN))
+
+
+def findings_view(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of findings, or one read from its file, to be read: what belongs together in one
+    cell, shares in per cent. Columns that it has beside those of findings come first."""
+    rows = []
+    for row in table.to_dict("records"):
+        unit = percent if row["scale"] == "share of b" else cell
+        undecided = row["verdict"] not in DECIDED and row["detectable"] == row["detectable"]
         rows.append(
             {
-                "claim": f.claim.text, "kind": f.claim.kind, "data": f.claim.data or data,
-                "metric": metric, "extractor": f.extractor,
-                "scale": "share of b" if f.claim.ratio else "difference",
-                "difference": found.mean, "95% interval": found.text(), "margin": f.claim.margin,
-                "seeds": found.n, "p": f.p if found.n > 1 else math.nan, "verdict": f.verdict,
-                "detectable": detectable if found.n > 1 else math.nan,
-                "published": f.claim.published,
+                **{str(name): row[name] for name in table if name not in OWN},
+                "claim": row["claim"] + (" (mechanism)" if row["kind"] == "mechanism" else ""),
+                "metric": ", ".join(v for v in (row["metric"], row["extractor"]) if v and v == v),
+                "a - b": with_interval(row, unit),
+                "margin": unit(row["margin"]) if row["margin"] else None,
+                "seeds": row["seeds"],
+                "p": row["p"],
+                "verdict": row["verdict"]
+                + (f", detectable {unit(row['detectable'])}" if undecided else ""),
+                "published": row["published"] if row["published"] == row["published"] else "",
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
+
+
+def with_interval(row: dict[Hashable, Any], unit: Callable[[float], str]) -> str:
+    """The difference of a row of findings with its 95% interval, where it has one."""
+    if row["low"] != row["low"]:
+        return f"{unit(row['difference'])}, one seed"
+    return f"{unit(row['difference'])} [{unit(row['low'])}, {unit(row['high'])}]"
+
+
+def percent(value: float) -> str:
+    """A share in per cent."""
+    return f"{100 * value:.3g}%"

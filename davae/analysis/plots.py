@@ -6,6 +6,7 @@ import io
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -28,6 +29,27 @@ plt.rcParams.update(
         "svg.hashsalt": "davae",
     }
 )
+
+
+MARKERS, LINES = ("o", "s", "^", "D"), ("-", "--", ":", "-.")
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour, marker and line of the i-th of several things in one figure: 24 that differ."""
+    k = i // len(COLOURS) % len(MARKERS)
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[k], "ls": LINES[k]}
+
+
+def legend_below(figure: plt.Figure, axis: plt.Axes) -> None:
+    """The legend of one axis below all of them, where it covers nothing."""
+    handles, labels = axis.get_legend_handles_labels()
+    columns = max(
+        1, min(len(labels), round(13 * figure.get_figwidth() / (6 + max(map(len, labels)))))
+    )
+    figure.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns,
+        fontsize=7, frameon=False,
+    )  # fmt: skip
 
 
 NAMED = "named:"
@@ -141,21 +163,40 @@ def embedding_rows(
     figure, axes = plt.subplots(
         len(rows), len(columns), figsize=(3.2 * len(columns), 3.2 * len(rows)), squeeze=False
     )
-    colours = plt.get_cmap("tab20")(np.arange(len(classes)) % 20)
+    looks = class_looks(classes)
     for axis, column in zip(axes[0], columns, strict=True):
         axis.set_title(column)
     for line, (name, panels) in zip(axes, rows.items(), strict=True):
         for axis, column in zip(line, columns, strict=True):
             for k, label in enumerate(classes):
                 points = panels[column][labels == k]
-                axis.scatter(*points.T, s=3, color=colours[k], label=label, linewidths=0)
+                axis.plot(*points.T, ls="", ms=2.5, mew=0.7, label=label, **looks[k])
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(name)
     axes[0, -1].legend(
-        fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=3
+        fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2
     )
     save(figure, path)
+
+
+PARTS = ("o", "|", "_", "+")
+"""Markers of the second part of a class name."""
+
+
+def class_looks(classes: list[str]) -> list[dict[str, Any]]:
+    """Colour and marker of each class: of "circle, upright" the colour is the circle's and the
+    marker that of what is upright; of names of one part the marker changes where colours repeat."""
+    parts = [name.partition(", ")[::2] for name in classes]
+    seconds = list(dict.fromkeys(second for _, second in parts))
+    if len(seconds) == 1 or len(seconds) > len(PARTS):
+        return [{k: v for k, v in look(i).items() if k != "ls"} for i in range(len(classes))]
+    firsts = list(dict.fromkeys(first for first, _ in parts))
+    colours = plt.get_cmap("tab10")
+    return [
+        {"color": colours(firsts.index(first) % 10), "marker": PARTS[seconds.index(second)]}
+        for first, second in parts
+    ]
 
 
 OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -173,15 +214,16 @@ def spectra_figure(
     )
     for axis, (name, seeds) in zip(axes[0], panels.items(), strict=True):
         shown = {space: title for space, title in spaces.items() if space in seeds[0]}
-        for colour, (space, title) in zip(COLOURS[: len(shown)], shown.items(), strict=True):
+        for k, (space, title) in enumerate(shown.items()):
             for i, spectrum in enumerate(seeds):
                 label = title if i == 0 else None
                 axis.loglog(
                     spectrum["frequency"],
                     spectrum[space],
-                    color=colour,
-                    lw=1,
-                    alpha=0.7,
+                    color=COLOURS[k],
+                    ls=LINES[k],
+                    lw=1.2,
+                    alpha=0.8,
                     label=label,
                 )
         axis.set(title=name, xlabel="cycles a latent position")

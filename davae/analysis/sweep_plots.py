@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from davae.analysis.pareto import front
-from davae.analysis.plots import COLOURS, INK, named, plt, save
+from davae.analysis.plots import INK, legend_below, look, named, plt, save
 from davae.analysis.tables import extractor_of, of_first_extractor
 
 
@@ -44,8 +44,8 @@ def level_figure(
     shown = axes.flat[: len(panels)]
     for axis, ((metric, extractor), label) in zip(shown, panels.items(), strict=True):
         of_panel = (frame["metric"] == metric) & (extractors == extractor)
-        for colour, name in zip(cycle(COLOURS), series.unique(), strict=False):
-            draw_levels(axis, frame[of_panel & (series == name)], places, colour, name)
+        for i, name in enumerate(series.unique()):
+            draw_levels(axis, frame[of_panel & (series == name)], places, look(i), name)
         names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
         crowded = sum(map(len, names)) > 28
         slant = {"rotation": 35, "ha": "right", "fontsize": 7} if crowded else {}
@@ -53,10 +53,10 @@ def level_figure(
         axis.margins(x=0.08)
         axis.set_xlabel(factor)
         axis.set_title(textwrap.fill(label, 34), fontsize=9)
-    if series.nunique() > 1:
-        axes[0, 0].legend(fontsize=7, frameon=False)
     figure.suptitle(title, fontsize=9)
     figure.tight_layout()
+    if series.nunique() > 1:
+        legend_below(figure, axes[0, 0])
     save(figure, *paths)
 
 
@@ -78,7 +78,7 @@ def draw_levels(
     axis: plt.Axes,
     rows: pd.DataFrame,
     places: dict[float | str, float],
-    colour: str,
+    style: dict[str, Any],
     name: str,
 ) -> None:
     """One series: every seed's value, and the means."""
@@ -87,14 +87,14 @@ def draw_levels(
     for place, part in values.items():
         for arm, seed, value in zip(part["arm"], part["seed"], part["value"], strict=True):
             gid = named(f"{arm}, seed {seed}: {value:.4g}")
-            axis.plot([place], [value], "o", ms=4, color=colour, alpha=0.6, gid=gid)
+            axis.plot([place], [value], ms=4, alpha=0.6, gid=gid, **{**style, "ls": ""})
     means = [part["value"].mean() for part in values.values()]
     joined = all(isinstance(level, (int, float)) for level in places)
-    colour, label = (colour, name) if name else (INK, None)
+    line = {**style, "label": name} if name else {**style, "color": INK}
     if joined:
-        axis.plot(list(values), means, "-", lw=1, color=colour, label=label)
+        axis.plot(list(values), means, lw=1, **{**line, "marker": ""})
     else:
-        axis.plot(list(values), means, "_", ms=18, mew=1.5, color=colour, label=label)
+        axis.plot(list(values), means, ms=18, mew=1.5, **{**line, "ls": "", "marker": "_"})
 
 
 def means_figure(
@@ -108,15 +108,15 @@ def means_figure(
     panels = {metric: title for metric, title in panels.items() if metric in means}
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3), squeeze=False)
     for axis, (metric, title) in zip(axes[0], panels.items(), strict=True):
-        colours = zip(means.groupby("series", sort=False), cycle(COLOURS), strict=False)
-        for (series, rows), colour in colours:
-            axis.plot(rows[x[0]], rows[metric], "o", color=colour, label=series)
+        for i, (series, rows) in enumerate(means.groupby("series", sort=False)):
+            axis.plot(rows[x[0]], rows[metric], label=series, **{**look(i), "ls": ""})
             names = rows.index.get_level_values("arm")
             for name, *place in zip(names, rows[x[0]], rows[metric], strict=True):
                 axis.annotate(name, place, (3, 3), textcoords="offset points", fontsize=6)
         axis.set(xlabel=x[1], title=title)
-    axes[0, 0].legend(fontsize=7, frameon=False)
     figure.tight_layout()
+    if means.index.get_level_values("series").nunique() > 1:
+        legend_below(figure, axes[0, 0])
     save(figure, path)
 
 
@@ -136,14 +136,14 @@ def by_step_figure(
                 for (a, _), c in curves.items()
                 if a == arm
             ]
-            look = {"color": COLOURS[i % len(COLOURS)], "ls": ("-", "--")[i // len(COLOURS) % 2]}
+            style = {**look(i), "marker": ""}
             for curve in own:
-                axis.plot(curve.index, curve, lw=0.5, alpha=0.5, **look)
+                axis.plot(curve.index, curve, lw=0.5, alpha=0.5, **style)
             mean = pd.concat(own, axis=1).mean(axis=1)
-            axis.plot(mean.index, mean, lw=1.6, label=arm, **look)
+            axis.plot(mean.index, mean, lw=1.6, label=arm, **style)
         axis.set(xlabel="step", title=title)
-    axes[0, 0].legend(fontsize=6, frameon=False)
     figure.tight_layout()
+    legend_below(figure, axes[0, 0])
     save(figure, path)
 
 
@@ -152,7 +152,8 @@ def pareto_figure(path: Path, values: dict[str, np.ndarray], titles: list[str]) 
     the mean, and the front of the means as a staircase."""
     figure, axis = plt.subplots(figsize=(5, 3.6))
     means = np.stack([seeds.mean(axis=0) for seeds in values.values()])
-    for (name, seeds), mean, colour in zip(values.items(), means, cycle(COLOURS), strict=False):
+    for i, ((name, seeds), mean) in enumerate(zip(values.items(), means, strict=True)):
+        colour = look(i)["color"]
         axis.plot(*seeds.T, "o", ms=3, alpha=0.5, color=colour)
         axis.plot(*mean, "D", ms=6, color=colour)
         axis.annotate(name, mean, xytext=(5, 5), textcoords="offset points", fontsize=7)

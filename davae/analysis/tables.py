@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -181,6 +182,14 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def plus_minus(mean: float, half: float) -> str:
+    """A mean with its half width, to two digits of that; without one that is 0 or a gap."""
+    if not half > 0 or not math.isfinite(half):
+        return cell(float(mean))
+    places = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:,.{places}f} ± {half:,.{places}f}"
 
 
 def curve_frame(folder: Path, points: int = 200) -> pd.DataFrame:

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from davae.analysis.findings import CONDITIONS, disagreements, findings_table, judge_all, not_judged
+from davae.analysis.findings import (
+    CONDITIONS,
+    disagreements,
+    findings_table,
+    findings_view,
+    judge_all,
+    not_judged,
+)
 from davae.analysis.pareto import front_shares
 from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
@@ -19,6 +26,7 @@ from davae.analysis.tables import (
     column_titles,
     extractor_of,
     of_first_extractor,
+    plus_minus,
     to_markdown,
     upright,
 )
@@ -62,6 +70,21 @@ def summary_table(ablation: Ablation, frame: pd.DataFrame, arms: list[str]) -> p
     return pd.DataFrame(rows)
 
 
+def to_read(table: pd.DataFrame) -> pd.DataFrame:
+    """A summary table with half widths beside their means, without levels that are the arms'
+    names."""
+    shown = pd.DataFrame({"arm": table["arm"], "level": table["level"], "seeds": table["seeds"]})
+    if (table["level"] == table["arm"]).all():
+        shown = shown.drop(columns="level")
+    for name in table.columns[3:]:
+        half = table.get(f"{name} ±")
+        if half is not None:
+            shown[name] = [plus_minus(*pair) for pair in zip(table[name], half, strict=True)]
+        elif not name.endswith(" ±"):
+            shown[name] = table[name]
+    return shown
+
+
 def of_one_autoencoder(ablation: Ablation, values: pd.Series) -> bool:
     """Whether an arm's values are of the autoencoder that its seeds share."""
     return ablation.trains == "davae" and values.nunique() == 1
@@ -81,9 +104,10 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
         raise ValueError(f"every arm failed; the first error: {first}")
     table = summary_table(ablation, frame, [arm.name for arm in sweep.arms()])
     table.to_csv(folder / "table.csv", index=False)
-    table.to_latex(folder / "table.tex", index=False, float_format="%.4g", escape=True)
+    short = to_read(table)
+    short.to_latex(folder / "table.tex", index=False, float_format="%.4g", escape=True)
     text = f"**{ablation.question}**\n\n" + to_markdown(
-        table if len(ablation.metrics) <= WIDE else upright(table)
+        short if len(ablation.metrics) <= WIDE else upright(short)
     )
     if ablation.trains == "samples":
         text += f"\n{OF_ONE_MODEL}\n"
@@ -143,7 +167,7 @@ def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path, data: s
     if judged.findings:
         table = findings_table(judged.findings, data)
         table.to_csv(folder / "findings.csv", index=False)
-        text += f"\n{CONDITIONS}\n\n{to_markdown(table)}"
+        text += f"\n{CONDITIONS}\n\n{to_markdown(findings_view(table))}"
     left = {"for an arm's detail collapsed": [c for c in claims if {c.a, c.b} & low.keys()]}
     for claim in ablation.claims:
         if claim not in claims:

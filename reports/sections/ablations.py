@@ -6,6 +6,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from davae.analysis.findings import CONDITIONS
+from davae.sweep.arm import file_name
 from reports.html import Svg, figure, picture
 from reports.markdown import blocks
 from reports.results import Kept, Results
@@ -20,12 +22,25 @@ CAPTIONS = {
     "alignment": "Quality over the alignment error that was reached",
 }
 """What the pictures of an ablation's folder show."""
+SEE = "How verdicts are computed: under “What of the paper holds here”."
+
+
+ORDER = ("components", "align_weight", "alignment_cost", "init", "schedule", "channels",
+         "align_method", "tokens", "latent_structure", "detail_use", "proxies")  # fmt: skip
+"""Ablations come in this order, others after them by name."""
+
+
+def place(kept: Kept) -> tuple[int, str, str]:
+    """Where an ablation stands: by its question, then by preset and base seed."""
+    name = kept.folder.name.partition("-base")[0]
+    rank = ORDER.index(name) if name in ORDER else len(ORDER)
+    return rank, name, str(kept.folder)
 
 
 def of_ablation(results: Results, kept: Kept) -> list[Markup]:
     """One ablation's part: what its sweep wrote, and its figures."""
     folder, name = kept.folder, f"{kept.folder.name} at {kept.preset}"
-    parts = [Markup("<h3>{}</h3>").format(name)]
+    parts = [Markup('<h3 id="{}">{}</h3>').format(anchor(kept), name)]
     text = results.tried(folder / "table.md", (folder / "table.md").read_text) or ""
     question, _, rest = text.partition("\n")
     if question:
@@ -33,12 +48,20 @@ def of_ablation(results: Results, kept: Kept) -> list[Markup]:
     seeds = kept.frame["seed"].nunique()
     for drawn in sorted(folder.glob("figure*.svg")):
         series = drawn.stem.removeprefix("figure").strip("_")
-        caption = f"{kept.frame['arm'].nunique()} arms, {seeds} seeds: every seed a point, means "
-        caption += "joined or marked" + (f"; {series}." if series else ".")
+        many = f"{seeds} seed{'s' * (seeds > 1)}"
+        caption = (
+            f"{kept.frame['arm'].nunique()} arms, {many}: every seed a point, means joined or "
+        )
+        caption += f"marked; {series}." if series else "marked."
         alt = f"{name}: {question.strip('*')} {caption}"
         made = results.tried(drawn, drawing, drawn, alt, caption)
         parts += [made] if made else []
-    return [*parts, *blocks(rest, name), *pictures(results, folder, name)]
+    return [*parts, *blocks(rest.replace(CONDITIONS, SEE), name), *pictures(results, folder, name)]
+
+
+def anchor(kept: Kept) -> str:
+    """Of an ablation's heading."""
+    return file_name(f"ablation-{kept.preset}-{kept.folder.name}-{kept.folder.parts[-4]}")
 
 
 def drawing(path: Path, alt: str, caption: str) -> Markup:
@@ -60,12 +83,17 @@ def pictures(results: Results, folder: Path, name: str) -> list[Markup]:
 
 
 def body(results: Results) -> Markup | None:
-    """All of them, in the order of their folders."""
-    parts = []
-    for kept in results.ablations:
+    """All of them, and where each is."""
+    parts, ordered = [], sorted(results.ablations, key=place)
+    for kept in ordered:
         one = results.tried(kept.folder, of_ablation, results, kept)
         parts += one or []
-    return Markup("\n").join(parts) if parts else None
+    links = [
+        Markup('<li><a href="#{}">{} at {}</a></li>').format(anchor(k), k.folder.name, k.preset)
+        for k in ordered
+    ]
+    index = Markup('<nav aria-label="Ablations"><ul>{}</ul></nav>').format(Markup("").join(links))
+    return Markup("\n").join([index, *parts]) if parts else None
 
 
 SECTION = Section(40, "ablations", "Ablations", body)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
-from davae.analysis.findings import CONDITIONS, LEAST_SEEDS
+from davae.analysis.findings import CONDITIONS, LEAST_SEEDS, findings_view
 from reports.html import paragraph, table
 from reports.results import Kept, Results
 from reports.section import Section
 
-SHOWN = ("ablation", "preset", "claim", "verdict", "seeds", "difference", "95% interval", "scale",
-         "margin", "detectable", "published", "extractor", "kind")  # fmt: skip
 NONE = (
     f"No claim is decided yet: none has been judged with {LEAST_SEEDS} seeds. What single runs "
     "show is above; tables of ablations below say what was seen with fewer."
@@ -28,13 +26,29 @@ def judged(results: Results) -> pd.DataFrame:
 
 
 def findings_of(kept: Kept) -> pd.DataFrame:
-    """An ablation's findings with a verdict; none where they are of before verdicts had a scale."""
+    """An ablation's findings with a verdict; none where they are of before intervals had ends."""
     file = kept.folder / "findings.csv"
     frame = pd.read_csv(file) if file.exists() else pd.DataFrame()
-    if "scale" not in frame:
+    if "low" not in frame:
         return pd.DataFrame()
     frame = frame.assign(ablation=kept.folder.name, preset=kept.preset)
-    return frame.loc[frame["verdict"] != "exploratory", list(SHOWN)]
+    return frame[frame["verdict"] != "exploratory"]
+
+
+VERDICTS = ("holds", "does not hold", "no difference", "inconclusive")
+
+
+def by_claim(found: pd.DataFrame) -> pd.DataFrame:
+    """A row a claim of an ablation, as the first extractor has it; how many others agree."""
+    rows = []
+    for _, part in found.groupby(["ablation", "preset", "claim"], sort=False):
+        verdicts = list(part["verdict"])
+        same = sum(verdict == verdicts[0] for verdict in verdicts[1:])
+        other = f"{same} of {len(verdicts) - 1}" if len(verdicts) > 1 else None
+        rows.append(part.iloc[0].to_dict() | {"other extractors agree": other})
+    frame = pd.DataFrame(rows)
+    order = frame["verdict"].map(VERDICTS.index)
+    return frame.iloc[order.argsort(kind="stable")]
 
 
 def body(results: Results) -> Markup:
@@ -42,15 +56,16 @@ def body(results: Results) -> Markup:
     found = judged(results)
     if found.empty:
         return paragraph(NONE)
+    claims = by_claim(found)
     parts = []
-    published = found["published"].notna() & (found["published"] != "")
-    for rows, title in ((found[published], "the paper's"), (found[~published], "our own")):
+    published = claims["published"].notna() & (claims["published"] != "")
+    for rows, title in ((claims[published], "the paper's"), (claims[~published], "our own")):
         if rows.empty:
             continue
-        counts = rows.groupby("verdict")["claim"].nunique()
-        text = "; ".join(f"{verdict}: {count}" for verdict, count in counts.items())
-        parts.append(paragraph(f"Of {rows['claim'].nunique()} claims, {title}: {text}."))
-        parts.append(table(rows, f"Claims, {title}, and their computed verdicts"))
+        counts = rows["verdict"].value_counts()
+        text = "; ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+        parts.append(paragraph(f"Judged claims, {title}: {len(rows)} ({text})."))
+        parts.append(table(findings_view(rows), f"Claims, {title}, and their verdicts"))
     return Markup("\n").join([*parts, paragraph(CONDITIONS)])
 
 

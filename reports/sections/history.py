@@ -31,8 +31,10 @@ def of_folder(folder: Path) -> list[Markup]:
         f"{len(found)} lasting steps."
     )
     marks = [(step.case, step.revision) for step in found]
+    if history["case"].value_counts().max() < 2:
+        return [paragraph(alt)]
     drawn = figure(Svg(history_svg(history, marks), alt, alt))
-    return [drawn, table(steps_frame(found), "Lasting steps") if found else paragraph(alt)]
+    return [drawn, *([table(steps_frame(found), "Lasting steps")] if found else [])]
 
 
 def rates(results: Results) -> list[Markup]:

@@ -77,7 +77,10 @@ def body(results: Results) -> Markup | None:
         machines.append(machine_row(str(bench.path.relative_to(results.top)), bench.about))
     parts = []
     if machines:
-        parts.append(table(pd.DataFrame(machines), "Machines and versions"))
+        frame = pd.DataFrame(machines)
+        alike = frame.groupby([c for c in frame if c != "records"], sort=False)["records"]
+        frame = alike.agg(", ".join).reset_index()[list(frame)]
+        parts.append(table(frame, "Machines and versions"))
     if revisions:
         parts.append(table(pd.DataFrame(revisions), "Commands, revisions and times"))
     commands = pd.DataFrame(OTHERS.items(), columns=["part", "command"])

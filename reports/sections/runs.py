@@ -7,16 +7,16 @@ from collections.abc import Collection
 import pandas as pd
 from markupsafe import Markup
 
-from davae.analysis.findings import findings_table, judge_all
+from davae.analysis.findings import findings_table, findings_view, judge_all
 from davae.analysis.run_claims import RUN_CLAIMS
 from davae.analysis.stats import t_interval
 from davae.analysis.tables import (
     RUN_COLUMNS,
     RUN_ROWS,
-    cell,
     column_titles,
     doubtful,
     extractor_of,
+    plus_minus,
     stage_table,
 )
 from davae.core import records
@@ -31,8 +31,6 @@ SUMMARY = (
     "latent_fd_detail",
 )  # fmt: skip
 """Columns of a run's short table."""
-CLAIM_COLUMNS = ("claim", "extractor", "scale", "difference", "95% interval", "margin", "seeds",
-                 "p", "verdict")  # fmt: skip
 
 
 def summary(frame: pd.DataFrame, metrics: Collection[str] = SUMMARY) -> pd.DataFrame:
@@ -59,9 +57,7 @@ def spread(values: pd.Series) -> str:
     if values.empty:
         return "–"
     interval = t_interval(values.to_numpy())
-    text = cell(float(interval.mean))
-    half = interval.high - interval.mean
-    return f"{text} ± {cell(float(f'{half:.2g}'))}" if interval.n > 1 and half > 0 else text
+    return plus_minus(float(interval.mean), interval.high - interval.mean)
 
 
 def latest_of(runs: list[Kept]) -> pd.DataFrame:
@@ -77,7 +73,7 @@ def claims(runs: list[Kept]) -> pd.DataFrame:
     there = [claim for claim in RUN_CLAIMS if (frame["metric"] == claim.metric).any()]
     data = PRESETS[runs[0].preset].data.name if runs[0].preset in PRESETS else ""
     found = findings_table(judge_all(there, frame).findings, data)
-    return found if found.empty else found[list(CLAIM_COLUMNS)]
+    return findings_view(found)
 
 
 def of_group(results: Results, name: str, runs: list[Kept]) -> list[Markup]:

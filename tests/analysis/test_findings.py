@@ -5,7 +5,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from davae.analysis.findings import Claim, disagreements, findings_table, judge, judge_all
+from davae.analysis.findings import (
+    Claim,
+    disagreements,
+    findings_table,
+    findings_view,
+    judge,
+    judge_all,
+)
 
 FIVE = [(1.0, 2.0), (1.1, 2.2), (0.9, 1.9), (1.0, 2.1), (1.2, 2.2)]
 """Values of two arms, a seed a pair: the first lies below the second."""
@@ -120,10 +127,9 @@ def test_effects_of_a_table_are_adjusted_and_mechanisms_are_not():
         "holds",
         "holds",
     ]
-    assert (
-        findings_table(judge_all(claims[:1], frame_of([1.0])).findings)["95% interval"][0]
-        == "one seed"
-    )
+    alone = findings_table(judge_all(claims[:1], frame_of([1.0])).findings)
+    assert alone[["low", "high", "p", "detectable"]].isna().all(axis=None)
+    assert findings_view(alone)["a - b"][0] == "1, one seed"
     with pytest.raises(ValueError, match="give the margin"):
         Claim(text="t", published="", metric="m", a="a", b="b", direction="equal")
 
@@ -164,6 +170,7 @@ def test_ratios_are_differences_of_logarithms_and_shown_as_shares():
     row = findings_table([found]).iloc[0]
     assert row["scale"] == "share of b"
     assert row["difference"] == pytest.approx(-0.198, abs=1e-5)
+    assert findings_view(findings_table([found]))["a - b"][0] == "-19.8% [-20%, -19.6%]"
     near = pd.DataFrame(
         [{**r, "value": r["value"] * (1.25 if r["arm"] == "a" else 1.0)} for r in rows]
     )

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from davae.analysis.tables import doubtful, run_table, to_markdown
+from davae.analysis.tables import doubtful, plus_minus, run_table, to_markdown
 from reports.sections.runs import summary
 
 
@@ -37,7 +37,7 @@ def test_the_report_keeps_extractors_apart():
     rows = rows_of(["x-8d", "y-8d"], arms=("adapted",), seeds=(0, 1, 2))
     frame = pd.DataFrame(rows).assign(metric="gkd_effnet")
     table = summary(frame, ("gkd_effnet",))
-    assert table["gKD"].tolist() == ["1 ± 2.5"]  # t(2) 1 / sqrt(3)
+    assert table["gKD"].tolist() == ["1.0 ± 2.5"]  # t(2) 1 / sqrt(3)
     assert table["gKD on y-8d"].tolist() == ["11 ± 2.5"]
 
 
@@ -46,3 +46,10 @@ def test_a_share_above_the_machines_rate_is_flagged():
     assert "Shares above 1 (adapted) are none" in doubtful(stages)
     assert doubtful(stages[stages["stage"] != "adapted"]) == ""
     assert doubtful(stages[["stage"]]) == ""
+
+
+def test_a_half_width_has_two_digits_and_its_mean_as_many_places():
+    assert plus_minus(0.74371, 0.03913) == "0.744 ± 0.039"
+    assert plus_minus(4344.2, 62.91) == "4,344 ± 63"
+    assert plus_minus(12345.6, 1234.0) == "12,346 ± 1,234"
+    assert plus_minus(0.25, 0.0) == plus_minus(0.25, float("nan")) == "0.25"

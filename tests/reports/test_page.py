@@ -3,8 +3,10 @@
 import re
 from html import escape
 
+import pandas as pd
 import pytest
 
+from davae.analysis.findings import Claim, findings_table, judge_all
 from davae.core import records
 from reports.build import page, write
 from reports.html import sort_key
@@ -45,6 +47,27 @@ def test_what_a_sweep_wrote_is_shown_with_its_warnings(results):
     assert "No claim is decided yet" in text  # verdicts of before five seeds were asked for
     assert "alert(1)</script>" not in text
     assert "onclick" not in text
+
+
+def test_a_claim_is_one_row_with_the_verdict_of_its_first_extractor(results):
+    claims = [Claim(text=f"claim {m}", published="Table 5" * (m == "m"), metric=m, a="a", b="b",
+                    direction="higher") for m in "mn"]  # fmt: skip
+    rows = [
+        {"arm": arm, "seed": seed, "metric": metric, "value": sign * (arm == "a") * (9 + seed),
+         "protocol": f"{extractor}-8d-n9/00ff00ff00" if metric == "m" else "p"}
+        for extractor, sign in (("x", 1), ("y", 1), ("z", -1))
+        for metric in "mn"
+        for seed in range(5)
+        for arm in "ab"
+        if metric == "m" or extractor == "x"
+    ]  # fmt: skip
+    found = findings_table(judge_all(claims, pd.DataFrame(rows)).findings)
+    assert list(found["verdict"]) == ["holds", "holds", "does not hold", "holds"]
+    found.to_csv(results / "tiny" / "ablations" / "toy" / "findings.csv", index=False)
+    text = page(results)
+    assert "Judged claims, the paper&#39;s: 1 (1 holds)." in text
+    assert "Judged claims, our own: 1 (1 holds)." in text
+    assert ">1 of 2</td>" in text
 
 
 def full_size_row(arm, metric, value, kind="measured, float32"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ablations.align_weight import ABLATION
-from davae.sweep.report import summary_table
+from davae.sweep.report import summary_table, to_read
 
 
 def test_what_the_seeds_of_an_arm_share_has_no_interval():
@@ -20,3 +20,6 @@ def test_what_the_seeds_of_an_arm_share_has_no_interval():
     assert list(shared) == ["arm", "level", "seeds", "PSNR dB", "content", "content ±"]
     apart = summary_table(replace(ablation, trains="davae_seeds"), pd.DataFrame(rows), ["a"])
     assert apart["PSNR dB ±"].item() == 0.0
+    assert list(to_read(shared).columns) == ["arm", "level", "seeds", "PSNR dB", "content"]
+    assert to_read(shared)["content"].item() == "0.55 ± 0.64"  # 12.71 * 0.05
+    assert "level" not in to_read(shared.assign(level="a"))

@@ -35,6 +35,8 @@ def findings_of(kept: Kept) -> pd.DataFrame:
     return frame[frame["verdict"] != "exploratory"]
 
 
+SHOWN = ("claim", "verdict", "a - b", "margin", "seeds", "p", "metric", "other extractors agree",
+         "published", "ablation")  # fmt: skip
 VERDICTS = ("holds", "does not hold", "no difference", "inconclusive")
 
 
@@ -65,7 +67,8 @@ def body(results: Results) -> Markup:
         counts = rows["verdict"].value_counts()
         text = "; ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
         parts.append(paragraph(f"Judged claims, {title}: {len(rows)} ({text})."))
-        parts.append(table(findings_view(rows), f"Claims, {title}, and their verdicts"))
+        shown = findings_view(rows.assign(ablation=rows["ablation"] + " at " + rows["preset"]))
+        parts.append(table(shown[list(SHOWN)], f"Claims, {title}, and their verdicts"))
     return Markup("\n").join([*parts, paragraph(CONDITIONS)])
 
 

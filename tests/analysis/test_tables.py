@@ -38,7 +38,7 @@ def test_the_report_keeps_extractors_apart():
     frame = pd.DataFrame(rows).assign(metric="gkd_effnet")
     table = summary(frame, ("gkd_effnet",))
     assert table["gKD"].tolist() == ["1.0 ± 2.5"]  # t(2) 1 / sqrt(3)
-    assert table["gKD on y-8d"].tolist() == ["11 ± 2.5"]
+    assert table["gKD on y-8d"].tolist() == ["11.0 ± 2.5"]
 
 
 def test_a_share_above_the_machines_rate_is_flagged():

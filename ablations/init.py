@@ -18,13 +18,15 @@ SHARES = (16, 8, 4, 2, 1)
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """Every init at every share of one adaptation; the paper's at its end is the reference."""
+    """Every init at every share of one adaptation; the paper's at its end is the reference. What is
+    measured before the end is judged by the first extractor alone: claims on it are of facts."""
     steps = base.adapt.train.steps
     snapshots = tuple(n for n in (steps // share for share in SHARES[:-1]) if n)
     found = []
     for init in INITS:
         train = replace(base.adapt.train, snapshots=tuple(dict.fromkeys(snapshots)))
         e = replace(base, adapt=replace(base.adapt, init=init, train=train))
+        early = replace(e, eval=replace(e.eval, also=()))
         for share in SHARES:
             step = steps // share if share > 1 else 0
             if share > 1 and not step:
@@ -34,7 +36,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
                     init if share == 1 else f"{init} at 1/{share}",
                     "share of the adaptation",
                     1 / share,
-                    replace(e, snapshot_step=step),
+                    replace(early, snapshot_step=step) if step else e,
                     reference=(init, share) == ("zero", 1),
                     series=init,
                 )

@@ -22,7 +22,7 @@ from davae.models.families.family import Architecture
 from davae.models.families.pipelines import clip_text
 from davae.models.families.registry import family_of
 from davae.models.streamline import streamline
-from davae.plan.count import architecture, base_vae, davae_config, native_dit
+from davae.models.unweighted import architecture, base_vae, davae_config, native_dit
 
 SPREAD = 0.02
 """Standard deviation of random weights: nothing is computed on zeros, and nothing overflows."""

@@ -16,7 +16,8 @@ from benchmarks.scenarios import Form
 from davae.core.experiment import Experiment
 from davae.core.presets import PRESETS
 from davae.measure.flops import count_flops
-from davae.plan.count import Count, architecture, count, tokens
+from davae.models.unweighted import architecture, tokens
+from davae.plan.count import Count, count
 from davae.plan.describe import PEAK_TFLOPS, forwards
 
 PRESET = "sd35m_1k"

@@ -41,11 +41,8 @@ from davae.features.registry import open_extractor
 from davae.method.sampler import guided_forwards
 from davae.models.dit import DiT
 from davae.models.families.registry import family_of
-from davae.plan.count import first
+from davae.models.unweighted import first, prompt_ids
 from davae.stages.samples import sample_latents
-
-PROMPT_TOKENS = {"T5EncoderModel": 256}
-"""Of a prompt, where it is not CLIP's 77."""
 
 
 @dataclass
@@ -149,15 +146,11 @@ def text(s: Scenario, device: str, clip_only: bool = False) -> Workload:
     e = experiment_of(s)
     prompts = s.batch * guided_forwards(e.sample.guidance_scale)
     with torch.device("meta"):
-        built = architecture_of(e, s).text_encoders()
+        arch = architecture_of(e, s)
+        built = arch.text_encoders()
     kept = [x for x in built if not clip_only or type(x).__name__.startswith("CLIP")]
     encoders = [materialised(lambda x=x: x, device, weights_dtype(s)) for x in kept]  # type: ignore[misc]
-    ids = [
-        torch.zeros(
-            prompts, PROMPT_TOKENS.get(type(x).__name__, 77), dtype=torch.long, device=device
-        )
-        for x in encoders
-    ]
+    ids = [prompt_ids(x, arch, prompts).to(device) for x in encoders]
     return Workload(
         run=lambda: [x(i)[0] for x, i in zip(encoders, ids, strict=True)],
         images=s.batch,

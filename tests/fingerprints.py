@@ -14,9 +14,9 @@ from davae.core.experiment import ClipConfig, TrainConfig
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
-from davae.run.execute import run_stages
 from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.graph import analyses
+from davae.stages.run_graph import run_stages
 from davae.stages.stage import Pipeline, Stage
 
 NANO_CLIP = ClipConfig(scenes=96, train=TrainConfig(steps=2, batch_size=16, lr=1e-3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -24,6 +24,17 @@ class PlanOptions:
     """Assumed share of the GPU's dense bfloat16 peak in sampling (0 to 1)."""
     training_mfu: float = 0.35
     """Assumed share of the peak in training (0 to 1)."""
+    gpu: Literal["a100", "h100", "h200"] = "h100"
+    """What every stage is planned on, alone; a stage that does not fit is refused."""
+    gpu_gib: float = 0.0
+    """Memory of that GPU, where it is not the usual 79, 78 or 139 GiB."""
+    micro_batch: int = 0
+    """Samples that a training step takes at once, as --runtime.micro_batch of a run; 0: as many as
+    fit."""
+    images_at_once: int = 0
+    """Images that are encoded, sampled or decoded at once, as --runtime.images_at_once."""
+    checkpoint_activations: bool = False
+    """Recompute activations wherever that is possible, as --runtime.checkpoint_activations."""
 
 
 def parse(preset: str, default: Experiment, argv: list[str]) -> PlanOptions:
@@ -44,12 +55,14 @@ def run(argv: list[str]) -> int:
     options = parse(preset, default, rest)
 
     def action() -> None:
+        from davae.core.runtime import Runtime
         from davae.plan.describe import Assumptions, describe
 
-        print(
-            describe(
-                preset, options.experiment, Assumptions(options.sampling_mfu, options.training_mfu)
-            )
-        )
+        assumed = Assumptions(options.sampling_mfu, options.training_mfu)
+        asked = Runtime(
+            "cuda", micro_batch=options.micro_batch, images_at_once=options.images_at_once,
+            checkpoint_activations=options.checkpoint_activations,
+        )  # fmt: skip
+        print(describe(preset, options.experiment, assumed, options.gpu, options.gpu_gib, asked))
 
     return guard(action, "nothing was written")

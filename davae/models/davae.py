@@ -113,6 +113,8 @@ class DAVAE(ModelMixin, ConfigMixin):
     `decode`; they are the identity until `set_detail_statistics` is called.
     """
 
+    _supports_gradient_checkpointing = True
+
     @register_to_config
     def __init__(
         self,

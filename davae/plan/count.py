@@ -7,22 +7,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
-from torch import nn
 
 from davae.core.experiment import Experiment
-from davae.data.photos import PHOTOS
-from davae.data.scenes import CLASSES as SCENE_CLASSES
 from davae.measure.flops import count_flops
+from davae.method.vae_loss import hinge_loss
 from davae.models.adapt import Lora, adapt, add_lora, freeze_pretrained
-from davae.models.base_vae import autoencoder
-from davae.models.davae import DAVAE, DAVAEConfig
+from davae.models.davae import DAVAE
 from davae.models.dit import DiT
-from davae.models.families.family import Architecture
 from davae.models.families.registry import family_of
-
-CLASSES = {"photos": len(PHOTOS), "scenes": len(SCENE_CLASSES), "folder": 1_000}
-"""Classes by data set; a folder is taken for ImageNet."""
+from davae.models.unweighted import (
+    architecture,
+    base_vae,
+    davae_config,
+    first,
+    loss_networks,
+    native_dit,
+    parameters,
+    prompt_ids,
+)
 
 
 @dataclass(frozen=True)
@@ -53,43 +55,15 @@ class Count:
     """The base VAE's, to an image of the same size."""
     encode: int
     """The base and the detail latent of an image."""
+    encode_base: int
+    """The base latent alone."""
     davae_step: int
     """Forward and backward of the detail encoder and the decoder, losses not counted."""
-
-
-def architecture(e: Experiment) -> Architecture:
-    """The transformer that the experiment widens, in full size."""
-    return family_of(e).architecture(e, CLASSES[e.data.name])
-
-
-def base_vae(e: Experiment) -> AutoencoderKL:
-    """The base VAE's network, without its weights."""
-    family = family_of(e)
-    level_attention = bool(e.base_vae.pretrained) and family.conditions == "classes"  # VA-VAE
-    return autoencoder(e.base_vae, level_attention=level_attention, **family.vae)
-
-
-def davae_config(e: Experiment) -> DAVAEConfig:
-    """The DA-VAE of the experiment: over SD3's or FLUX's VAE, over VA-VAE, or over the small one
-    trained here."""
-    with torch.device("meta"):
-        vae = base_vae(e)
-    return DAVAEConfig.of_experiment(vae, e.davae, e.data.scale, e.data.antialias)
-
-
-def parameters(*modules: nn.Module) -> int:
-    """The number of the modules' parameters."""
-    return sum(p.numel() for module in modules for p in module.parameters())
-
-
-def tokens(e: Experiment) -> int:
-    """Image tokens a forward."""
-    return (e.latent_size // e.base_dit.patch_size) ** 2
-
-
-def native_dit(transformer: DiT, side: int) -> DiT:
-    """The same DiT for another grid: its positions are made for one."""
-    return DiT(**{**dict(transformer.config), "input_size": side})
+    losses: int
+    """Of a DA-VAE's step: LPIPS, ConvNeXt and the discriminator, forward and backward, where they
+    have a weight."""
+    prompt: int
+    """One prompt through the text encoders."""
 
 
 def count(e: Experiment) -> Count:
@@ -120,11 +94,15 @@ def count_transformer(e: Experiment) -> dict[str, int]:
     elif family_of(e).conditions == "captions":
         freeze_pretrained(transformer)
     step, _ = count_flops(lambda: first(transformer(**inputs)).sum().backward())
+    encoders = arch.text_encoders()
+    with torch.no_grad():
+        prompt, _ = count_flops(lambda: [x(prompt_ids(x, arch, 1)) for x in encoders])
     return {
         "transformer": before,
         "widened": widened,
         "lora": lora,
-        "text": parameters(*arch.text_encoders()),
+        "text": parameters(*encoders),
+        "prompt": prompt,
         "positions": transformer.pos_embed.numel() if isinstance(transformer, DiT) else 0,
         "trained": sum(p.numel() for p in transformer.parameters() if p.requires_grad),
         "forward": forward,
@@ -142,6 +120,7 @@ def count_autoencoder(e: Experiment) -> dict[str, int]:
     with torch.no_grad():
         decode, _ = count_flops(lambda: davae.decode(latent))
         encode, _ = count_flops(lambda: davae.encode(image))
+        encode_base, _ = count_flops(lambda: davae.encode_base(image))
         grid = torch.empty(1, config.base_channels, side, side)
         native_decode, _ = count_flops(lambda: base_vae(e).decode(grid))
 
@@ -160,10 +139,24 @@ def count_autoencoder(e: Experiment) -> dict[str, int]:
         "decode": decode,
         "encode": encode,
         "native_decode": native_decode,
+        "encode_base": encode_base,
         "davae_step": step,
+        "losses": count_losses(e),
     }
 
 
-def first(output: Any) -> torch.Tensor:
-    """The tensor of a transformer's output."""
-    return output if isinstance(output, torch.Tensor) else output[0]
+def count_losses(e: Experiment) -> int:
+    """FLOPs of the networks of Eq. 6 on one image and its reconstruction, forward and backward."""
+    perceptual, discriminator = loss_networks(e.davae)
+    image = torch.empty(1, 3, e.data.resolution_px, e.data.resolution_px)
+
+    def judge() -> None:
+        rebuilt = torch.empty_like(image, requires_grad=True)
+        terms = [network(rebuilt, image).sum() for network in perceptual.values()]
+        if discriminator is not None:
+            terms.append(discriminator.frozen(rebuilt).mean())
+            terms.append(hinge_loss(discriminator(image), discriminator(rebuilt.detach())))
+        if terms:
+            torch.stack(terms).sum().backward()
+
+    return count_flops(judge)[0]

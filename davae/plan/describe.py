@@ -9,8 +9,12 @@ from dataclasses import dataclass
 
 from davae.core.experiment import Experiment
 from davae.core.recipes import RELEASE, origins
+from davae.core.runtime import Runtime
 from davae.models.families.family import Architecture
-from davae.plan.count import Count, architecture, count, davae_config, tokens
+from davae.models.unweighted import architecture, davae_config, tokens
+from davae.plan.count import Count, count
+from davae.plan.stages import forwards, stage_rows
+from davae.stages.fit import GPUS, SHARE
 
 PEAK_TFLOPS = {"A100": 312.0, "H100": 989.0, "H200": 989.0}
 """Dense bfloat16 tensor-core peaks of the SXM boards, TFLOP/s, from the vendor's data sheets."""
@@ -38,68 +42,6 @@ class Assumptions:
         for name, value in vars(self).items():
             if not 0 < value <= 1:
                 raise ValueError(f"{name} is {value}; a share of the peak lies in (0, 1]")
-
-
-def forwards(e: Experiment) -> int:
-    """Forwards an image, guidance outside its interval included."""
-    return (
-        e.sample.num_inference_steps
-        * architecture(e).forwards_a_step
-        * (1 + (e.sample.solver == "heun"))
-    )
-
-
-def stage_flops(e: Experiment, counted: Count) -> dict[str, float]:
-    """FLOPs of the stages that train and encode."""
-    images = (e.adapt.train_crops or e.data.train_crops) + 2 * e.data.eval_crops
-    davae, adaptation = e.davae.train, e.adapt.train
-    return {
-        "DA-VAE": float(counted.davae_step * davae.batch_size * davae.steps),
-        "latents": float(counted.encode * images),
-        "adaptation": float(counted.training_step * adaptation.batch_size * adaptation.steps),
-    }
-
-
-def memory(e: Experiment, counted: Count, arch: Architecture) -> dict[str, float]:
-    """Bytes of GPU memory by part: a prediction."""
-    still = counted.transformer + counted.widened + counted.lora - counted.trained
-    grid = tokens(e) + arch.text_tokens
-    autoencoder = counted.davae_frozen + counted.davae_trained
-    pixels = e.data.resolution_px**2 * e.base_vae.block_out_channels[0]
-    parts = {
-        "training: trained weights (4 B; gradient 4, Adam 8, EMA 4)": 20.0 * counted.trained,
-        "training: frozen weights (2 B)": 2.0 * still,
-        "training: activations a sample (34 T d a block, 2 B included)": 34.0
-        * grid
-        * arch.width
-        * arch.depth,
-        "training: the same, blocks recomputed (2 T d a block, one block)": (2.0 * arch.depth + 34)
-        * grid
-        * arch.width,
-        "inference: transformer (2 B)": 2.0
-        * (counted.transformer + counted.widened + counted.lora),
-        "inference: DA-VAE (2 B)": 2.0 * autoencoder,
-        "inference: decoding an image (3 of the widest maps, 2 B)": 6.0 * pixels,
-    }
-    if counted.text:
-        parts["both: text encoders (2 B)"] = 2.0 * counted.text
-    return parts
-
-
-def disk(e: Experiment) -> dict[str, float]:
-    """Bytes that the store keeps: uint8 crops and float32 latents."""
-    images = e.data.train_crops + 2 * e.data.eval_crops
-    area = e.latent_size**2
-    return {
-        "crops": 3.0 * e.data.resolution_px**2 * images,
-        "base latents": 4.0 * e.base_vae.latent_channels * area * images,
-        "detail latents": 4.0 * e.davae.detail_channels * area * images,
-    }
-
-
-def size_text(size: float) -> str:
-    """Bytes in GiB, or in MiB below one."""
-    return f"{size / 2**30:10.2f} GiB" if size >= 2**30 else f"{size / 2**20:10.2f} MiB"
 
 
 def human(count: float) -> str:
@@ -144,36 +86,46 @@ def counted_lines(e: Experiment, counted: Count, arch: Architecture) -> list[str
         "an image": f"{human(image)}: {n} forwards and a decode; native {human(native)}: "
         f"{native / image:.2f} times",
     }
-    lines |= {f"{name}, all": human(flops) for name, flops in stage_flops(e, counted).items()}
-    train = e.adapt.train
-    lines["adaptation, all"] += f": {train.steps:,} steps of {train.batch_size}"
+    lines["text encoders"] += f"; a prompt {human(counted.prompt)}" if counted.text else ""
+    lines["losses"] = f"{human(counted.losses)} an image: LPIPS, ConvNeXt, discriminator"
+    for title, train, step in (
+        ("DA-VAE, all", e.davae.train, counted.davae_step + counted.losses),
+        ("adaptation, all", e.adapt.train, counted.training_step + counted.prompt),
+    ):
+        whole = human(step * train.batch_size * train.steps)
+        lines[title] = f"{whole}: {train.steps:,} steps of {train.batch_size}"
     return [f"  {name:<18} {text}" for name, text in lines.items()]
 
 
-def predicted_lines(
-    e: Experiment, counted: Count, arch: Architecture, assumed: Assumptions
-) -> list[str]:
-    """What is a prediction."""
-    lines = [f"  {part:<68} {size_text(size)}" for part, size in memory(e, counted, arch).items()]
-    lines += [f"  {f'store: {part}':<68} {size_text(size)}" for part, size in disk(e).items()]
+def predicted_lines(e: Experiment, counted: Count, assumed: Assumptions) -> list[str]:
+    """Images a second on each GPU: a prediction."""
     image = forwards(e) * counted.forward + counted.decode
-    work = stage_flops(e, counted)
+    lines = []
     for gpu, peak in PEAK_TFLOPS.items():
         rate = peak * 1e12 * assumed.sampling_mfu / image
-        days = {
-            name: flops / (peak * 1e12 * assumed.training_mfu * DAY) for name, flops in work.items()
-        }
-        spent = ", ".join(f"{name} {d:.3g}" for name, d in days.items())
         lines.append(
             f"  {gpu:<5} {rate:10.3f} img/s at {assumed.sampling_mfu:.0%} of {peak:.0f} TFLOP/s"
         )
-        lines.append(f"        GPU-days at {assumed.training_mfu:.0%}: {spent}")
+    return lines
+
+
+def stage_lines(
+    e: Experiment, counted: Count, assumed: Assumptions, gpu: str, memory_gib: float, asked: Runtime
+) -> list[str]:
+    """What every stage takes of one GPU: a prediction."""
+    rows = stage_rows(
+        e, counted, memory_gib=memory_gib, tflops=PEAK_TFLOPS[gpu.upper()],
+        mfu={"training": assumed.training_mfu, "sampling": assumed.sampling_mfu}, asked=asked,
+    )  # fmt: skip
+    lines = rows.to_string(index=False, na_rep="", float_format="{:.3g}".format).splitlines()
+    days, disk = rows["hours"].sum() / 24, rows["disk GiB"].sum()
+    lines += ["", f"In all {days:.3g} GPU-days and {disk:,.0f} GiB of disk."]
     if e.base_dit.family == "lightning" and not e.base_dit.pretrained:
         lines.append(
-            "  Networks this small do not reach such shares on a GPU; training the base models "
-            "is not in the days."
+            "Networks this small do not reach such shares on a GPU; training the base models is "
+            "not in the days."
         )
-    return lines
+    return [f"  {line}".rstrip() for line in lines]
 
 
 def origin_lines(name: str, e: Experiment) -> list[str]:
@@ -185,13 +137,23 @@ def origin_lines(name: str, e: Experiment) -> list[str]:
     ]
 
 
-def describe(name: str, e: Experiment, assumed: Assumptions | None = None) -> str:
-    """The text of `davae plan NAME`."""
+def describe(
+    name: str,
+    e: Experiment,
+    assumed: Assumptions | None = None,
+    gpu: str = "h100",
+    memory_gib: float = 0.0,
+    asked: Runtime | None = None,
+) -> str:
+    """The text of `davae plan NAME`; memory_gib: of the GPU, where it is not the usual one.
+
+    Raises ValueError where a stage does not fit the GPU."""
     if not e.davae.detail_channels or e.davae.detail_channels < 0:
         raise ValueError(
             "a plan compares the widened model with its base: davae.detail_channels must be above 0"
         )
-    counted, arch = count(e), architecture(e)
+    counted, arch, room = count(e), architecture(e), memory_gib or GPUS[gpu]
+    assumed = assumed or Assumptions()
     lines = [
         f"{name}: {e.base_dit.family}, {e.data.resolution_px} px, scale {e.data.scale}",
         "",
@@ -199,7 +161,11 @@ def describe(name: str, e: Experiment, assumed: Assumptions | None = None) -> st
         *counted_lines(e, counted, arch),
         "",
         "Predicted, not measured",
-        *predicted_lines(e, counted, arch, assumed or Assumptions()),
+        *predicted_lines(e, counted, assumed),
+        "",
+        f"Every stage on one {gpu.upper()} of {room:g} GiB, {SHARE:.0%} of them planned with; "
+        "predicted, memory from storages counted on networks without weights",
+        *stage_lines(e, counted, assumed, gpu, room, asked or Runtime("cuda", compile=False)),
     ]
     if name in RELEASE:
         lines += ["", "Settings, and where they are from", *origin_lines(name, e)]

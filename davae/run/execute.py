@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from davae.analysis.tables import (
     STAGE_PREFIX,
@@ -24,12 +25,12 @@ from davae.core.hashing import digest
 from davae.core.presets import PRESETS
 from davae.core.records import Measurement, read_measurements
 from davae.core.store import SUMMARY, write_json
-from davae.models.families.registry import family_of
 from davae.run.inputs import check_inputs
 from davae.run.pictures import draw
 from davae.stages.costs import training_cost
-from davae.stages.graph import graph
+from davae.stages.fit import fits, settings
 from davae.stages.methods import METHODS
+from davae.stages.run_graph import compared_methods, role_prefix, run_stages
 from davae.stages.stage import Pipeline, Stage
 
 MEASURED = ("baselines", "reconstruction", "no_detail", "generation")
@@ -39,63 +40,6 @@ follow."""
 
 PSNR = "eval/psnr_db"
 """The held-out figure in an autoencoder's log."""
-OF_A_METHOD = ("sampled", "samples", "generation", "latent_distance")
-"""Roles that every method has for itself."""
-
-
-def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The methods beside `davae` whose images the run judges: those named, or the family's
-    controls.
-
-    Raises ValueError for an unknown one.
-    """
-    unknown = [name for name in methods if name not in METHODS]
-    if unknown:
-        raise ValueError(f"there is no method {', '.join(unknown)}; methods: {', '.join(METHODS)}")
-    return tuple(name for name in methods or family_of(e).controls if name != "davae")
-
-
-def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]:
-    """The graph of `e`, its no-detail twin's roles `no_detail*`, and those of every other method.
-
-    no_detail: the same decoder trained with D = 0, where a method that is compared with decodes by
-    it. The roles of the family's control start with `control`, those of further methods with their
-    names."""
-    if e.method != "davae" or not e.davae.detail_channels:
-        raise ValueError(
-            "a run compares the method with others: leave method and detail_channels as they "
-            "are, and name what it is "
-            "compared with by --methods"
-        )
-    stages = graph(e)
-    without_detail = stages.pop("no_detail_decoder")
-    compared = compared_methods(e, methods)
-    if not methods or any(decodes_without_detail(e, name) for name in compared):
-        twin = graph(replace(e, davae=replace(e.davae, detail_channels=0)))
-        stages |= {"no_detail_decoder": without_detail, "no_detail": twin["reconstruction"]}
-    for name in compared:
-        other = graph(replace(e, method=name))
-        prefix, built = role_prefix(e, name), {stage.key for stage in stages.values()}
-        own = [role for role in OF_A_METHOD if role in other]
-        stages |= {f"{prefix}_{role}": other[role] for role in own}
-        for role, stage in other.items():
-            if role in ("no_detail_decoder", *OF_A_METHOD):
-                continue
-            if stage.key not in built:
-                stages[role if role not in stages else f"{prefix}_{role}"] = stage
-    return stages
-
-
-def decodes_without_detail(e: Experiment, method: str) -> bool:
-    """Whether the method's images come from the decoder that is trained with D = 0."""
-    stages = graph(replace(e, method=method))
-    decoder = stages["samples"].upstream.get("davae")
-    return decoder is not None and decoder.key == stages["no_detail_decoder"].key
-
-
-def role_prefix(e: Experiment, method: str) -> str:
-    """What the roles of a method's stages start with."""
-    return "control" if method == family_of(e).controls[0] else method
 
 
 @dataclass(frozen=True)
@@ -111,6 +55,20 @@ class RunResult:
     """uint8 images of the adapted model, for `davae eval`."""
 
 
+def fitted(e: Experiment, stages: dict[str, Stage], pipeline: Pipeline) -> Pipeline:
+    """On a GPU, the pipeline with the settings under which every stage fits it; raises ValueError
+    where one does not."""
+    runtime = pipeline.runtime
+    if runtime.kind != "cuda":
+        return pipeline
+    memory = torch.cuda.get_device_properties(runtime.device).total_memory
+    found = fits(e, stages, memory / 2**30, runtime)
+    for fit in found.values():
+        if fit.settings:
+            pipeline.announce(f"{fit.role}: {fit.settings}, to fit the GPU")
+    return replace(pipeline, settings=settings(found))
+
+
 def run_experiment(
     e: Experiment, preset: str, pipeline: Pipeline, out: Path, methods: tuple[str, ...] = ()
 ) -> RunResult:
@@ -122,6 +80,7 @@ def run_experiment(
         role for role in stages if role == "latent_distance" or role.endswith("_latent_distance")
     ]
     measured = (*(role for role in MEASURED if role in stages), *others.values(), *distances)
+    pipeline = fitted(e, stages, pipeline)
     counting = pipeline.counting(stages[role] for role in measured)
     for role in measured:
         counting.path(stages[role])

@@ -37,8 +37,8 @@ from davae.train.loop import Trainer
 STATISTICS_SAMPLES = 10_000
 PART = 25_600
 """Images whose latents are in memory at once; a multiple of the encoders' batches."""
-ENCODED = 32
-"""Images a batch of the detail encoder."""
+ENCODED_BASE, ENCODED = 256, 32
+"""Images a batch of the base and of the detail encoder, unless the runtime asks for fewer."""
 DETAIL_MODES = "detail_modes.npy"
 """Raw modes of the first training crops, kept beside a DA-VAE that is not shipped."""
 
@@ -62,10 +62,9 @@ def make_base_vae(
     save_model(vae, work.folder / MODEL, rounded=base_vae.train.round_weights)
 
 
-def encode_all(
-    vae: AutoencoderKL, images: torch.Tensor, runtime: Runtime, batch: int = 256
-) -> torch.Tensor:
+def encode_all(vae: AutoencoderKL, images: torch.Tensor, runtime: Runtime) -> torch.Tensor:
     """Unscaled posterior modes of all images, float32 on the CPU."""
+    batch = runtime.images_at_once or ENCODED_BASE
     parts = (images[i : i + batch].to(runtime.device) for i in range(0, len(images), batch))
     with runtime.autocast():
         return torch.cat([encode_mode(vae, part).float().cpu() for part in parts])
@@ -107,6 +106,8 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     model = model.to(work.runtime.device, memory_format=work.runtime.layout())
     if work.runtime.weight_gradient == "contiguous":
         contiguous_weight_gradients(model)
+    if work.runtime.checkpoint_activations:
+        model.enable_gradient_checkpointing()
     train, heldout = (
         torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout")
     )
@@ -133,7 +134,7 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
 def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tensor:
     """The posterior mode of the detail before normalisation, of uint8 images: float32 [N, D, h, w]
     on the CPU."""
-    modes = []
+    modes, batch = [], runtime.images_at_once or ENCODED
     with (
         torch.no_grad(),
         runtime.autocast(),
@@ -141,8 +142,8 @@ def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tens
             total=len(images), desc="detail latents", unit="img", delay=2, leave=False
         ) as progress,
     ):
-        for start in range(0, len(images), ENCODED):
-            part = to_unit(images[start : start + ENCODED]).to(runtime.device)
+        for start in range(0, len(images), batch):
+            part = to_unit(images[start : start + batch]).to(runtime.device)
             modes.append(model.detail_moments(part)[0].float().cpu())
             progress.update(len(part))
     return torch.cat([torch.empty(0, *model.detail_shape(images.shape[2:])), *modes])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,6 +137,13 @@ def scene_measurements(
     return score_scenes(metrics.metrics, [(images, labels)], f"{QUANTISED}; N {len(images)}")
 
 
+@cache
+def probe_of(references: Path) -> Any:
+    """The linear probe of an artifact of references, fitted once a process."""
+    real = np.load(references / "train.npz")
+    return content.linear_probe(real["probe_features"], real["labels"])
+
+
 def content_measurements(
     work: Work, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig
 ) -> list[Measurement]:
@@ -155,7 +164,7 @@ def content_measurements(
         measured.append(ratio)
     if len(set(real["labels"])) == 1:  # a single class leaves nothing to tell apart
         return measured
-    probe = content.linear_probe(real["probe_features"], real["labels"])
+    probe = probe_of(work.inputs["references"])
     protocol = f"logistic regression on {extractor}; "
     protocol += f"{len(real['labels'])} training crops {real['hash']}"
     accuracy = float(probe.score(features, labels))

@@ -72,8 +72,9 @@ def make_sampled(
     labels = torch.arange(count) % network.config.num_classes
     shape = (network.config.in_channels, network.config.input_size, network.config.input_size)
     latents = []
-    for start in tqdm(range(0, count, sample.batch_size), desc="sampling", unit="batch"):
-        indices = list(range(start, min(start + sample.batch_size, count)))
+    batch = work.runtime.images_at_once or sample.batch_size
+    for start in tqdm(range(0, count, batch), desc="sampling", unit="batch"):
+        indices = list(range(start, min(start + batch, count)))
         noise = keyed.normal(seed, "sample/noise", 0, indices, shape).to(work.runtime.device)
         with work.runtime.autocast():
             velocity = base_model.guided(network, labels[indices].to(work.runtime.device), sample)
@@ -96,7 +97,7 @@ def make_samples(work: Work, scale: int, batch: int, zero_detail: bool = False) 
     davae = load_davae(work) if "davae" in work.inputs else None
     sampled = np.load(work.inputs["sampled"] / LATENTS, mmap_mode="r")
     channels = vae.config.latent_channels if davae is None else davae.config.latent_channels
-    images = []
+    images, batch = [], work.runtime.images_at_once or batch
     for start in tqdm(range(0, len(sampled), batch), desc="decoding", unit="batch", delay=2):
         part = torch.from_numpy(np.array(sampled[start : start + batch, :channels]))
         latent = denormalise(part.to(work.runtime.device), vae.config)
@@ -137,15 +138,15 @@ def make_text_samples(
     latent_side = side // enlarge // factor
     shape = (pipe.vae.config.latent_channels, latent_side, latent_side)
     images = []
-    for start in tqdm(range(0, len(prompts), sample.batch_size), desc="sampling", unit="batch"):
-        indices = list(range(start, min(start + sample.batch_size, len(prompts))))
+    batch = work.runtime.images_at_once or sample.batch_size
+    for start in tqdm(range(0, len(prompts), batch), desc="sampling", unit="batch"):
+        indices = list(range(start, min(start + batch, len(prompts))))
         noise = keyed.normal(seed, "sample/noise", 0, indices, shape)
         with work.runtime.autocast():
             velocity = FAMILIES[base_dit.family].guided(pipe, [prompts[i] for i in indices], sample)
             latent = sample_latents(velocity, noise.to(pipe.transformer.device), sample)
-            decoded = pipe.vae.decode(
-                denormalise(latent, pipe.vae.config).to(pipe.vae.dtype), return_dict=False
-            )[0]
+        latent = denormalise(latent, pipe.vae.config).to(pipe.vae.dtype)  # nothing to be cast
+        decoded = pipe.vae.decode(latent, return_dict=False)[0]
         pixels = decoded.float().cpu()
         images.append(to_uint8(pixels if wide else upsample(pixels.clamp(-1, 1), scale)))
     save_images(work.folder, images, crops(work.inputs["crops"], "heldout")[1])

@@ -86,8 +86,9 @@ def baseline_images(
         ("bicubic", "base_vae_enlarged"), heldout.shape
     )
     sets = {name: scratch_images(work, name, shape) for name, shape in shapes.items()}
-    for start in range(0, count, BATCH):
-        part = slice(start, min(start + BATCH, count))
+    batch = work.runtime.images_at_once or BATCH
+    for start in range(0, count, batch):
+        part = slice(start, min(start + batch, count))
         small = base_images(heldout[part], scale, antialias)
         with work.runtime.autocast():
             decoded = vae.decode(torch.from_numpy(np.array(latents[part])).to(device)).sample
@@ -169,10 +170,11 @@ def random_detail(detail: torch.Tensor) -> torch.Tensor:
 
 def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime, out: np.ndarray) -> None:
     """uint8 images of raw latents [N, C + D, h, w], written into `out`."""
+    batch = runtime.images_at_once or BATCH
     with runtime.autocast():
-        for i in range(0, len(latents), BATCH):
-            part = latents[i : i + BATCH].to(runtime.device)
-            out[i : i + BATCH] = to_uint8(model.decode_raw(part))
+        for i in range(0, len(latents), batch):
+            part = latents[i : i + batch].to(runtime.device)
+            out[i : i + batch] = to_uint8(model.decode_raw(part))
 
 
 def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Measurement]:

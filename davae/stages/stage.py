@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -115,6 +115,8 @@ class Pipeline:
     store: Store
     runtime: Runtime
     announce: Callable[[str], None] = print
+    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Fields of the runtime that a stage, by its key, has for itself."""
 
     @staticmethod
     def at(
@@ -151,8 +153,9 @@ class Pipeline:
     def _build(self, stage: Stage) -> None:
         inputs = {role: self.store.folder(up.name, up.key) for role, up in stage.upstream.items()}
         self.announce(f"{stage.name} {stage.key}")
+        runtime = replace(self.runtime, **self.settings.get(stage.key, {}))
 
         def make(folder: Path) -> None:
-            stage.make(Work(folder, inputs, self.runtime), **stage.config)
+            stage.make(Work(folder, inputs, runtime), **stage.config)
 
-        self.store.build(stage.name, stage.key, stage.inputs(), make, asdict(self.runtime))
+        self.store.build(stage.name, stage.key, stage.inputs(), make, asdict(runtime))

@@ -18,7 +18,7 @@ from benchmarks.networks import (
 from benchmarks.scenarios import Scenario
 from benchmarks.trainers import dit_trainer
 from davae.core.runtime import Runtime
-from davae.plan.count import first
+from davae.models.unweighted import first
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 FORWARDS = (

@@ -9,8 +9,10 @@ import torch
 
 from davae.core.presets import PRESETS
 from davae.models.davae import DAVAE
-from davae.plan.count import architecture, count, davae_config, tokens
-from davae.plan.describe import Assumptions, describe, forwards, stage_flops
+from davae.models.unweighted import architecture, davae_config, tokens
+from davae.plan.count import count
+from davae.plan.describe import Assumptions, describe
+from davae.plan.stages import forwards
 
 
 def closed(e):
@@ -38,7 +40,6 @@ def test_sd35_medium_has_its_known_counts():
     # forward, the gradient of what lies between, and the adapters' own gradients: between 2 and 3
     # forwards and more
     assert 2 < found.training_step / found.forward < 3
-    assert stage_flops(e, found)["adaptation"] == found.training_step * 128 * 20_000
 
 
 def test_imagenet_has_its_known_counts():

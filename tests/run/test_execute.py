@@ -24,9 +24,10 @@ from davae.data.pixels import to_uint8
 from davae.data.scenes import CLASSES
 from davae.method.latent import join
 from davae.run import pictures
-from davae.run.execute import run_experiment, run_name, run_stages
+from davae.run.execute import run_experiment, run_name
 from davae.stages.artifacts import class_names, crops, load_davae
 from davae.stages.autoencoder import raw_detail
+from davae.stages.run_graph import run_stages
 from davae.stages.stage import Pipeline, Work
 
 

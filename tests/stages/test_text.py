@@ -35,8 +35,9 @@ from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.models.adapt import attach
 from davae.models.families.registry import FAMILIES
-from davae.run.execute import run_experiment, run_stages
+from davae.run.execute import run_experiment
 from davae.stages.autoencoder import MODEL
+from davae.stages.run_graph import run_stages
 from davae.stages.stage import Pipeline
 
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1}

@@ -43,6 +43,8 @@ class Architecture:
     """2 where guidance takes a forward without the condition as well."""
     text_tokens: int = 0
     text_encoders: Callable[[], list[nn.Module]] = list
+    t5_tokens: int = 0
+    """Of a prompt, for the T5 among them; CLIP has its own number."""
 
 
 def _captions_only(*_: Any) -> Any:

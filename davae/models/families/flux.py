@@ -116,6 +116,7 @@ def architecture(e: Experiment, classes: int) -> Architecture:
         forwards_a_step=1,
         text_tokens=TEXT_TOKENS,
         text_encoders=text_encoders,
+        t5_tokens=TEXT_TOKENS,
     )
 
 

@@ -11,6 +11,8 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import nn
 
+CLIP_TOKENS = 77
+"""Of a prompt."""
 OWN_ARCHITECTURE = "the pretrained pipeline has its own architecture"
 REFUSES = {
     **{

@@ -11,7 +11,7 @@ from davae.core.experiment import Experiment, SampleConfig
 from davae.method.sampler import Velocity, guided_forwards
 from davae.method.sampler import guided as with_guidance
 from davae.models.families.family import Architecture, Family, Layout
-from davae.models.families.pipelines import REFUSES, clip_text, load_pipeline, t5_xxl
+from davae.models.families.pipelines import CLIP_TOKENS, REFUSES, clip_text, load_pipeline, t5_xxl
 
 TEXT_TOKENS = 333
 """77 of CLIP and 256 of T5."""
@@ -123,6 +123,7 @@ def architecture(e: Experiment, classes: int) -> Architecture:
         forwards_a_step=guided_forwards(e.sample.guidance_scale),
         text_tokens=TEXT_TOKENS,
         text_encoders=text_encoders,
+        t5_tokens=TEXT_TOKENS - CLIP_TOKENS,
     )
 
 

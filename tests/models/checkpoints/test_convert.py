@@ -18,7 +18,7 @@ from davae.models.checkpoints.options import ConvertOptions
 from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
 from davae.models.dit_blocks import rotary_table, sincos_positions
-from davae.plan.count import davae_config
+from davae.models.unweighted import davae_config
 
 DAVAE_KEYS = "5c7c7a6b005b9dbb8195fd5a2d270a76f856589c8859820d12cd54e812e8257d"
 LIGHTNING_KEYS = "0c06bcd39856f24993e351d9c566d0f73236590625a39bc8b5b44654762fe4bd"

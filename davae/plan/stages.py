@@ -1,0 +1,136 @@
+"""What every stage of a run takes: time, GPU memory and disk. All of it is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from davae.core.experiment import Experiment, TrainConfig
+from davae.core.runtime import Runtime
+from davae.models.unweighted import architecture
+from davae.plan.count import Count
+from davae.stages.fit import Fit, fits
+from davae.stages.run_graph import run_stages
+from davae.stages.stage import Stage
+
+RECOMPUTED = 4 / 3
+"""Of a training's time where activations are recomputed: one more forward beside three."""
+
+
+NOWHERE = "not read by plans"
+
+
+def without_files(e: Experiment) -> Experiment:
+    """The experiment whose stages read no files to be keyed."""
+    if e.data.name != "folder":
+        return e
+    captions = NOWHERE if e.data.captions else ""
+    return replace(e, data=replace(e.data, path=NOWHERE, captions=captions))
+
+
+def forwards(e: Experiment) -> int:
+    """Forwards an image, guidance outside its interval included."""
+    return (
+        e.sample.num_inference_steps
+        * architecture(e).forwards_a_step
+        * (1 + (e.sample.solver == "heun"))
+    )
+
+
+def crops_of(e: Experiment) -> int:
+    """All crops of the three splits."""
+    return e.data.train_crops + 2 * e.data.eval_crops
+
+
+def trained_crops(e: Experiment) -> int:
+    """Crops whose detail is encoded."""
+    checked = 2 * (e.adapt.check_crops or e.data.eval_crops)
+    return (e.adapt.train_crops or e.data.train_crops) + checked
+
+
+def flops_of(e: Experiment, role: str, stage: Stage, counted: Count) -> float:
+    """FLOPs of a stage; 0 where it is not counted."""
+    c, judged = counted, e.eval.count or e.data.eval_crops
+
+    def steps(train: TrainConfig, of_sample: float) -> float:
+        return float(train.steps * train.batch_size) * of_sample
+
+    detail = c.encode - c.encode_base
+    prompts = c.prompt * architecture(e).forwards_a_step
+    image = forwards(e) * c.forward + prompts
+    wide = "adapted" in stage.upstream or "davae" in stage.upstream
+    per_stage = {
+        "base_latents": c.encode_base * crops_of(e),
+        "detail_latents": detail * trained_crops(e),
+        "davae": steps(e.davae.train, c.davae_step + c.losses),
+        "adapted": steps(e.adapt.train, c.training_step),
+        "control": steps(e.adapt.train, c.training_step),
+        "text_adapted": steps(e.adapt.train, c.training_step + c.prompt),
+        "sampled": image * judged,
+        "samples": c.decode * judged,
+        "text_samples": (image + c.decode / (1 if wide else e.data.scale**2)) * judged,
+        "reconstruction": (detail + (4 if role == "reconstruction" else 1) * c.decode) * judged,
+        "baselines": c.decode / e.data.scale**2 * judged,
+    }
+    return float(per_stage.get(stage.name, 0.0))
+
+
+def disk_of(e: Experiment, stage: Stage, counted: Count) -> float:
+    """Bytes that a finished stage keeps."""
+    judged, area = e.eval.count or e.data.eval_crops, e.latent_size**2
+    image, c = 3.0 * e.data.resolution_px**2, counted
+    channels = e.base_vae.latent_channels
+    return {
+        "crops": image * crops_of(e),
+        "base_latents": 4.0 * channels * area * crops_of(e),
+        "detail_latents": 4.0 * e.davae.detail_channels * area * trained_crops(e),
+        "davae": 4.0 * (c.davae_trained + c.davae_frozen),
+        "adapted": 4.0 * (c.transformer + c.widened),
+        "control": 4.0 * c.transformer,
+        "base_dit": 4.0 * c.transformer,
+        "text_adapted": 4.0 * (c.trained + c.davae_trained + c.davae_frozen),
+        "sampled": 4.0 * (channels + e.davae.detail_channels) * area * judged,
+        "samples": image * judged,
+        "text_samples": image * judged,
+    }.get(stage.name, 0.0)
+
+
+def stage_rows(
+    e: Experiment, counted: Count, *, memory_gib: float, tflops: float, mfu: Mapping[str, float],
+    asked: Runtime,
+) -> pd.DataFrame:  # fmt: skip
+    """A row a stage of a run: hours, GiB of GPU memory, the settings under which it fits, and GiB
+    of disk.
+
+    tflops: the GPU's peak; mfu: the share of it in `training` and `sampling`. Raises ValueError
+    where a stage does not fit."""
+    plain = without_files(e)
+    stages = run_stages(plain)
+    found = fits(plain, stages, memory_gib, asked)
+    rows: list[dict[str, Any]] = []
+    for role, stage in stages.items():
+        flops, fit = flops_of(plain, role, stage, counted), found.get(role)
+        trains = fit is not None and fit.need.setting == "micro_batch"
+        rate = tflops * 1e12 * mfu["training" if trains else "sampling"]
+        slower = RECOMPUTED if fit is not None and fit.recomputed else 1.0
+        rows.append(
+            {
+                "stage": role,
+                "hours": slower * flops / rate / 3600 if flops else None,
+                "GPU GiB": fit.bytes / 2**30 if fit else None,
+                "samples at once": fit.count if fit else None,
+                "settings": settings_text(fit),
+                "disk GiB": disk_of(plain, stage, counted) / 2**30 or None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def settings_text(fit: Fit | None) -> str:
+    """The settings that a stage has for itself."""
+    if fit is None:
+        return ""
+    return ", ".join(f"{name} {value}" for name, value in fit.settings.items())

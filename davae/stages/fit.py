@@ -1,0 +1,119 @@
+"""Settings under which every stage of a run fits a GPU, found before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from davae.core.experiment import Experiment
+from davae.core.runtime import Runtime
+from davae.stages.memory import Need, need_of
+from davae.stages.stage import Stage
+
+GPUS = {"a100": 79.0, "h100": 78.0, "h200": 139.0}
+"""GiB that torch sees of the boards of 80, 80 and 141 GB."""
+SHARE = 0.9
+"""Of a GPU's memory that is planned with: the rest is the driver's, kernels' workspaces and gaps
+between tensors."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a stage runs on a GPU."""
+
+    role: str
+    stage: Stage
+    need: Need
+    count: int
+    """Samples at once."""
+    recomputed: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """What it takes."""
+        need = self.need.recomputed if self.recomputed else self.need
+        assert need is not None
+        return need.bytes(self.count)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Fields of the runtime, where they are not as usual."""
+        found: dict[str, Any] = {}
+        if self.count < self.need.most:
+            found[self.need.setting] = self.count
+        if self.recomputed:
+            found["checkpoint_activations"] = True
+        return found
+
+
+def at_once(need: Need, room: int) -> int:
+    """Samples that fit, as equal parts of `most` where that costs less than half of them; 0: none
+    does."""
+    most = min(need.most, int(room - need.fixed) // max(1, need.of_one))
+    parts = [n for n in range(1, max(0, most) + 1) if need.most % n == 0]
+    return parts[-1] if parts and 2 * parts[-1] > most else max(0, most)
+
+
+def fit(role: str, stage: Stage, need: Need, room: int, asked: Runtime) -> Fit:
+    """The stage in `room` bytes: as asked for, otherwise as many samples at once as fit, their
+    activations kept if one fits so.
+
+    Raises ValueError where what is asked for does not fit, with the settings that would, or where
+    nothing does."""
+    found = None
+    for recomputed, of in ((False, need), (True, need.recomputed)):
+        if of is not None and found is None and at_once(of, room):
+            found = Fit(role, stage, need, at_once(of, room), recomputed)
+    given = getattr(asked, need.setting)
+    recompute = asked.checkpoint_activations and need.recomputed is not None
+    if given or recompute:
+        of = need.recomputed if recompute and need.recomputed else need
+        as_asked = Fit(role, stage, need, given or at_once(of, room) or 1, recompute)
+        if as_asked.bytes <= room:
+            return as_asked
+        taken = f"{gib(as_asked.bytes)} with {words(as_asked)}"
+    else:
+        taken = f"{gib(need.bytes(1))} with one sample at once"
+    if found is None or given or recompute:
+        would = words(found) if found else larger(need)
+        raise ValueError(
+            f"{role} ({stage.name}) takes {taken}; {gib(room)} are planned with "
+            f"({SHARE:.0%} of the GPU's memory). What fits: {would}"
+        )
+    return found
+
+
+def larger(need: Need) -> str:
+    """The GPUs on which one sample fits."""
+    least = need.recomputed or need
+    able = [name for name, memory in GPUS.items() if SHARE * memory * 2**30 >= least.bytes(1)]
+    return f"no setting; on {' or '.join(able)} it would" if able else "no setting on any GPU here"
+
+
+def words(fit: Fit) -> str:
+    """A fit's settings as they are given on a command line."""
+    flags = {fit.need.setting: fit.count, **fit.settings}
+    return " ".join(f"--runtime.{name} {value}" for name, value in flags.items())
+
+
+def gib(size: float) -> str:
+    """Bytes as GiB."""
+    return f"{size / 2**30:.1f} GiB"
+
+
+def fits(
+    e: Experiment, stages: Mapping[str, Stage], memory_gib: float, asked: Runtime
+) -> dict[str, Fit]:
+    """Every stage that takes much of a GPU, by role; raises ValueError as `fit` does."""
+    room, found = int(SHARE * memory_gib * 2**30), {}
+    for role, stage in stages.items():
+        need = need_of(e, stage)
+        if need is not None:
+            found[role] = fit(role, stage, need, room, asked)
+    return found
+
+
+def settings(found: Mapping[str, Fit]) -> dict[str, dict[str, Any]]:
+    """Key of a stage to its fields of the runtime, for `Pipeline.settings`."""
+    return {one.stage.key: one.settings for one in found.values() if one.settings}

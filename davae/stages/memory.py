@@ -1,0 +1,299 @@
+"""What every stage of a run takes of a GPU's memory, counted on its networks without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from davae.core.experiment import DetailConfig, Experiment, TrainConfig
+from davae.measure.imagined import footprint, imagine, imagined_gpu, recomputing, weights
+from davae.method.latent import join
+from davae.method.vae_loss import ReconstructionLoss, hinge_loss
+from davae.models.adapt import Lora, adapt, add_lora, freeze_pretrained
+from davae.models.base_vae import encode_mode
+from davae.models.davae import DAVAE
+from davae.models.unweighted import (
+    architecture,
+    base_vae,
+    davae_config,
+    first,
+    loss_networks,
+)
+from davae.stages.autoencoder import ENCODED, ENCODED_BASE
+from davae.stages.scoring import BATCH
+from davae.stages.stage import Stage
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a stage takes of a GPU: fixed + count of_one, with `count` samples at once."""
+
+    fixed: int
+    """Weights; in training also gradients, Adam's moments and the average."""
+    of_one: int
+    most: int
+    """Samples that it takes at once where they fit."""
+    setting: str
+    """The field of the runtime that takes fewer."""
+    recomputed: Need | None = None
+    """The same with activations recomputed in the backward pass; None where nothing is."""
+
+    def bytes(self, count: int) -> int:
+        """Bytes with `count` samples at once."""
+        return self.fixed + count * self.of_one
+
+
+ADAM, GRADIENT, AVERAGE = 8, 4, 4
+"""Bytes a trained parameter."""
+
+
+def need_of(e: Experiment, stage: Stage) -> Need | None:
+    """What a stage of the experiment takes; None for those that have no rule: they run on the host
+    or hold a judge's network, which is small beside the others."""
+    rule = RULES.get(stage.name)
+    return rule(e, stage) if rule else None
+
+
+def growing(
+    run: Callable[[int], Any], held: int, most: int, setting: str, dtype: str = "bfloat16"
+) -> Need:
+    """The need of `run(count)` with products cast to `dtype`, from one and two samples; held: bytes
+    that are there before."""
+    one, two = (footprint(partial(run, count), dtype).peak for count in (1, 2))
+    return Need(held + max(0, 2 * one - two), two - one, most, setting)
+
+
+def inferring(make: Callable[[], Any], dtype: torch.dtype | None = None) -> Any:
+    """A network without weights on the GPU that is not there, for inference."""
+    return imagine(lambda: make().eval().requires_grad_(False), dtype)
+
+
+def images(e: Experiment, count: int, px: int = 0) -> torch.Tensor:
+    """Images of the experiment's size, or of `px`."""
+    side = px or e.data.resolution_px
+    return torch.empty(count, 3, side, side)
+
+
+def latents(e: Experiment, count: int, detail: int) -> torch.Tensor:
+    """Latents of the base channels and `detail` more."""
+    return torch.empty(count, e.base_vae.latent_channels + detail, e.latent_size, e.latent_size)
+
+
+def davae_of(e: Experiment, davae: DetailConfig) -> DAVAE:
+    """The DA-VAE of a config."""
+    model = DAVAE(**asdict(davae_config(replace(e, davae=davae))))
+    if davae.freeze_encoder and davae.detail_channels:
+        model.detail_encoder.requires_grad_(False)
+    return model
+
+
+def encoding_base(e: Experiment, stage: Stage) -> Need:
+    """The base latents."""
+    with imagined_gpu(), torch.no_grad():
+        vae = inferring(lambda: base_vae(e))
+        held, _ = weights(vae)
+        run = lambda n: encode_mode(vae, images(e, n, e.base_px))  # noqa: E731
+        return growing(run, held, ENCODED_BASE, "images_at_once")
+
+
+def encoding_detail(e: Experiment, stage: Stage) -> Need:
+    """The detail latents."""
+    with imagined_gpu(), torch.no_grad():
+        model = inferring(lambda: davae_of(e, e.davae))
+        held, _ = weights(model)
+        run = lambda n: model.detail_moments(images(e, n))[0]  # noqa: E731
+        return growing(run, held, ENCODED, "images_at_once")
+
+
+def decoding(e: Experiment, stage: Stage) -> Need:
+    """Images from latents, by the DA-VAE or by the base VAE at its own size; a reconstruction is
+    encoded first, which takes less."""
+    most = {"reconstruction": ENCODED, "baselines": BATCH}.get(stage.name) or stage.config["batch"]
+    with imagined_gpu(), torch.no_grad():
+        if stage.name == "baselines" or (stage.name == "samples" and "davae" not in stage.upstream):
+            vae = inferring(lambda: base_vae(e))
+            held, _ = weights(vae)
+            run: Callable[[int], Any] = lambda n: vae.decode(latents(e, n, 0)).sample  # noqa: E731
+        else:
+            davae = decoder_config(e, stage)
+            model = inferring(lambda: davae_of(e, davae))
+            held, _ = weights(model)
+            run = lambda n: model.decode_raw(latents(e, n, davae.detail_channels))  # noqa: E731
+        return growing(run, held, most, "images_at_once")
+
+
+def decoder_config(e: Experiment, stage: Stage) -> DetailConfig:
+    """The DA-VAE that a stage decodes with."""
+    return stage.upstream["davae"].config["davae"] if "davae" in stage.upstream else e.davae
+
+
+def training(
+    run: Callable[[int], Any], networks: tuple[nn.Module, ...], config: TrainConfig,
+    recompute: Any = None,
+) -> Need:  # fmt: skip
+    """The need of a training whose loss of `count` samples is `run(count)`; recompute: the network
+    whose blocks can be recomputed."""
+    held, trained = weights(*networks)
+    state = ADAM + GRADIENT + (AVERAGE if config.ema_decay else 0)
+    whole = growing(run, held + state * trained, config.batch_size, "micro_batch")
+    # gradients fill up as activations are freed
+    whole = replace(whole, fixed=whole.fixed - GRADIENT * trained)
+    if recompute is None:
+        return whole
+    with recomputing(recompute):
+        less = growing(run, whole.fixed, config.batch_size, "micro_batch")
+    return replace(whole, recomputed=less)
+
+
+def training_davae(e: Experiment, stage: Stage) -> Need:
+    """Eq. 6, its perceptual and adversarial terms among it."""
+    config: DetailConfig = stage.config["davae"]
+    with imagined_gpu():
+        model = imagine(lambda: davae_of(e, config))
+        perceptual, discriminator = imagined_losses(config)
+        losses = ReconstructionLoss(
+            l1=config.l1_weight, l2=config.l2_weight, haar=config.haar_weight,
+            pyramid=config.pyramid_weight, lpips=config.lpips_weight,
+            convnext=config.convnext_weight, perceptual=perceptual,
+        )  # fmt: skip
+
+        def run(count: int) -> Any:
+            x, z = images(e, count), latents(e, count, 0)
+            mean, logvar = (part.float() for part in model.detail_moments(x))
+            detail = mean + (0.5 * logvar).exp() * torch.empty_like(mean)
+            rebuilt = model.decode_raw(join(z, detail)).float()
+            kept = [losses.terms(rebuilt, x), mean, logvar]
+            if discriminator is not None:
+                fooled = discriminator.frozen(rebuilt)
+                told = hinge_loss(discriminator(x), discriminator(rebuilt.detach()))
+                kept += [fooled, told]
+            return kept
+
+        others = [*perceptual.values(), *([discriminator] if discriminator is not None else [])]
+        return training(run, (model, *others), config.train, model)
+
+
+def imagined_losses(config: DetailConfig) -> tuple[dict[str, Any], Any]:
+    """The networks of the loss on the GPU that is not there."""
+    found: list[Any] = []
+
+    def make() -> nn.ModuleList:
+        found.extend(loss_networks(config))
+        return nn.ModuleList(network for network in (*found[0].values(), found[1]) if network)
+
+    imagine(make)
+    return found[0], found[1]
+
+
+def conditions(e: Experiment, count: int, channels: int) -> dict[str, torch.Tensor]:
+    """The arguments of a forward of the transformer, on the GPU."""
+    given = architecture(e).inputs(count, channels, e.latent_size)
+    return {name: value.to("cuda") for name, value in given.items()}
+
+
+def transformer(e: Experiment, detail: int) -> Any:
+    """The transformer, widened by `detail` channels."""
+    network: Any = architecture(e).build()
+    if detail:
+        adapt(network, detail)
+    return network
+
+
+def training_dit(e: Experiment, stage: Stage) -> Need:
+    """The class-conditional transformer, widened or, as the control, as it is."""
+    detail = 0 if stage.name == "control" else e.davae.detail_channels
+    channels = e.base_vae.latent_channels + detail
+    with imagined_gpu():
+        network = imagine(lambda: transformer(e, detail))
+        run = lambda n: error(network(**conditions(e, n, channels)))  # noqa: E731
+        return training(run, (network,), e.adapt.train)
+
+
+def error(output: Any) -> torch.Tensor:
+    """A loss of what a transformer gives."""
+    return first(output).float().square().mean()
+
+
+def text_trained(e: Experiment) -> Any:
+    """The pipeline's transformer, what is pretrained frozen in bfloat16, adapters in float32."""
+    network = transformer(e, e.davae.detail_channels)
+    network.to(torch.bfloat16)
+    if e.adapt.lora_rank:
+        add_lora(network, Lora(e.adapt.lora_rank, e.adapt.lora_rank))
+    else:
+        freeze_pretrained(network)
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return network
+
+
+def training_text(e: Experiment, stage: Stage) -> Need:
+    """The pipeline's transformer with adapters, text encoders beside it, the VAE on the host."""
+    channels = e.base_vae.latent_channels + e.davae.detail_channels
+    with imagined_gpu():
+        network = imagine(lambda: text_trained(e))
+        run = lambda n: error(network(**conditions(e, n, channels)))  # noqa: E731
+        return training(run, (network, text_encoders(e)), e.adapt.train, network)
+
+
+def text_encoders(e: Experiment) -> Any:
+    """Those of the pipeline, in bfloat16."""
+    return inferring(lambda: nn.ModuleList(architecture(e).text_encoders()), torch.bfloat16)
+
+
+def sampling(e: Experiment, stage: Stage) -> Need:
+    """Forwards of the class-conditional transformer with guidance as a doubled batch."""
+    detail = e.davae.detail_channels if stage.upstream["dit"].name == "adapted" else 0
+    channels, copies = e.base_vae.latent_channels + detail, architecture(e).forwards_a_step
+    with imagined_gpu(), torch.no_grad():
+        network = imagine(lambda: transformer(e, detail))
+        held, _ = weights(network)
+        run = lambda n: network(**conditions(e, copies * n, channels))  # noqa: E731
+        return growing(run, held, e.sample.batch_size, "images_at_once")
+
+
+def sampling_text(e: Experiment, stage: Stage) -> Need:
+    """The whole pipeline: forwards with guidance, then the decoder."""
+    detail, half = e.davae.detail_channels if "adapted" in stage.upstream else 0, torch.bfloat16
+    channels, copies = e.base_vae.latent_channels + detail, architecture(e).forwards_a_step
+    with imagined_gpu(), torch.no_grad():
+        network = inferring(lambda: transformer(e, detail), half)
+        vae = inferring(lambda: davae_of(e, e.davae) if detail else base_vae(e), half)
+        held, _ = weights(network, vae, text_encoders(e))
+
+        def denoise(n: int) -> Any:
+            given = conditions(e, copies * n, channels)
+            return network(**{name: value.to(half) for name, value in given.items()})
+
+        def decode(n: int) -> Any:
+            return vae.decode(latents(e, n, detail).to(half)).sample
+
+        most = e.sample.batch_size
+        needs = [
+            growing(denoise, held, most, "images_at_once"),
+            growing(
+                decode, held, most, "images_at_once", dtype="float32"
+            ),  # as it is, nothing cast
+        ]
+        return max(needs, key=lambda need: need.bytes(need.most))
+
+
+RULES: dict[str, Callable[[Experiment, Stage], Need]] = {
+    "base_latents": encoding_base,
+    "detail_latents": encoding_detail,
+    "davae": training_davae,
+    "adapted": training_dit,
+    "control": training_dit,
+    "text_adapted": training_text,
+    "sampled": sampling,
+    "samples": decoding,
+    "text_samples": sampling_text,
+    "reconstruction": decoding,
+    "baselines": decoding,
+}

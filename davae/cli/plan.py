@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -35,6 +36,8 @@ class PlanOptions:
     """Images that are encoded, sampled or decoded at once, as --runtime.images_at_once."""
     checkpoint_activations: bool = False
     """Recompute activations wherever that is possible, as --runtime.checkpoint_activations."""
+    table: Path | None = None
+    """A .csv file that the table of stages is written to as well."""
 
 
 def parse(preset: str, default: Experiment, argv: list[str]) -> PlanOptions:
@@ -56,13 +59,14 @@ def run(argv: list[str]) -> int:
 
     def action() -> None:
         from davae.core.runtime import Runtime
-        from davae.plan.describe import Assumptions, describe
+        from davae.plan.describe import Assumptions, Gpu, describe
 
         assumed = Assumptions(options.sampling_mfu, options.training_mfu)
         asked = Runtime(
             "cuda", micro_batch=options.micro_batch, images_at_once=options.images_at_once,
             checkpoint_activations=options.checkpoint_activations,
         )  # fmt: skip
-        print(describe(preset, options.experiment, assumed, options.gpu, options.gpu_gib, asked))
+        gpu = Gpu(options.gpu, options.gpu_gib, asked)
+        print(describe(preset, options.experiment, assumed, gpu, options.table))
 
-    return guard(action, "nothing was written")
+    return guard(action, "nothing more was written")

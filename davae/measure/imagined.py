@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,9 +35,16 @@ class Footprint:
 
 @contextmanager
 def imagined_gpu() -> Iterator[None]:
-    """What is built inside is on a GPU that is not there; attention is the fused kernel's."""
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"), FusedKernels():
+    """What is built inside is on a GPU that is not there, the same one every time; attention is the
+    fused kernel's."""
+    with the_gpu(), torch.device("cuda"), FusedKernels():
         yield
+
+
+@cache
+def the_gpu() -> FakeTensorMode:
+    """Where the fake tensors are."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
 
 
 def imagine(make: Callable[[], Any], dtype: torch.dtype | None = None) -> Any:

@@ -5,7 +5,10 @@ Memory, days and img/s are predictions, each with its assumption beside it; none
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
 
 from davae.core.experiment import Experiment
 from davae.core.recipes import RELEASE, origins
@@ -109,14 +112,33 @@ def predicted_lines(e: Experiment, counted: Count, assumed: Assumptions) -> list
     return lines
 
 
-def stage_lines(
-    e: Experiment, counted: Count, assumed: Assumptions, gpu: str, memory_gib: float, asked: Runtime
-) -> list[str]:
-    """What every stage takes of one GPU: a prediction."""
-    rows = stage_rows(
-        e, counted, memory_gib=memory_gib, tflops=PEAK_TFLOPS[gpu.upper()],
-        mfu={"training": assumed.training_mfu, "sampling": assumed.sampling_mfu}, asked=asked,
+@dataclass(frozen=True)
+class Gpu:
+    """What every stage is planned on, alone."""
+
+    name: str = "h100"
+    """An entry of GPUS."""
+    memory_gib: float = 0.0
+    """Where it is not the usual one of its name."""
+    asked: Runtime = field(default_factory=lambda: Runtime("cuda"))
+    """Settings that are asked for."""
+
+    @property
+    def room(self) -> float:
+        """GiB of its memory."""
+        return self.memory_gib or GPUS[self.name]
+
+
+def planned(e: Experiment, counted: Count, assumed: Assumptions, gpu: Gpu) -> pd.DataFrame:
+    """`stage_rows` of one GPU; raises ValueError where a stage does not fit it."""
+    return stage_rows(
+        e, counted, memory_gib=gpu.room, tflops=PEAK_TFLOPS[gpu.name.upper()],
+        mfu={"training": assumed.training_mfu, "sampling": assumed.sampling_mfu}, asked=gpu.asked,
     )  # fmt: skip
+
+
+def stage_lines(e: Experiment, rows: pd.DataFrame) -> list[str]:
+    """The table of stages, and its sums."""
     lines = rows.to_string(index=False, na_rep="", float_format="{:.3g}".format).splitlines()
     days, disk = rows["hours"].sum() / 24, rows["disk GiB"].sum()
     lines += ["", f"In all {days:.3g} GPU-days and {disk:,.0f} GiB of disk."]
@@ -141,19 +163,22 @@ def describe(
     name: str,
     e: Experiment,
     assumed: Assumptions | None = None,
-    gpu: str = "h100",
-    memory_gib: float = 0.0,
-    asked: Runtime | None = None,
+    gpu: Gpu | None = None,
+    table: Path | None = None,
 ) -> str:
-    """The text of `davae plan NAME`; memory_gib: of the GPU, where it is not the usual one.
+    """The text of `davae plan NAME`; table: a .csv file that the table of stages is written to.
 
     Raises ValueError where a stage does not fit the GPU."""
     if not e.davae.detail_channels or e.davae.detail_channels < 0:
         raise ValueError(
             "a plan compares the widened model with its base: davae.detail_channels must be above 0"
         )
-    counted, arch, room = count(e), architecture(e), memory_gib or GPUS[gpu]
-    assumed = assumed or Assumptions()
+    counted, arch = count(e), architecture(e)
+    assumed, gpu = assumed or Assumptions(), gpu or Gpu()
+    rows = planned(e, counted, assumed, gpu)
+    if table is not None:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_csv(table, index=False, float_format="%.6g")
     lines = [
         f"{name}: {e.base_dit.family}, {e.data.resolution_px} px, scale {e.data.scale}",
         "",
@@ -163,9 +188,9 @@ def describe(
         "Predicted, not measured",
         *predicted_lines(e, counted, assumed),
         "",
-        f"Every stage on one {gpu.upper()} of {room:g} GiB, {SHARE:.0%} of them planned with; "
-        "predicted, memory from storages counted on networks without weights",
-        *stage_lines(e, counted, assumed, gpu, room, asked or Runtime("cuda", compile=False)),
+        f"Every stage on one {gpu.name.upper()} of {gpu.room:g} GiB, {SHARE:.0%} of them planned "
+        "with; predicted, memory from storages counted on networks without weights",
+        *stage_lines(e, rows),
     ]
     if name in RELEASE:
         lines += ["", "Settings, and where they are from", *origin_lines(name, e)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from davae.core.experiment import Experiment
 from davae.core.runtime import Runtime
-from davae.stages.memory import Need, need_of
+from davae.stages.memory import Need, like, need_of
 from davae.stages.stage import Stage
 
 GPUS = {"a100": 79.0, "h100": 78.0, "h200": 139.0}
@@ -62,11 +62,12 @@ def fit(role: str, stage: Stage, need: Need, room: int, asked: Runtime) -> Fit:
     Raises ValueError where what is asked for does not fit, with the settings that would, or where
     nothing does."""
     found = None
-    for recomputed, of in ((False, need), (True, need.recomputed)):
-        if of is not None and found is None and at_once(of, room):
-            found = Fit(role, stage, need, at_once(of, room), recomputed)
+    if at_once(need, room):
+        found = Fit(role, stage, need, at_once(need, room))
+    elif need.recomputed is not None and at_once(need.recomputed, room):
+        found = Fit(role, stage, need, at_once(need.recomputed, room), recomputed=True)
     given = getattr(asked, need.setting)
-    recompute = asked.checkpoint_activations and need.recomputed is not None
+    recompute = asked.checkpoint_activations and need.recompute is not None
     if given or recompute:
         of = need.recomputed if recompute and need.recomputed else need
         as_asked = Fit(role, stage, need, given or at_once(of, room) or 1, recompute)
@@ -107,8 +108,11 @@ def fits(
 ) -> dict[str, Fit]:
     """Every stage that takes much of a GPU, by role; raises ValueError as `fit` does."""
     room, found = int(SHARE * memory_gib * 2**30), {}
+    counted: dict[Hashable, Need | None] = {}
     for role, stage in stages.items():
-        need = need_of(e, stage)
+        if like(stage) not in counted:
+            counted[like(stage)] = need_of(e, stage)
+        need = counted[like(stage)]
         if need is not None:
             found[role] = fit(role, stage, need, room, asked)
     return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -40,8 +40,13 @@ class Need:
     """Samples that it takes at once where they fit."""
     setting: str
     """The field of the runtime that takes fewer."""
-    recomputed: Need | None = None
-    """The same with activations recomputed in the backward pass; None where nothing is."""
+    recompute: Callable[[], Need] | None = None
+    """Counts the same with activations recomputed in the backward pass; None where none can be."""
+
+    @cached_property
+    def recomputed(self) -> Need | None:
+        """The need with activations recomputed."""
+        return self.recompute() if self.recompute else None
 
     def bytes(self, count: int) -> int:
         """Bytes with `count` samples at once."""
@@ -57,6 +62,19 @@ def need_of(e: Experiment, stage: Stage) -> Need | None:
     or hold a judge's network, which is small beside the others."""
     rule = RULES.get(stage.name)
     return rule(e, stage) if rule else None
+
+
+def like(stage: Stage) -> Hashable:
+    """What the need of a stage depends on, within one experiment."""
+    davae = stage.upstream["davae"].config if "davae" in stage.upstream else None
+    roles = tuple(sorted((role, upstream.name) for role, upstream in stage.upstream.items()))
+    return (
+        stage.name,
+        roles,
+        repr(stage.config.get("davae")),
+        stage.config.get("batch"),
+        repr(davae),
+    )
 
 
 def growing(
@@ -145,9 +163,12 @@ def training(
     whole = replace(whole, fixed=whole.fixed - GRADIENT * trained)
     if recompute is None:
         return whole
-    with recomputing(recompute):
-        less = growing(run, whole.fixed, config.batch_size, "micro_batch")
-    return replace(whole, recomputed=less)
+
+    def less() -> Need:
+        with imagined_gpu(), recomputing(recompute):
+            return growing(run, whole.fixed, config.batch_size, "micro_batch")
+
+    return replace(whole, recompute=less)
 
 
 def training_davae(e: Experiment, stage: Stage) -> Need:

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
+from davae.cli.plan import run
 from davae.core.presets import PRESETS
 from davae.models.davae import DAVAE
 from davae.models.unweighted import architecture, davae_config, tokens
@@ -102,3 +105,32 @@ def test_the_assumed_share_scales_the_prediction():
 def test_meta_networks_hold_no_memory():
     with torch.device("meta"):
         assert architecture(PRESETS["flux_1k"]).build().proj_out.weight.device.type == "meta"
+
+
+def test_every_stage_of_a_plan_has_its_time_memory_and_disk(tmp_path):
+    e, table = PRESETS["imagenet512"], tmp_path / "plan.csv"
+    found = count(e)
+    describe("imagenet512", e, table=table)
+    committed = Path(__file__).parents[2] / "results" / "plans" / "h100" / "imagenet512.csv"
+    assert table.read_text() == committed.read_text()
+    rows = pd.read_csv(table).set_index("stage")
+    hours = 140_000 * 640 * found.training_step / (989e12 * 0.35) / 3600
+    assert rows.loc["adapted", "hours"] == pytest.approx(hours, rel=1e-5)
+    losses = 100_000 * 32 * (found.davae_step + found.losses) / (989e12 * 0.35) / 3600
+    assert rows.loc["davae", "hours"] == pytest.approx(losses, rel=1e-5)
+    images = 1_281_167 + 2 * 50_000
+    assert rows.loc["crops", "disk GiB"] == pytest.approx(images * 3 * 512**2 / 2**30, rel=1e-5)
+    assert rows.loc["base_latents", "disk GiB"] == pytest.approx(
+        images * 4 * 32 * 256 / 2**30, rel=1e-5
+    )
+    assert rows["GPU GiB"].max() < 0.9 * 78
+    assert rows.loc["adapted", "settings"] == "micro_batch 80"
+
+
+def test_a_plan_that_does_not_fit_is_refused_with_what_would(capsys):
+    assert run(["imagenet512", "--micro-batch", "640"]) == 2
+    said = capsys.readouterr().err
+    assert "davae (davae) takes" in said
+    assert "--runtime.micro_batch 8" in said
+    assert run(["imagenet512", "--gpu-gib", "10"]) == 2
+    assert "no setting; on a100 or h100 or h200 it would" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from davae.models.davae import DAVAE
 from davae.models.unweighted import davae_config
 from davae.plan.stages import without_files
 from davae.stages import memory
-from davae.stages.fit import at_once, fit, fits, settings
+from davae.stages.fit import at_once, fit, settings
 from davae.stages.memory import Need, need_of
 from davae.stages.run_graph import run_stages
 from davae.stages.stage import Pipeline, Stage
@@ -112,7 +112,8 @@ def test_recomputing_changes_no_gradient():
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-NEED = Need(10 * GIB, GIB, 16, "micro_batch", Need(11 * GIB, GIB // 2, 16, "micro_batch"))
+LESS = Need(11 * GIB, GIB // 2, 16, "micro_batch")
+NEED = Need(10 * GIB, GIB, 16, "micro_batch", lambda: LESS)
 STAGE = Stage("davae", 1, lambda work: None, {})
 CUDA = {"compile": False}
 
@@ -145,15 +146,6 @@ def test_what_is_asked_for_and_does_not_fit_is_refused_with_what_would():
     assert fit("davae", STAGE, NEED, 15 * GIB, asked).bytes == 15 * GIB
     with pytest.raises(ValueError, match="What fits: no setting; on a100 or h100 or h200"):
         fit("davae", STAGE, NEED, 5 * GIB, Runtime("cuda", **CUDA))
-
-
-def test_every_stage_fits_an_h100_and_not_a_gpu_of_a_tenth():
-    e = without_files(PRESETS["imagenet512"])
-    found = fits(e, run_stages(e), 78.0, Runtime("cuda", **CUDA))
-    assert {"davae", "adapted", "base_latents", "detail_latents", "samples"} <= found.keys()
-    assert all(one.bytes < 0.9 * 78 * GIB for one in found.values())
-    with pytest.raises(ValueError, match="no setting; on a100"):
-        fits(e, run_stages(e), 7.8, Runtime("cuda", **CUDA))
 
 
 def test_a_stage_runs_under_settings_of_its_own(tmp_path):

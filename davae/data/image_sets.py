@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from davae.core.hashing import sha256
 from davae.data.folder import SUFFIXES
+from davae.data.mapped import give_back
 from davae.data.pixels import Quantisation, quantise
 
 SAMPLED, LABELS = "images.npy", "labels.npy"
@@ -44,6 +45,9 @@ class Images(Protocol):
 
     def take(self, indices: list[int]) -> Images:
         """A subset, in the given order."""
+
+    def give_back(self) -> None:
+        """Give back the memory of what was read."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,17 @@ class ArrayImages:
     def digest(self) -> str:
         """Of the pixels and, for float ones, their quantisation."""
         pixels = (np.ascontiguousarray(self.array[i]).tobytes() for i in self.numbers)
-        return sha256(chain([self.kind.encode()], pixels))
+        found = sha256(chain([self.kind.encode()], pixels))
+        self.give_back()
+        return found
 
     def take(self, indices: list[int]) -> ArrayImages:
         """A subset."""
         return replace(self, chosen=tuple(self.numbers[i] for i in indices))
+
+    def give_back(self) -> None:
+        """Where the array lies in a file."""
+        give_back(self.array)
 
 
 @dataclass(frozen=True)
@@ -167,6 +177,9 @@ class FolderImages:
     def take(self, indices: list[int]) -> FolderImages:
         """A subset."""
         return FolderImages(self.root, tuple(self.paths[i] for i in indices))
+
+    def give_back(self) -> None:
+        """Nothing is kept."""
 
 
 def open_images(path: Path, quantisation: Quantisation = "rounded") -> Images:

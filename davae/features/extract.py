@@ -121,6 +121,7 @@ def extract(
             if out is None:
                 out = np.empty((len(images), part.shape[1]), np.float32)
             out[start : start + len(part)] = part
+            images.give_back()
             progress.update(len(part))
     assert out is not None
     return out

@@ -7,6 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+ENTRIES = 4_000_000
+"""Distances that are in memory at once."""
+
 
 def linear_probe(
     features: np.ndarray, labels: np.ndarray, inverse_penalty: float = 0.1
@@ -22,9 +25,13 @@ def linear_probe(
 
 def nearest_distance(features: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Euclidean distance of each row [N, d] to the nearest of the candidates [M, d]: [N]."""
-    a, b = features.astype(np.float64), candidates.astype(np.float64)
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    return np.sqrt(squares.min(1).clip(0))
+    b = candidates.astype(np.float64)
+    sizes, rows = (b**2).sum(1), max(1, ENTRIES // len(b))
+    nearest = []
+    for start in range(0, len(features), rows):
+        a = features[start : start + rows].astype(np.float64)
+        nearest.append(((a**2).sum(1)[:, None] + sizes - 2 * a @ b.T).min(1))
+    return np.sqrt(np.concatenate(nearest).clip(0))
 
 
 def nearest_ratio(features: np.ndarray, training: np.ndarray, unseen: np.ndarray) -> np.ndarray:

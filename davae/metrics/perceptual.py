@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from davae.data.mapped import blocks
 from davae.data.pixels import to_unit
 from davae.features.effnet import network
 from davae.features.lpips import load_lpips
@@ -17,6 +20,12 @@ from davae.features.lpips import load_lpips
 STAGES = (0, 2, 4, 10, 14)
 """Blocks of EfficientNet-Lite0 whose outputs are compared: at 1/2, 1/4, 1/8, 1/16 and 1/32."""
 BATCH = 32
+
+
+def in_batches(title: str, images: np.ndarray, references: np.ndarray) -> Iterable:
+    """The pairs, BATCH at a time, with a progress bar."""
+    pairs, count = blocks(images, references, size=BATCH), math.ceil(len(images) / BATCH)
+    return tqdm(pairs, total=count, desc=title, unit="batch", delay=2, leave=False)
 
 
 @torch.inference_mode()
@@ -27,13 +36,8 @@ def pd_effnet(images: np.ndarray, references: np.ndarray, device: str = "cpu") -
     channels, their squared difference summed over channels, averaged over positions and stages.
     """
     net, distances = network(STAGES[-1] + 1, device), []
-    for start in tqdm(
-        range(0, len(images), BATCH), desc="pd_effnet", unit="batch", delay=2, leave=False
-    ):
-        pair = (
-            torch.from_numpy(x[start : start + BATCH]).float().to(device)
-            for x in (images, references)
-        )
+    for block in in_batches("pd_effnet", images, references):
+        pair = (torch.from_numpy(x).float().to(device) for x in block)
         a, b = (net.maps(x.contiguous(memory_format=torch.channels_last)) for x in pair)
         stages = [
             (F.normalize(a[i], dim=1) - F.normalize(b[i], dim=1)).square().sum(1).mean((1, 2))
@@ -56,9 +60,7 @@ def lpips(images: np.ndarray, references: np.ndarray, device: str = "cpu") -> np
     With AlexNet, so that the VGG network of the training loss is not the judge.
     """
     net, distances = _lpips(device), []
-    for start in tqdm(
-        range(0, len(images), BATCH), desc="LPIPS", unit="batch", delay=2, leave=False
-    ):
-        pair = (to_unit(x[start : start + BATCH]).to(device) for x in (images, references))
+    for block in in_batches("LPIPS", images, references):
+        pair = (to_unit(x).to(device) for x in block)
         distances.append(net(*pair).flatten().cpu().numpy())
     return np.concatenate(distances)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
 from davae.data import pixels
+from davae.data.mapped import blocks
 
-BLOCK = 64
 PSNR_CAP_DB = 100.0
 """PSNR of two equal images, which has no finite value."""
 
@@ -20,14 +18,9 @@ def psnr(images: np.ndarray, references: np.ndarray) -> np.ndarray:
     _same_shape(images, references)
     values = [
         pixels.psnr(torch.from_numpy(np.array(a)), torch.from_numpy(np.array(b)), data_range=255.0)
-        for a, b in zip(blocks(images), blocks(references), strict=True)
+        for a, b in blocks(images, references)
     ]
     return torch.cat(values).clamp(max=PSNR_CAP_DB).numpy()
-
-
-def blocks(images: np.ndarray) -> Iterator[np.ndarray]:
-    """The images in turn, BLOCK at a time, so that floats of a whole set are never made."""
-    return (images[i : i + BLOCK] for i in range(0, len(images), BLOCK))
 
 
 def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
@@ -40,7 +33,7 @@ def ssim(images: np.ndarray, references: np.ndarray) -> np.ndarray:
         "use_sample_covariance": False,
         "data_range": 255,
     }
-    pairs = zip(images, references, strict=True)
+    pairs = (pair for block in blocks(images, references) for pair in zip(*block, strict=True))
     return np.array([structural_similarity(a, b, channel_axis=0, **options) for a, b in pairs])
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from davae.core import keyed
 from davae.core.hashing import sha256
+from davae.data.mapped import blocks
 from davae.models.base_vae import normalise
 from davae.models.davae import DAVAE
 from davae.stages.stage import Work
@@ -46,7 +47,7 @@ def captions(work: Work, split: str) -> list[str]:
 
 def images_hash(images: np.ndarray) -> str:
     """First 12 digits of the SHA-256 of the pixels."""
-    return sha256([np.ascontiguousarray(images).tobytes()])
+    return sha256(np.ascontiguousarray(block).tobytes() for (block,) in blocks(images))
 
 
 def seeded(seed: int, purpose: str) -> None:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from davae.core.experiment import BaseVAEConfig, DetailConfig
 from davae.core.runtime import Runtime
+from davae.data.mapped import give_back
 from davae.data.pixels import to_unit
 from davae.method.alignment import group_sizes
 from davae.models.base_vae import build_base_vae, encode_mode
@@ -145,6 +146,7 @@ def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tens
         for start in range(0, len(images), batch):
             part = to_unit(images[start : start + batch]).to(runtime.device)
             modes.append(model.detail_moments(part)[0].float().cpu())
+            give_back(images)
             progress.update(len(part))
     return torch.cat([torch.empty(0, *model.detail_shape(images.shape[2:])), *modes])
 

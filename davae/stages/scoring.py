@@ -3,7 +3,9 @@ to."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +17,11 @@ from davae.core.experiment import EvalConfig
 from davae.core.records import Measurement, write_measurements
 from davae.core.runtime import Runtime
 from davae.core.store import read_log
+from davae.data.mapped import blocks, give_back
 from davae.data.pixels import to_uint8, upsample
 from davae.method.alignment import alignment_loss, channel_variance, orthogonal
 from davae.method.latent import join
+from davae.method.spread import spread
 from davae.models.davae import DAVAE
 from davae.stages.artifacts import load_davae, load_vae
 from davae.stages.autoencoder import raw_detail
@@ -36,6 +40,8 @@ from davae.train.davae import VARIANCE_SAMPLES
 
 BATCH = 20
 """Latents decoded at once."""
+PART = 2_048
+"""Samples whose latents are in memory at once."""
 
 
 @torch.no_grad()
@@ -95,7 +101,13 @@ def baseline_images(
         sets["small"][part], sets["base_vae"][part] = to_uint8(small), to_uint8(decoded)
         sets["bicubic"][part] = to_uint8(upsample(small, scale))
         sets["base_vae_enlarged"][part] = to_uint8(upsample(decoded, scale))
+        for array in (heldout, *sets.values()):
+            give_back(array)
     return sets
+
+
+Rows = Callable[[slice], torch.Tensor]
+"""The latents of some samples of a set."""
 
 
 @torch.no_grad()
@@ -104,23 +116,19 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     and taken from another crop."""
     model = load_davae(work)
     heldout, labels = judged_crops(work, "heldout", metrics)
-    base = torch.from_numpy(np.load(work.inputs["base_latents"] / "heldout.npy"))[: len(heldout)]
-    detail = raw_detail(model, heldout, work.runtime)
+    base = np.load(work.inputs["base_latents"] / "heldout.npy", mmap_mode="c")[: len(heldout)]
+    detail = encoded_detail(work, model, heldout)
     own_row = "davae" if model.config.detail_channels else "no_detail"
-    decoded_details = {own_row: detail}
+    details: dict[str, Rows] = {own_row: lambda rows: torch.from_numpy(detail[rows])}
     measured: dict[str, list[Measurement]] = {own_row: []}
     if model.config.detail_channels:
-        decoded_details |= {
-            "davae_zeroed": torch.zeros_like(detail),
-            "davae_random": random_detail(detail),
-            "davae_exchanged": detail.roll(1, 0),
-        }
+        details |= other_details(detail)
         measured[own_row] += detail_measurements(detail, base, work)
     judge = Judge(work, "heldout", metrics)
     shown, kept = first_of_each(labels, SHOWN), {}
-    for row, row_detail in decoded_details.items():
+    for row, rows_of in details.items():
         images = scratch_images(work, row, heldout.shape)
-        decode_all(model, join(base, row_detail), work.runtime, images)
+        decode_all(model, base, rows_of, work.runtime, images)
         pixels = pixel_measurements(images, heldout, metrics, work.runtime.device)
         facts = scene_measurements(images, labels, metrics)
         measured[row] = measured.get(row, []) + pixels + judge(images, "r") + facts
@@ -128,6 +136,46 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     measured[own_row] += dependence(measured)
     write_measurements(work.folder, measured)
     np.savez_compressed(work.folder / "shown.npz", original=heldout[shown], **kept)
+
+
+def encoded_detail(work: Work, model: DAVAE, images: np.ndarray) -> np.ndarray:
+    """The raw modes of the detail [N, D, h, w], in a file of the stage's folder."""
+    shape = (len(images), *model.detail_shape(images.shape[2:]))
+    if not model.config.detail_channels:
+        return np.empty(shape, np.float32)
+    file = open_memmap(work.folder / "scratch.detail.npy", "w+", np.float32, shape)
+    for start in range(0, len(images), PART):
+        part = slice(start, start + PART)
+        file[part] = raw_detail(model, images[part], work.runtime).numpy()
+        give_back(file)
+    return file
+
+
+def other_details(detail: np.ndarray) -> dict[str, Rows]:
+    """By row of the table: the detail zeroed, normal noise with each channel's mean and deviation
+    over the set, and that of the crop before."""
+    found, count = spread(tensors(detail)), len(detail)
+    mean, std = (v[:, None, None] for v in (found.mean, found.variance.sqrt()))
+
+    def random(rows: slice) -> torch.Tensor:
+        drawn = range(*rows.indices(count))
+        return mean + std * keyed.normal(0, "reconstruction/random", 0, drawn, detail.shape[1:])
+
+    def exchanged(rows: slice) -> torch.Tensor:
+        return torch.from_numpy(detail[[i - 1 for i in range(*rows.indices(count))]])
+
+    return {
+        "davae_zeroed": lambda rows: torch.zeros_like(torch.from_numpy(detail[rows])),
+        "davae_random": random,
+        "davae_exchanged": exchanged,
+    }
+
+
+def tensors(*arrays: np.ndarray) -> Iterator[Any]:
+    """Arrays of one length as tensors, PART rows at a time: one, or a tuple of several."""
+    for parts in blocks(*arrays, size=PART):
+        found = tuple(torch.from_numpy(np.asarray(part)) for part in parts)
+        yield found if len(found) > 1 else found[0]
 
 
 def dependence(measured: dict[str, list[Measurement]]) -> list[Measurement]:
@@ -160,33 +208,30 @@ def compared(own: Measurement, other: Measurement, name: str, difference: str) -
     return [replace(other, metric=name), apart]
 
 
-def random_detail(detail: torch.Tensor) -> torch.Tensor:
-    """Normal noise with each channel's mean and deviation over the set."""
-    mean, std = detail.mean((0, 2, 3), keepdim=True), detail.std((0, 2, 3), keepdim=True)
-    return mean + std * keyed.normal(
-        0, "reconstruction/random", 0, range(len(detail)), detail.shape[1:]
-    )
-
-
-def decode_all(model: DAVAE, latents: torch.Tensor, runtime: Runtime, out: np.ndarray) -> None:
-    """uint8 images of raw latents [N, C + D, h, w], written into `out`."""
+def decode_all(
+    model: DAVAE, base: np.ndarray, rows_of: Rows, runtime: Runtime, out: np.ndarray
+) -> None:
+    """uint8 images of base latents [N, C, h, w] with some detail, written into `out`."""
     batch = runtime.images_at_once or BATCH
     with runtime.autocast():
-        for i in range(0, len(latents), batch):
-            part = latents[i : i + batch].to(runtime.device)
-            out[i : i + batch] = to_uint8(model.decode_raw(part))
+        for start in range(0, len(base), batch):
+            rows = slice(start, start + batch)
+            latent = join(torch.from_numpy(np.asarray(base[rows])), rows_of(rows))
+            out[rows] = to_uint8(model.decode_raw(latent.to(runtime.device)))
+            give_back(out)
 
 
-def detail_measurements(detail: torch.Tensor, base: torch.Tensor, work: Work) -> list[Measurement]:
+def detail_measurements(detail: np.ndarray, base: np.ndarray, work: Work) -> list[Measurement]:
     """How much of the raw detail alignment does not act on, and how much of z it leaves
     unexplained."""
     train = torch.from_numpy(
         np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="c")[:VARIANCE_SAMPLES]
     )
-    share = float(
-        channel_variance(orthogonal(detail, base.shape[1])).sum() / channel_variance(detail).sum()
-    )
-    align = float(alignment_loss(detail, base, channel_variance(train)))
+    left = spread(orthogonal(part, base.shape[1]) for part in tensors(detail)).variance
+    share = float(left.sum() / spread(tensors(detail)).variance.sum())
+    variance = channel_variance(train)
+    losses = [(alignment_loss(d, b, variance), len(d)) for d, b in tensors(detail, base)]
+    align = float(sum(loss * (n / len(detail)) for loss, n in losses))
     protocol = "posterior modes of held-out crops"
     return [
         Measurement(
@@ -235,9 +280,8 @@ def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
 
 def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
     """The samples against fresh crops of the training regions."""
-    images, labels = (
-        np.load(work.inputs["samples"] / f"{name}.npy") for name in ("images", "labels")
-    )
+    images = np.load(work.inputs["samples"] / "images.npy", mmap_mode="c")
+    labels = np.load(work.inputs["samples"] / "labels.npy")
     measured = Judge(work, "fresh", metrics)(images, "g")
     measured += content_measurements(work, images, labels, metrics)
     measured += scene_measurements(images, labels, metrics)

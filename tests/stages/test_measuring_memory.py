@@ -1,0 +1,77 @@
+"""Measuring takes as much memory of a large set as of a small one."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from davae.data.mapped import blocks, give_back
+from davae.metrics.content import nearest_distance
+
+CODE = """
+import sys
+from dataclasses import asdict
+from pathlib import Path
+import numpy as np
+import torch
+from davae.core.experiment import EvalConfig
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.measure.memory import resident_peak
+from davae.metrics.reconstruction import psnr
+from davae.models.davae import DAVAE
+from davae.models.unweighted import davae_config
+from davae.stages.artifacts import images_hash
+from davae.stages.judging import features_of
+from davae.stages.scoring import decode_all, encoded_detail, other_details
+from davae.stages.stage import Work
+
+torch.set_num_threads(2)
+count, folder, side = int(sys.argv[1]), Path(sys.argv[2]), 128
+e = PRESETS["nano"]
+model = DAVAE(**asdict(davae_config(e))).eval().requires_grad_(False)
+shape, small = (count, 3, side, side), side // 2 // e.base_factor
+images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+base = np.zeros((count, e.base_vae.latent_channels, small, small), np.float32)
+out = np.lib.format.open_memmap(folder / "out.npy", "w+", np.uint8, shape)
+work = Work(folder, {}, Runtime())
+detail = encoded_detail(work, model, images)
+decode_all(model, base, other_details(detail)["davae_random"], work.runtime, out)
+psnr(out, images), images_hash(out)
+features_of(out, EvalConfig().judges[0], "cpu")
+print(resident_peak())
+"""
+
+
+@pytest.mark.timeout(300)
+def test_memory_does_not_grow_with_the_set(tmp_path):
+    peaks = []
+    for count in (150, 900):  # 7 and 44 MB a set, of which there are two
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        words = [sys.executable, "-c", CODE, str(count), str(folder)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] - peaks[0] < 60 * 2**20  # two sets and a copy of one to be hashed are 118 MB
+
+
+def test_what_lies_in_a_file_stays_there(tmp_path):
+    file = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.int64, (100, 3))
+    file[:] = np.arange(300).reshape(100, 3)
+    give_back(file)
+    assert (file == np.arange(300).reshape(100, 3)).all()
+    read = np.load(tmp_path / "a.npy", mmap_mode="c")
+    parts = [a.copy() for a, _ in blocks(read, np.zeros(100), size=7)]
+    assert [len(part) for part in parts] == [7] * 14 + [2]
+    assert (np.concatenate(parts) == file).all()
+
+
+def test_distances_in_parts_are_those_of_the_whole(monkeypatch):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(50, 4)), rng.normal(size=(30, 4))
+    whole = nearest_distance(a, b)
+    expected = np.sqrt(((a[:, None] - b) ** 2).sum(2)).min(1)
+    monkeypatch.setattr("davae.metrics.content.ENTRIES", 100)
+    assert whole == pytest.approx(expected)
+    assert nearest_distance(a, b) == pytest.approx(expected)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.sweep_plots import by_step_figure
 from davae.analysis.tables import to_markdown
 from davae.core.experiment import Experiment
-from davae.sweep.ablation import Ablation, Arm
+from davae.sweep.ablation import Ablation, Arm, Sidecars
 
 INITS = ("zero", "random", "random_in", "random_out", "repeat", "reset", "scratch")
 SHARES = (16, 8, 4, 2, 1)
@@ -98,6 +99,15 @@ def write(frame: pd.DataFrame, folder: Path) -> str:
     return f"\nFirst share of the adaptation at which seeds reach:\n\n{table}"
 
 
+def draw(files: Sidecars, folder: Path) -> None:
+    """flow.png: the held-out flow loss by step, from before any training on."""
+    curves = {
+        key: pd.read_csv(roles["adapted_flow"]) for key, roles in files.items() if key[0] in INITS
+    }
+    panels = {"flow_base": "base channels", "flow_detail": "detail channels"}
+    by_step_figure(folder / "flow.png", curves, panels, first=0)
+
+
 ABLATION = Ablation(
     name="init",
     question="Does the zero initialisation of the new layers matter, and when in training?",
@@ -106,8 +116,13 @@ ABLATION = Ablation(
         "detail_accuracy": "detail accuracy",
         "content_accuracy": "content accuracy",
         "gkd_effnet": "gKD",
+        "flow_base": "held-out flow loss of the base channels, at the end",
+        "flow_detail": "of the detail channels",
     },
-    measured=("generation",),
+    measured=("adapted_flow", "generation"),
+    plotted=("detail_accuracy", "content_accuracy", "gkd_effnet"),
+    sidecars={"adapted_flow": "curve.csv"},
+    draw=draw,
     write=write,
     claims=(
         lower(

@@ -121,10 +121,13 @@ def means_figure(
 
 
 def by_step_figure(
-    path: Path, curves: dict[tuple[str, int], pd.DataFrame], panels: dict[str, str]
+    path: Path,
+    curves: dict[tuple[str, int], pd.DataFrame],
+    panels: dict[str, str],
+    first: int = 1,
 ) -> None:
-    """A panel a column over the column step: every seed of an arm thin, the arm's mean thick; the
-    first point, before any training, is left out.
+    """A panel a column over the column step, from the step `first` on (0: before any training, on a
+    logarithmic axis): every seed of an arm thin, the arm's mean thick.
 
     curves: (arm, seed) to its curve; panels: column to title."""
     figure, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.2), squeeze=False)
@@ -132,7 +135,7 @@ def by_step_figure(
     for axis, (column, title) in zip(axes[0], panels.items(), strict=True):
         for i, arm in enumerate(arms):
             own = [
-                c[c["step"] > 0].set_index("step")[column]
+                c[c["step"] >= first].set_index("step")[column]
                 for (a, _), c in curves.items()
                 if a == arm
             ]
@@ -141,7 +144,7 @@ def by_step_figure(
                 axis.plot(curve.index, curve, lw=0.5, alpha=0.5, **style)
             mean = pd.concat(own, axis=1).mean(axis=1)
             axis.plot(mean.index, mean, lw=1.6, label=arm, **style)
-        axis.set(xlabel="step", title=title)
+        axis.set(xlabel="step", title=title, yscale="linear" if first else "log")
     figure.tight_layout()
     legend_below(figure, axes[0, 0])
     save(figure, path)

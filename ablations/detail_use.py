@@ -66,6 +66,8 @@ ABLATION = Ablation(
             a=ALIGNED,
             b=ALIGNED,
             direction="higher",
+            ratio=True,
+            margin=0.05,
         ),
         Claim(
             text="randomised detail costs more PSNR than zeroed detail",

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from davae.core.digests import file_digest, file_digests
+
 SHORT = 12
 """Hexadecimal digits of the hashes of weights, images and sidecars."""
 
@@ -51,19 +53,14 @@ def sha256(parts: Iterable[bytes | Path], length: int = SHORT) -> str:
     """
     total = hashlib.sha256()
     for part in parts:
-        total.update(part if isinstance(part, bytes) else _file_digest(part))
+        total.update(part if isinstance(part, bytes) else file_digest(part))
     return total.hexdigest()[:length]
-
-
-def _file_digest(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
 
 
 @lru_cache
 def file_hash(path: Path) -> str:
     """First 12 digits of the SHA-256 of a file, as sha256sum prints it."""
-    return _file_digest(path).hex()[:SHORT]
+    return file_digest(path).hex()[:SHORT]
 
 
 def digest(value: Any, length: int = 16) -> str:
@@ -73,11 +70,11 @@ def digest(value: Any, length: int = 16) -> str:
 
 
 def content_digest(path: str) -> str:
-    """A digest of a file's or folder's names and bytes; empty for a name that is no path."""
+    """A digest of a file's or folder's names and bytes; empty for a name that is no path. Files
+    that have not changed since they were read before are not read again."""
     top = Path(path)
     if not path or not top.exists():
         return ""
-    parts: list[bytes | Path] = []
-    for file in sorted([top] if top.is_file() else [p for p in top.rglob("*") if p.is_file()]):
-        parts += [str(file.relative_to(top)).encode(), file]
-    return sha256(parts, 16)
+    files = sorted([top] if top.is_file() else [p for p in top.rglob("*") if p.is_file()])
+    pairs = zip(files, file_digests(files), strict=True)
+    return sha256((str(file.relative_to(top)).encode() + found for file, found in pairs), 16)

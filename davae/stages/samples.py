@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from davae.core import keyed
 from davae.core.experiment import BaseDiTConfig, SampleConfig
+from davae.core.runtime import Runtime
 from davae.data.pixels import to_uint8, upsample
 from davae.method.sampler import Velocity, integrate, integrate_lagged
 from davae.models.adapt import attach
@@ -125,6 +126,26 @@ def adapted_pipeline(work: Work, base_dit: BaseDiTConfig) -> Any:
 
 
 @torch.no_grad()
+def text_images(
+    pipe: Any, family: str, prompts: list[str], noise: torch.Tensor, sample: SampleConfig,
+    runtime: Runtime,
+) -> torch.Tensor:  # fmt: skip
+    """Images of prompts, float [B, 3, H, W] in about [-1, 1] on the CPU, from noise of
+    `noise_shape`."""
+    with runtime.autocast():
+        velocity = FAMILIES[family].guided(pipe, prompts, sample)
+        latent = sample_latents(velocity, noise.to(pipe.transformer.device), sample)
+    latent = denormalise(latent, pipe.vae.config).to(pipe.vae.dtype)  # nothing to be cast
+    return pipe.vae.decode(latent, return_dict=False)[0].float().cpu()
+
+
+def noise_shape(pipe: Any, side: int) -> tuple[int, int, int]:
+    """Of a pipeline's latent for images of side `side`."""
+    factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
+    return pipe.vae.config.latent_channels, side // factor, side // factor
+
+
+@torch.no_grad()
 def make_text_samples(
     work: Work, base_dit: BaseDiTConfig, sample: SampleConfig, side: int, scale: int, seed: int
 ) -> None:
@@ -133,20 +154,13 @@ def make_text_samples(
     wide = "adapted" in work.inputs
     pipe = adapted_pipeline(work, base_dit) if wide else pretrained_pipeline(work, base_dit)
     pipe.transformer.forward = work.runtime.compiled(pipe.transformer.forward, sampling=True)
-    prompts, enlarge = captions(work, "heldout"), 1 if wide else scale
-    factor = 2 ** (len(pipe.vae.config.block_out_channels) - 1)
-    latent_side = side // enlarge // factor
-    shape = (pipe.vae.config.latent_channels, latent_side, latent_side)
-    images = []
+    prompts = captions(work, "heldout")
+    shape, images = noise_shape(pipe, side // (1 if wide else scale)), []
     batch = work.runtime.images_at_once or sample.batch_size
     for start in tqdm(range(0, len(prompts), batch), desc="sampling", unit="batch"):
         indices = list(range(start, min(start + batch, len(prompts))))
         noise = keyed.normal(seed, "sample/noise", 0, indices, shape)
-        with work.runtime.autocast():
-            velocity = FAMILIES[base_dit.family].guided(pipe, [prompts[i] for i in indices], sample)
-            latent = sample_latents(velocity, noise.to(pipe.transformer.device), sample)
-        latent = denormalise(latent, pipe.vae.config).to(pipe.vae.dtype)  # nothing to be cast
-        decoded = pipe.vae.decode(latent, return_dict=False)[0]
-        pixels = decoded.float().cpu()
+        asked = [prompts[i] for i in indices]
+        pixels = text_images(pipe, base_dit.family, asked, noise, sample, work.runtime)
         images.append(to_uint8(pixels if wide else upsample(pixels.clamp(-1, 1), scale)))
     save_images(work.folder, images, crops(work.inputs["crops"], "heldout")[1])

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from davae.analysis.findings import Claim, Finding, findings_table
+from davae.analysis.stats import Interval
 from reports.build import page
 from reports.readme import BLOCK, rewritten, update
 from reports.results import read_results
@@ -95,5 +97,8 @@ def test_a_file_of_the_results_is_a_block(results):
     assert "-->\n**ok**\n<!--" in rewritten(block.format("said.md"), found)
     (results / "tracker.csv").write_text("head,case,verdict,slower by %\nsame,a,ok,0.2\n")
     assert "| same | a | ok | 0.2 |\n" in rewritten(block.format("tracker.csv"), found)
-    (results / "findings.csv").write_text("claim,metric,p,verdict\nit helps,gKD,0.01,holds\n")
-    assert "| it helps | gKD | holds |\n" in rewritten(block.format("findings.csv"), found)
+    claim = Claim(text="it helps", published="", metric="m", a="a", b="b", direction="higher")
+    finding = Finding(claim, Interval(2.0, 1.0, 3.0, 5), "holds", p=0.01)
+    findings_table([finding]).to_csv(results / "findings.csv", index=False)
+    line = "| it helps | m | 2 [1, 3] | – | 5 | 0.01 | holds |  |\n"
+    assert line in rewritten(block.format("findings.csv"), found)

@@ -1,18 +1,20 @@
-"""The command line: `davae run`, `eval`, `convert`, `plan`, `base`, `geneval`, `profile` and
-`track`, built from dataclasses by tyro."""
+"""The command line: `davae run`, `eval`, `convert`, `plan`, `doctor`, `base`, `geneval`,
+`profile` and `track`, built from dataclasses by tyro."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-COMMANDS = ("run", "eval", "convert", "plan", "base", "geneval", "profile", "track")
+COMMANDS = ("run", "eval", "convert", "plan", "doctor", "base", "geneval", "profile",
+            "track")  # fmt: skip
 HELP = """usage: davae COMMAND ...
 
   davae run PRESET [--seed N] [--davae.align-weight X]     all stages of a preset, as one table
   davae eval IMAGES --reference IMAGES [--metrics M ...]   metrics of any two sets of images
   davae convert SRC --out DIR                              a checkpoint into a folder, and back
   davae plan PRESET [options]                              what it would compute and cost
+  davae doctor PRESET [options]                            what would stop the run, in minutes
   davae geneval PRESET --metadata FILE --adapted FOLDER    images for GenEval's public scorer
   davae base PRESET                                        train the models that are shipped
   davae profile CASE                                       where a benchmark case's time goes

@@ -25,10 +25,10 @@ from davae.core.hashing import digest
 from davae.core.presets import PRESETS
 from davae.core.records import Measurement, read_measurements
 from davae.core.store import SUMMARY, write_json
-from davae.run.inputs import check_inputs
 from davae.run.pictures import draw
 from davae.stages.costs import training_cost
 from davae.stages.fit import fits, settings
+from davae.stages.inputs import check_inputs
 from davae.stages.methods import METHODS
 from davae.stages.run_graph import compared_methods, role_prefix, run_stages
 from davae.stages.stage import Pipeline, Stage

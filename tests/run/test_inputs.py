@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from davae.core.presets import PRESETS
-from davae.run.inputs import check_inputs
+from davae.stages.inputs import check_inputs
 
 NANO = PRESETS["nano"]
 

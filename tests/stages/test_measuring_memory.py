@@ -57,7 +57,8 @@ def test_memory_does_not_grow_with_the_set(tmp_path):
         words = [sys.executable, "-c", CODE, str(count), str(folder), "256"]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split()[-1]))
-    assert peaks[1] - peaks[0] < 100 * 2**20  # two sets and a copy of one are 472 MB more
+    # two sets and a copy of one are 472 MB more; heaps differ by 100 MB from run to run
+    assert peaks[1] - peaks[0] < 200 * 2**20
 
 
 def test_what_lies_in_a_file_stays_there(tmp_path):

@@ -59,9 +59,8 @@ def judging_problems(e: Experiment) -> list[str]:
     return problems
 
 
-def check_inputs(e: Experiment) -> None:
-    """Raise ValueError that lists all that the experiment needs and is not there, before hours are
-    spent."""
+def input_problems(e: Experiment) -> list[str]:
+    """What the experiment needs and is not there, each in a sentence."""
     problems = []
     for field, path, use in (
         (
@@ -102,6 +101,13 @@ def check_inputs(e: Experiment) -> None:
                 problems.append(str(error))
     if e.adapt.lora_rank and find_spec("peft") is None:
         problems.append("LoRA needs peft: pip install 'davae[sd3]'")
+    return problems
+
+
+def check_inputs(e: Experiment) -> None:
+    """Raise ValueError that lists all that the experiment needs and is not there, before hours are
+    spent."""
+    problems = input_problems(e)
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise ValueError(

@@ -1,0 +1,71 @@
+"""What would stop a run."""
+
+from dataclasses import replace
+
+import pytest
+
+from davae.cli.doctor import run
+from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
+from davae.plan import doctor
+from davae.plan.doctor import Patient, examine
+from tests.stages.test_text import experiment, save_flux, save_sd3
+
+NANO = PRESETS["nano"]
+
+
+def results(e, tmp_path, runtime=None):
+    return {f.name: f for f in examine(Patient(e, runtime or Runtime(), tmp_path / "store"))}
+
+
+def test_a_run_that_can_be_made_has_no_finding(tmp_path):
+    found = results(NANO, tmp_path)
+    assert all(f.ok for f in found.values()), found
+    assert "loss" in found["first batch of the DA-VAE"].text
+    assert "loss" in found["first batch of the adaptation"].text
+    assert not (tmp_path / "store").exists()  # nothing is written
+
+
+@pytest.mark.parametrize(("family", "save"), [("sd3", save_sd3), ("flux", save_flux)])
+def test_a_pipeline_takes_its_first_batch(family, save, tmp_path):
+    save(tmp_path)
+    e = experiment(family, str(tmp_path / "pipe"))
+    found = results(e, tmp_path)
+    assert found["first batch of the adaptation"].ok, found
+    assert "two sampling steps" in found["first batch of the adaptation"].text
+
+
+def test_everything_that_is_missing_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    free = type("Disk", (), {"free": 2**50})
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: free)
+    e = replace(
+        PRESETS["imagenet512"], data=replace(PRESETS["imagenet512"].data, path=str(tmp_path))
+    )
+    found = results(e, tmp_path, Runtime("cuda", compile=False))
+    assert [name for name, f in found.items() if f.ok] == ["disk"]
+    untried = ["first batch of the DA-VAE", "first batch of the adaptation"]
+    assert [name for name, f in found.items() if f.ok is None] == untried
+    assert "torch sees 0 GPUs" in found["machine and versions"].text
+    assert "holds no images" in found["first crops"].text
+    assert "base_vae.pretrained" in found["weights, data and settings"].text
+
+
+def test_a_broken_file_and_a_full_disk_are_found(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "0.png").write_bytes(b"no image")
+    data = replace(NANO.data, name="folder", path=str(tmp_path / "data"))
+    assert "cannot be read" in results(replace(NANO, data=data), tmp_path)["first crops"].text
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
+    assert "name a larger disk" in results(NANO, tmp_path)["disk"].text
+
+
+def test_the_command_says_how_many_stop_it(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["nano"]) == 0
+    assert "STOPS" not in capsys.readouterr().out
+    assert run(["nano", "--runtime.device", "cuda", "--runtime.compile", "False"]) == 2
+    shown = capsys.readouterr()
+    assert "STOPS machine and versions" in shown.out
+    assert "would stop the run" in shown.err

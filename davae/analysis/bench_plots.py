@@ -41,7 +41,7 @@ def draw_history(history: pd.DataFrame, steps: list[tuple[str, str]]) -> plt.Fig
     )
     for axis in axes.flat[len(cases) :]:
         axis.set_visible(False)
-    for axis, case in zip(axes.flat, cases, strict=False):
+    for axis, case in zip(axes.flat[: len(cases)], cases, strict=True):
         part = history[history["case"] == case]
         costs = part["cost"] / part["cost"].iloc[0]
         axis.plot(range(len(part)), costs, "-", lw=1, color=COLOURS[0])

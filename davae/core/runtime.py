@@ -69,14 +69,14 @@ class Runtime:
     """Keep freed memory in the process (glibc): fresh pages cost more than small layers do. None:
     on CPU."""
     micro_batch: int = 0
-    """Samples that a training step takes at once, their gradients added up; 0: the whole batch, on
-    CUDA as many as fit."""
+    """Samples that a training step takes at once, their gradients added up; 0: the whole batch, in
+    `davae run` on CUDA as many as fit."""
     images_at_once: int = 0
-    """Images that are encoded, sampled or decoded at once; 0: as many as a stage has it, on CUDA as
-    many as fit."""
+    """Images that are encoded, sampled or decoded at once; 0: as many as a stage has it, in
+    `davae run` on CUDA as many as fit."""
     checkpoint_activations: bool = False
     """Recompute the blocks of a DA-VAE or a text-to-image transformer in the backward pass instead
-    of keeping them; on CUDA it is done where nothing else fits."""
+    of keeping them; `davae run` on CUDA does so where nothing else fits."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints of an unfinished training stage."""
     tensorboard: bool = False

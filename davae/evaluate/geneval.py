@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from tqdm import tqdm
 
@@ -17,11 +16,8 @@ from davae.core import keyed
 from davae.core.experiment import Experiment
 from davae.core.runtime import Runtime
 from davae.data.pixels import to_uint8
-from davae.models.adapt import attach
-from davae.models.families.registry import FAMILIES, family_of
-from davae.stages.samples import noise_shape, text_images
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+from davae.models.families.registry import family_of
+from davae.stages.samples import adapted_pipeline, noise_shape, text_images
 
 
 def read_metadata(path: Path) -> list[dict[str, Any]]:
@@ -44,14 +40,6 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def adapted(e: Experiment, folder: Path, runtime: Runtime) -> Any:
-    """The experiment's pretrained pipeline with an adaptation attached."""
-    dtype = DTYPES[runtime.dtype or "float32"]
-    pipe = FAMILIES[e.base_dit.family].pipeline(e.base_dit.pretrained, runtime.device, dtype)
-    attach(pipe, folder)
-    return pipe
-
-
 def export(
     e: Experiment, folder: Path, metadata: Path, out: Path, runtime: Runtime, images: int = 4
 ) -> Path:
@@ -66,7 +54,7 @@ def export(
         raise ValueError(f"images is {images}; GenEval takes 4 a prompt")
     lines = read_metadata(metadata)
     check_same_prompts(out, lines)
-    pipe = adapted(e, folder, runtime)
+    pipe = adapted_pipeline(runtime, e.base_dit, folder)
     pipe.transformer.forward = runtime.compiled(pipe.transformer.forward, sampling=True)
     shape = noise_shape(pipe, e.data.resolution_px)
     at_once = runtime.images_at_once or e.sample.batch_size

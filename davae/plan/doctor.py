@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,10 @@ from davae.models.unweighted import CLASSES
 from davae.plan.count import count
 from davae.plan.stages import disk_of, without_files
 from davae.stages.data import base_images
-from davae.stages.fit import fits
+from davae.stages.fit import Fit, fits
 from davae.stages.inputs import input_problems
 from davae.stages.run_graph import run_stages
 from davae.stages.samples import sample_latents
-from davae.stages.stage import Work
 from davae.stages.transformer import prepare_training, pretrained_pipeline, prompted
 from davae.train.davae import davae_task
 from davae.train.loop import Task
@@ -58,9 +58,18 @@ class Patient:
     runtime: Runtime
     store: Path
 
-    def work(self) -> Work:
-        """What stages are given, without inputs."""
-        return Work(self.store, {}, self.runtime)
+    @cached_property
+    def fits(self) -> dict[str, Fit]:
+        """How each stage fits the GPU; none on a CPU."""
+        if self.runtime.kind != "cuda":
+            return {}
+        plain = without_files(self.e)
+        return fits(plain, run_stages(plain), self.memory_gib, self.runtime)
+
+    @property
+    def memory_gib(self) -> float:
+        """Of the GPU."""
+        return torch.cuda.get_device_properties(self.runtime.device).total_memory / 2**30
 
 
 @dataclass(frozen=True)
@@ -122,11 +131,8 @@ def gpu_memory(p: Patient) -> str:
     """The largest stage; raises ValueError where one does not fit."""
     if p.runtime.kind != "cuda":
         return "no GPU is asked for; on a CPU nothing is refused"
-    memory = torch.cuda.get_device_properties(p.runtime.device).total_memory / 2**30
-    plain = without_files(p.e)
-    found = fits(plain, run_stages(plain), memory, p.runtime)
-    largest = max(found.values(), key=lambda fit: fit.bytes)
-    return f"{largest.role} takes most, {largest.bytes / 2**30:.1f} of {memory:.1f} GiB"
+    largest = max(p.fits.values(), key=lambda fit: fit.bytes)
+    return f"{largest.role} takes most, {largest.bytes / 2**30:.1f} of {p.memory_gib:.1f} GiB"
 
 
 def disk(p: Patient) -> str:
@@ -196,7 +202,7 @@ def davae_batch(p: Patient) -> str:
     model = DAVAE(**asdict(config))
     model.load_base(vae, e.davae.init_from_base)
     model = model.to(p.runtime.device, memory_format=p.runtime.layout())
-    if p.runtime.checkpoint_activations:
+    if p.runtime.checkpoint_activations or (p.fits and p.fits["davae"].recomputed):
         model.enable_gradient_checkpointing()
     pair = (torch.from_numpy(images), latents)
     loss = one_step(davae_task(model, *pair, pair, e.davae, e.seed), p, e.davae.gan_start_step)
@@ -222,10 +228,10 @@ def text_batch(p: Patient) -> str:
     """A training step of the widened pipeline on a latent of noise with a prompt, then two steps of
     sampling."""
     e = p.e
-    pipe = pretrained_pipeline(p.work(), e.base_dit)
+    pipe = pretrained_pipeline(p.runtime, e.base_dit)
     wide, channels = e.davae.detail_channels, pipe.vae.config.latent_channels
     adapt(pipe.transformer, wide)
-    prepare_training(p.work(), pipe.transformer, e.adapt, e.seed)
+    prepare_training(p.runtime, pipe.transformer, e.adapt, e.seed)
     denoiser = prompted(pipe, e.base_dit.family, ["a lake", "a forest"], wide)
     said = adaptation_step(p, denoiser, channels + wide)
     short = replace(e.sample, num_inference_steps=2)

@@ -67,6 +67,8 @@ def fit(role: str, stage: Stage, need: Need, room: int, asked: Runtime) -> Fit:
     elif need.recomputed is not None and at_once(need.recomputed, room):
         found = Fit(role, stage, need, at_once(need.recomputed, room), recomputed=True)
     given = getattr(asked, need.setting)
+    if need.setting == "micro_batch":
+        given = min(given, need.most)  # a part is never larger than the batch
     recompute = asked.checkpoint_activations and need.recompute is not None
     if given or recompute:
         of = need.recomputed if recompute and need.recomputed else need

@@ -118,10 +118,10 @@ def decode(
     )
 
 
-def adapted_pipeline(work: Work, base_dit: BaseDiTConfig) -> Any:
-    """The pretrained pipeline with the stage's adaptation and DA-VAE."""
-    pipe = pretrained_pipeline(work, base_dit)
-    attach(pipe, work.inputs["adapted"] / MODEL)
+def adapted_pipeline(runtime: Runtime, base_dit: BaseDiTConfig, adapted: Path) -> Any:
+    """The pretrained pipeline with the adaptation and the DA-VAE of a folder."""
+    pipe = pretrained_pipeline(runtime, base_dit)
+    attach(pipe, adapted)
     return pipe
 
 
@@ -152,7 +152,10 @@ def make_text_samples(
     """An image of side `side` for every held-out caption; without an adaptation, `side / scale` px
     enlarged."""
     wide = "adapted" in work.inputs
-    pipe = adapted_pipeline(work, base_dit) if wide else pretrained_pipeline(work, base_dit)
+    if wide:
+        pipe = adapted_pipeline(work.runtime, base_dit, work.inputs["adapted"] / MODEL)
+    else:
+        pipe = pretrained_pipeline(work.runtime, base_dit)
     pipe.transformer.forward = work.runtime.compiled(pipe.transformer.forward, sampling=True)
     prompts = captions(work, "heldout")
     shape, images = noise_shape(pipe, side // (1 if wide else scale)), []

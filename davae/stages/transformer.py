@@ -13,6 +13,7 @@ from torch import nn
 
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
+from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY
 from davae.measure.flops import count_flops
 from davae.models.adapt import (
@@ -203,10 +204,10 @@ def make_control(
     )
 
 
-def pretrained_pipeline(work: Work, base_dit: BaseDiTConfig) -> Any:
+def pretrained_pipeline(runtime: Runtime, base_dit: BaseDiTConfig) -> Any:
     """The pretrained pipeline on the runtime's device, its weights in the runtime's dtype."""
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[work.runtime.dtype or "float32"]
-    return FAMILIES[base_dit.family].pipeline(base_dit.pretrained, work.runtime.device, dtype)
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[runtime.dtype or "float32"]
+    return FAMILIES[base_dit.family].pipeline(base_dit.pretrained, runtime.device, dtype)
 
 
 def prompted(pipe: Any, family: str, prompts: list[str], detail_channels: int) -> Denoiser:
@@ -243,14 +244,14 @@ def make_text_adapted(
         joined_latents(work, split, "base_latents", "detail_latents")
         for split in ("train", "heldout")
     )
-    pipe = pretrained_pipeline(work, base_dit)
+    pipe = pretrained_pipeline(work.runtime, base_dit)
     pipe.vae.to("cpu")  # latents are cached
     detail = train.shape[1] - pipe.vae.config.latent_channels
     report = widen_base(
         pipe.transformer, detail, adapt_config.init, keyed.generator(seed, "adapt/init")
     )
     (work.folder / "widen.txt").write_text(f"{report}\n")
-    lora = prepare_training(work, pipe.transformer, adapt_config, seed)
+    lora = prepare_training(work.runtime, pipe.transformer, adapt_config, seed)
     prompts, checked = captions(work, "train"), captions(work, "heldout")[:TEXT_CHECKS]
     data = LatentSet(train, torch.arange(len(train)))
     check = LatentSet(heldout[: len(checked)], len(prompts) + torch.arange(len(checked)))
@@ -272,7 +273,7 @@ def make_text_adapted(
 
 
 def prepare_training(
-    work: Work, transformer: Any, adapt_config: AdaptConfig, seed: int
+    runtime: Runtime, transformer: Any, adapt_config: AdaptConfig, seed: int
 ) -> Lora | None:
     """Freeze what is pretrained, add the adapters, and keep what is trained in float32; returns the
     adapters' config."""
@@ -285,6 +286,6 @@ def prepare_training(
     for parameter in transformer.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    if work.runtime.checkpoint_activations:
+    if runtime.checkpoint_activations:
         transformer.enable_gradient_checkpointing()
     return lora

@@ -62,18 +62,21 @@ def flops_of(e: Experiment, role: str, stage: Stage, counted: Count) -> float:
     prompts = c.prompt * architecture(e).forwards_a_step
     image = forwards(e) * c.forward + prompts
     wide = "adapted" in stage.upstream or "davae" in stage.upstream
+    decode = c.decode / (1 if wide or stage.name == "reconstruction" else e.data.scale**2)
+    # without detail: the decoder alone, forward and backward
+    davae_step = c.davae_step if role != "no_detail_decoder" else 3 * c.decode
     per_stage = {
         "base_latents": c.encode_base * crops_of(e),
         "detail_latents": detail * trained_crops(e),
-        "davae": steps(e.davae.train, c.davae_step + c.losses),
+        "davae": steps(e.davae.train, davae_step + c.losses),
         "adapted": steps(e.adapt.train, c.training_step),
         "control": steps(e.adapt.train, c.training_step),
         "text_adapted": steps(e.adapt.train, c.training_step + c.prompt),
         "sampled": image * judged,
-        "samples": c.decode * judged,
-        "text_samples": (image + c.decode / (1 if wide else e.data.scale**2)) * judged,
+        "samples": decode * judged,
+        "text_samples": (image + decode) * judged,
         "reconstruction": (detail + (4 if role == "reconstruction" else 1) * c.decode) * judged,
-        "baselines": c.decode / e.data.scale**2 * judged,
+        "baselines": decode * judged,
     }
     return float(per_stage.get(stage.name, 0.0))
 

@@ -34,7 +34,7 @@ class Need:
     """Bytes that a stage takes of a GPU: fixed + count of_one, with `count` samples at once."""
 
     fixed: int
-    """Weights; in training also gradients, Adam's moments and the average."""
+    """Weights; in training also Adam's moments and the average."""
     of_one: int
     most: int
     """Samples that it takes at once where they fit."""
@@ -53,7 +53,7 @@ class Need:
         return self.fixed + count * self.of_one
 
 
-ADAM, GRADIENT, AVERAGE = 8, 4, 4
+ADAM, AVERAGE = 8, 4
 """Bytes a trained parameter."""
 
 
@@ -157,16 +157,15 @@ def training(
     """The need of a training whose loss of `count` samples is `run(count)`; recompute: the network
     whose blocks can be recomputed."""
     held, trained = weights(*networks)
-    state = ADAM + GRADIENT + (AVERAGE if config.ema_decay else 0)
-    whole = growing(run, held + state * trained, config.batch_size, "micro_batch")
-    # gradients fill up as activations are freed
-    whole = replace(whole, fixed=whole.fixed - GRADIENT * trained)
+    # gradients are not there yet at the peak: they fill up as activations are freed
+    held += (ADAM + (AVERAGE if config.ema_decay else 0)) * trained
+    whole = growing(run, held, config.batch_size, "micro_batch")
     if recompute is None:
         return whole
 
     def less() -> Need:
         with imagined_gpu(), recomputing(recompute):
-            return growing(run, whole.fixed, config.batch_size, "micro_batch")
+            return growing(run, held, config.batch_size, "micro_batch")
 
     return replace(whole, recompute=less)
 

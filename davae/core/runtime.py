@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -133,10 +133,28 @@ class Runtime:
         )
 
     def autocast(self) -> AbstractContextManager:
-        """The context of every forward, in training, encoding and sampling: the products' dtype."""
+        """The context of every forward, in encoding and sampling: the products' dtype."""
         import torch
 
         return torch.autocast(self.kind, torch.bfloat16, enabled=self.dtype == "bfloat16")
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """The context of a training step's forward: `autocast`, and attention by any kernel that is
+        allowed but cuDNN's.
+
+        On an H100 with torch 2.11, which prefers it there, cuDNN's backward pass failed for FLUX
+        (an illegal memory access); it is known to give NaN at some lengths (pytorch issue
+        196678)."""
+        import torch
+
+        allowed = torch.backends.cuda.cudnn_sdp_enabled()
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        try:
+            with self.autocast():
+                yield
+        finally:
+            torch.backends.cuda.enable_cudnn_sdp(allowed)
 
     def compiled(self, run: Callable[..., Any], sampling: bool = False) -> Callable[..., Any]:
         """`run` through torch.compile, if so set; in sampling with CUDA graphs, if so set."""

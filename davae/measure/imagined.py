@@ -105,19 +105,37 @@ class Counting(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
+        if func._schema.name == "aten::convolution":
+            out = laid_out(out, *args[:2])
         given = {t.untyped_storage()._cdata for t in tensors((args, kwargs))}
         for tensor in tensors(out):
             if tensor.untyped_storage()._cdata not in given:
                 self.live.add(tensor)
-        if func._schema.name in COPYING:
+        wanted = LAYOUTS.get(func._schema.name)
+        if wanted and args[0].ndim == 4 and not args[0].is_contiguous(memory_format=wanted):
             inside = args[0].numel() * args[0].element_size()
             self.live.peak = max(self.live.peak, self.live.now + inside)
         return out
 
 
-COPYING = ("aten::native_group_norm", "aten::convolution")
-"""Operators that lay out their input anew: networks are channels-last, CUDA's group norm reads and
-writes channels first, and a convolution after it lays out its input again."""
+LAYOUTS = {
+    "aten::native_group_norm": torch.contiguous_format,
+    "aten::convolution": torch.channels_last,
+}
+"""Operators that copy their input inside where it is laid out in another way: networks are
+channels-last, CUDA's group norm reads and writes channels first. Before torch 2.14 that copy is an
+operator of its own."""
+
+
+def laid_out(out: Any, image: torch.Tensor, weight: torch.Tensor) -> Any:
+    """The result of a convolution as cuDNN lays it out: channels-last where its input or its weight
+    is. A fake one is so only where a driver is."""
+    last = torch.channels_last
+    if out.device.type != "cuda" or out.ndim != 4 or out.is_contiguous(memory_format=last):
+        return out
+    if not any(t.is_contiguous(memory_format=last) for t in (image, weight)):
+        return out
+    return torch.empty_like(out, memory_format=last)
 
 
 class Attention(torch.autograd.Function):

@@ -257,7 +257,7 @@ def one_step(task: Task, p: Patient, n: int) -> float:
     """The loss of one sample at step n, its gradients taken; raises ValueError where it is not
     finite."""
     batch = tuple(part.to(p.runtime.device) for part in task.batch(0, [0]))
-    with p.runtime.autocast():
+    with p.runtime.training():
         loss = task.step(n, batch)["loss"]
     loss.backward()
     value = loss.item()

@@ -173,7 +173,7 @@ class Trainer:
             group["lr"] = self.config.lr * factor
         values: dict[str, float] = {}
         for part, share in self._parts(self.batches.of(n)):
-            with self.runtime.autocast():
+            with self.runtime.training():
                 terms = self.task.step(n, part)
             numbers = torch.stack([t.detach().float() for t in terms.values()]).tolist()
             for term, value in zip(terms, numbers, strict=True):

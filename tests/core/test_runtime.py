@@ -136,6 +136,18 @@ def test_memory_format_and_dtype_of_the_autoencoder():
         assert not torch.equal(close.float(), exact)
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_training_step_leaves_cudnns_attention_aside(allowed):
+    torch.backends.cuda.enable_cudnn_sdp(allowed)
+    try:
+        with Runtime(dtype="bfloat16").training():
+            assert not torch.backends.cuda.cudnn_sdp_enabled()
+            assert torch.is_autocast_enabled("cpu")
+        assert torch.backends.cuda.cudnn_sdp_enabled() is allowed
+    finally:
+        Runtime().apply()
+
+
 def test_prefetch_draws_the_next_batch_in_another_thread():
     drawn = {}
 

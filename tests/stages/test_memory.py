@@ -1,7 +1,9 @@
 """What stages take of a GPU's memory, and the settings under which they fit."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -43,11 +45,30 @@ def kept_by_hooks(run, parameters):
     return sum(size for size, _ in kept.values())
 
 
+TAKEN = list(
+    pd.read_csv(Path(__file__).parents[2] / "results" / "h100" / "memory.csv").itertuples(False)
+)
+"""What stages took on an H100, backward pass and all (test_memory_measured.py there), GiB."""
+TRAININGS = ("davae", "adapted", "control")
+KEPT = {(one.preset, one.stage): one for one in TAKEN if not one.recomputed}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [one for one in TAKEN if one.recomputed or one.stage not in TRAININGS],
+    ids="{0.preset}-{0.stage}".format,
+)
+def test_a_stage_takes_what_it_took_on_an_h100(one):
+    need = need_of(*stage_of(one.preset, one.stage))
+    need = need.recomputed if one.recomputed else need
+    assert need.bytes(one.samples_at_once) / GIB == pytest.approx(one.taken_gib, rel=0.03)
+
+
 @pytest.mark.parametrize(
     ("preset", "role"),
     [("imagenet512", "davae"), ("imagenet512", "adapted"), ("imagenet512", "control"),
      ("imagenet512", "no_detail_decoder"), ("sd35m_1k", "davae"), ("sd35m_1k", "adapted"),
-     ("sd35m_2k", "davae")],
+     ("sd35m_2k", "davae"), ("sd35m_2k", "adapted")],
 )  # fmt: skip
 def test_what_a_training_takes_is_what_autograd_saves(preset, role, monkeypatch):
     e, stage = stage_of(preset, role)
@@ -69,6 +90,9 @@ def test_what_a_training_takes_is_what_autograd_saves(preset, role, monkeypatch)
     monkeypatch.setattr(memory, "growing", by_hooks)
     saved = need_of(e, stage)
     assert counted.of_one == pytest.approx(saved.of_one, rel=0.15)
+    if (preset, role) in KEPT:
+        one = KEPT[preset, role]
+        assert counted.bytes(one.samples_at_once) / GIB == pytest.approx(one.taken_gib, rel=0.01)
 
 
 @pytest.mark.parametrize("recompute", [False, True])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
 from davae.measure.counters import tensors
 from davae.measure.imagined import Counting, footprint
 from davae.plan.stages import without_files
@@ -55,9 +56,9 @@ def measured(device, run, dtype):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated() if device == "cuda" else 0
-    enabled = device == "cuda" and dtype == "bfloat16"
+    runtime = Runtime(device, dtype=dtype if device == "cuda" else "float32", compile=False)
     with counter if device == "cpu" else torch.device("cuda"):
-        with torch.autocast(device, torch.bfloat16, enabled=enabled):
+        with runtime.training() if torch.is_grad_enabled() else runtime.autocast():
             made = [t for t in tensors(run()) if t.requires_grad]
         if made:
             sum(t.float().mean() for t in made).backward()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 COMMANDS = ("run", "eval", "convert", "plan", "doctor", "base", "geneval", "profile",
@@ -29,6 +30,8 @@ Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m repo
 
 def main() -> None:
     """Entry point of the `davae` command."""
+    if int(os.environ.get("RANK", "0")):  # of several processes one draws progress bars
+        os.environ["TQDM_DISABLE"] = "1"
     argv = sys.argv[1:]
     if not argv or argv[0] in ("-h", "--help"):
         print(HELP)

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from davae.core.environment import machine, revision, versions
+from davae.core.ranks import ranks
 
 MANIFEST = "manifest.json"
 CLOCK = "scratch.clock.json"
@@ -72,35 +74,38 @@ class Store:
 
         `inputs` (what the key is a hash of) and `runtime` go into the manifest. Scratch files
         (`scratch.*`) that `make` keeps for resuming are removed before the folder is published.
+        Every rank calls `make`, and the main one does the rest.
         """
-        final = self.folder(stage, key)
-        if final.is_dir():
+        final, here = self.folder(stage, key), ranks()
+        if here.told(final.is_dir()):
             return final
         final.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(final) + ".lock"):
-            if final.is_dir():
+        partial = final.with_name(final.name + ".partial")
+        with FileLock(str(final) + ".lock") if here.main else nullcontext():
+            if here.told(final.is_dir()):
                 return final
-            partial = final.with_name(final.name + ".partial")
-            partial.mkdir(exist_ok=True)
-            spent = _seconds_so_far(partial)
-            start = time.time()
-            write_json(partial / CLOCK, {"spent": spent, "since": start})
+            if here.main:
+                partial.mkdir(exist_ok=True)
+                spent, start = _seconds_so_far(partial), time.time()
+                write_json(partial / CLOCK, {"spent": spent, "since": start})
+            here.wait()
             make(partial)
-            seconds = spent + time.time() - start
-            for scratch in partial.glob("scratch.*"):
-                scratch.unlink()
-            identity = {
-                "stage": stage,
-                "key": key,
-                "inputs": inputs,
-                "seconds": seconds,
-                "runtime": runtime,
-            }
-            write_json(
-                partial / MANIFEST,
-                {**identity, **revision(), "machine": machine(), "versions": versions()},
-            )
-            os.replace(partial, final)
+            here.wait()
+            if here.main:
+                seconds = spent + time.time() - start
+                for scratch in partial.glob("scratch.*"):
+                    scratch.unlink()
+                identity = {
+                    "stage": stage,
+                    "key": key,
+                    "inputs": inputs,
+                    "seconds": seconds,
+                    "runtime": runtime,
+                }
+                made = {**revision(), "machine": machine(), "versions": versions()}
+                write_json(partial / MANIFEST, {**identity, **made})
+                os.replace(partial, final)
+            here.wait()
         return final
 
 

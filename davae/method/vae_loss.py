@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
+from davae.core.ranks import ranks
+
 Pair = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -53,10 +55,12 @@ def gradient_ratio(
     """|grad nll| / (|grad term| + 1e-4), detached and clamped to [0, upper].
 
     Both gradients are taken at the parameter `weight` of the layer before the output (Esser et
-    al. 2021); `at` is another parameter for `term` where the two layers differ.
+    al. 2021); `at` is another parameter for `term` where the two layers differ. Of several ranks
+    they are those of the whole batch.
     """
-    ours = torch.autograd.grad(nll, weight, retain_graph=True)[0]
-    theirs = torch.autograd.grad(term, weight if at is None else at, retain_graph=True)[0]
+    ours = ranks().mean(torch.autograd.grad(nll, weight, retain_graph=True)[0])
+    at = weight if at is None else at
+    theirs = ranks().mean(torch.autograd.grad(term, at, retain_graph=True)[0])
     return (ours.norm() / (theirs.norm() + 1e-4)).clamp(0.0, upper).detach()
 
 

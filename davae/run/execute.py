@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from davae.core.environment import machine, versions
 from davae.core.experiment import Experiment
 from davae.core.hashing import digest
 from davae.core.presets import PRESETS
+from davae.core.ranks import alone, ranks
 from davae.core.records import Measurement, read_measurements
 from davae.core.store import SUMMARY, write_json
 from davae.run.pictures import draw
@@ -84,6 +86,18 @@ def run_experiment(
     counting = pipeline.counting(stages[role] for role in measured)
     for role in measured:
         counting.path(stages[role])
+    if not ranks().main:
+        sys.exit(0)
+    with alone():
+        return reported(e, preset, pipeline, out, stages, measured, others)
+
+
+def reported(
+    e: Experiment, preset: str, pipeline: Pipeline, out: Path, stages: dict[str, Stage],
+    measured: tuple[str, ...], others: dict[str, str],
+) -> RunResult:  # fmt: skip
+    """Records, table, curves and grids of a run whose stages are there; others: the stages that
+    measured other methods, by the method."""
     folder = out / preset / run_name(e, preset)
     folder.mkdir(parents=True, exist_ok=True)
     rows = measured_rows(e, preset, pipeline, stages, measured)

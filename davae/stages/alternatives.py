@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 
 from davae.core.experiment import AdaptConfig, FlowConfig
+from davae.core.ranks import ranks
 from davae.data.pixels import to_unit
 from davae.models.families.registry import FAMILIES
 from davae.models.regressor import DetailRegressor
-from davae.stages.artifacts import MODEL, SPLITS, crops, latent_set, load_vae, save_model, seeded
-from davae.stages.autoencoder import PART, encode_all
+from davae.stages.artifacts import (
+    MODEL,
+    SPLITS,
+    crops,
+    latent_set,
+    load_vae,
+    save_model,
+    seeded,
+    write_parts,
+)
+from davae.stages.autoencoder import ENCODED_BASE, encode_all
 from davae.stages.samples import LATENTS
-from davae.stages.stage import Work
+from davae.stages.stage import Work, together
 from davae.stages.transformer import CHECKS, matched, train_network
 from davae.train.loop import Trainer
 from davae.train.regressor import regressor_task
 
 
+@together
 def make_native_latents(work: Work, train_crops: int = 0) -> None:
     """The base VAE's latent of every crop at the full resolution, or of the first `train_crops` of
     training: s^2 times the positions."""
@@ -27,15 +37,15 @@ def make_native_latents(work: Work, train_crops: int = 0) -> None:
         images = crops(work.inputs["crops"], split)[0]
         if split == "train":
             images = images[: train_crops or None]
-        file: np.ndarray | None = None
-        for start in range(0, len(images), PART):
-            part = encode_all(vae, to_unit(images[start : start + PART]), work.runtime).numpy()
-            if file is None:
-                shape = (len(images), *part.shape[1:])
-                file = open_memmap(work.folder / f"{split}.npy", "w+", np.float32, shape)
-            file[start : start + PART] = part
+
+        def encoded(part: range, images: np.ndarray = images) -> np.ndarray:
+            return encode_all(vae, to_unit(images[part.start : part.stop]), work.runtime).numpy()
+
+        batch, said = work.runtime.images_at_once or ENCODED_BASE, f"native latents ({split})"
+        write_parts(work.folder / f"{split}.npy", len(images), batch, encoded, said)
 
 
+@together
 def make_native(
     work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
 ) -> None:
@@ -57,6 +67,7 @@ def make_native(
     )
 
 
+@together
 def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
     """Train z -> z_d for as many FLOPs as the adaptation took, with its optimizer's settings."""
     roles = ("base_latents", "detail_latents")
@@ -69,8 +80,9 @@ def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
     task = regressor_task(model, sets["train"], sets["heldout"].first(CHECKS), seed)
     x = torch.zeros(1, base, *sets["train"].latents.shape[2:])
     train = matched(work, model, adapt.train, lambda: model(x.to(work.runtime.device)))
-    Trainer(task, train, work.runtime, work.folder).run()
-    save_model(model, work.folder / MODEL, rounded=adapt.train.round_weights)
+    model = Trainer(task, train, work.runtime, work.folder).run()
+    if ranks().main:
+        save_model(model, work.folder / MODEL, rounded=adapt.train.round_weights)
 
 
 @torch.no_grad()

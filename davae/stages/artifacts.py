@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import torch
 from diffusers import AutoencoderKL
 from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 from diffusers.utils import logging as diffusers_logging
+from numpy.lib.format import open_memmap
 from safetensors.torch import load_file, save_file
+from tqdm import tqdm
 
 from davae.core import keyed
 from davae.core.hashing import sha256
+from davae.core.ranks import ranks
 from davae.data.mapped import blocks
 from davae.models.base_vae import normalise
 from davae.models.davae import DAVAE
@@ -53,6 +57,34 @@ def images_hash(images: np.ndarray) -> str:
 def seeded(seed: int, purpose: str) -> None:
     """Key torch's global generator for the construction of a network, which draws its weights."""
     torch.manual_seed(keyed.key(seed, f"{purpose}/init") >> 1)
+
+
+def write_parts(
+    path: Path, total: int, size: int, make: Callable[[range], np.ndarray], said: str,
+    ready: np.ndarray | None = None,
+) -> None:  # fmt: skip
+    """An .npy file of `total` rows, of which `make` gives `size` at once; each rank makes its own
+    parts.
+
+    said: what the progress bar says; ready: the first rows, where they are there already."""
+    here, known = ranks(), 0 if ready is None else len(ready)
+    parts = [range(p.start + known, p.stop + known) for p in here.parts(total - known, size)]
+    first = make(parts[0]) if parts else ready
+    row = here.told(None if first is None else (first.shape[1:], first.dtype))
+    if row is None:
+        raise ValueError(f"{path.name} would have no rows")
+    if here.main:
+        file = open_memmap(path, "w+", row[1], (total, *row[0]))
+        if ready is not None:
+            file[:known] = ready
+        file.flush()
+    here.wait()
+    file = open_memmap(path, "r+")
+    with tqdm(total=len(parts), desc=said, unit="batch", delay=2) as progress:
+        for part in parts:
+            file[part.start : part.stop] = first if part == parts[0] else make(part)
+            progress.update()
+    file.flush()
 
 
 def save_model(model: Any, folder: Path, *, rounded: bool) -> None:

@@ -7,10 +7,10 @@ from dataclasses import asdict
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from davae.core.experiment import BaseVAEConfig, DetailConfig
+from davae.core.ranks import ranks
 from davae.core.runtime import Runtime
 from davae.data.mapped import give_back
 from davae.data.pixels import to_unit
@@ -27,23 +27,23 @@ from davae.stages.artifacts import (
     load_vae,
     save_model,
     seeded,
+    write_parts,
 )
 from davae.stages.data import base_images
-from davae.stages.stage import Work
+from davae.stages.stage import Work, together
 from davae.train.base_vae import base_vae_task, latent_statistics
 from davae.train.davae import davae_task, detail_statistics
 from davae.train.generation import GenerationAlignment
 from davae.train.loop import Trainer
 
 STATISTICS_SAMPLES = 10_000
-PART = 25_600
-"""Images whose latents are in memory at once; a multiple of the encoders' batches."""
 ENCODED_BASE, ENCODED = 256, 32
 """Images a batch of the base and of the detail encoder, unless the runtime asks for fewer."""
 DETAIL_MODES = "detail_modes.npy"
 """Raw modes of the first training crops, kept beside a DA-VAE that is not shipped."""
 
 
+@together
 def make_base_vae(
     work: Work, base_vae: BaseVAEConfig, scale: int, antialias: bool, seed: int
 ) -> None:
@@ -56,10 +56,12 @@ def make_base_vae(
     if not base_vae.pretrained:
         images = base_images(train, scale, antialias)
         task = base_vae_task(vae, images, base_images(heldout, scale, antialias), base_vae, seed)
-        Trainer(task, base_vae.train, work.runtime, work.folder).run()
+        vae = Trainer(task, base_vae.train, work.runtime, work.folder).run()
         latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime)
         shift, scaling = latent_statistics(latents)
         vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
+    if not ranks().main:
+        return
     save_model(vae, work.folder / MODEL, rounded=base_vae.train.round_weights)
 
 
@@ -71,26 +73,25 @@ def encode_all(vae: AutoencoderKL, images: torch.Tensor, runtime: Runtime) -> to
         return torch.cat([encode_mode(vae, part).float().cpu() for part in parts])
 
 
+@together
 def make_base_latents(work: Work, scale: int, antialias: bool, clamp_base: bool = False) -> None:
     """The unscaled base latent of every crop, encoded once, as `DAVAE.encode_base` gives it."""
     vae = load_vae(work)
+    batch = work.runtime.images_at_once or ENCODED_BASE
     for split in SPLITS:
         images = crops(work.inputs["crops"], split)[0]
-        encoded: np.ndarray | None = None
-        for start in tqdm(
-            range(0, len(images), PART), desc=f"base latents ({split})", unit="part", delay=2
-        ):
-            part = encode_all(
-                vae,
-                base_images(images[start : start + PART], scale, antialias, clamp=clamp_base),
-                work.runtime,
+
+        def encoded(part: range, images: np.ndarray = images) -> np.ndarray:
+            small = images[part.start : part.stop]
+            return encode_all(
+                vae, base_images(small, scale, antialias, clamp=clamp_base), work.runtime
             ).numpy()
-            if encoded is None:
-                shape = (len(images), *part.shape[1:])
-                encoded = open_memmap(work.folder / f"{split}.npy", "w+", np.float32, shape)
-            encoded[start : start + PART] = part
+
+        path = work.folder / f"{split}.npy"
+        write_parts(path, len(images), batch, encoded, f"base latents ({split})")
 
 
+@together
 def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, seed: int) -> None:
     """Train the detail branch and decoder; measure the detail's statistics into the model."""
     vae = load_vae(work)
@@ -101,7 +102,8 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     if "start" in work.inputs:
         started = DAVAE.from_pretrained(work.inputs["start"] / MODEL)
         left = model.load_matching(started, davae.fresh_detail)
-        (work.folder / "start.txt").write_text("".join(f"not taken over: {k}\n" for k in left))
+        if ranks().main:
+            (work.folder / "start.txt").write_text("".join(f"not taken over: {k}\n" for k in left))
     if davae.freeze_encoder and davae.detail_channels:
         model.detail_encoder.requires_grad_(False)
     model = model.to(work.runtime.device, memory_format=work.runtime.layout())
@@ -123,7 +125,9 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
         generation = GenerationAlignment(dit, vae, davae.detail_channels, scale)
         generation = generation.to(work.runtime.device)
     task = davae_task(model, train, latents, (heldout, held_latents), davae, seed, generation)
-    Trainer(task, davae.train, work.runtime, work.folder).run()
+    model = Trainer(task, davae.train, work.runtime, work.folder).run()["davae"]
+    if not ranks().main:
+        return
     if davae.detail_channels:
         modes = raw_detail(model, train[:STATISTICS_SAMPLES].numpy(), work.runtime)
         model.set_detail_statistics(*detail_statistics(modes))
@@ -160,6 +164,7 @@ def make_repeated_latents(work: Work, detail_channels: int) -> None:
         np.save(work.folder / f"{split}.npy", np.repeat(base, repeats, axis=1))
 
 
+@together
 def make_detail_latents(work: Work, train_crops: int = 0, check_crops: int = 0) -> None:
     """The normalised detail mode of every crop, or of the first `train_crops` of training and
     `check_crops` of the others, encoded once.
@@ -168,6 +173,7 @@ def make_detail_latents(work: Work, train_crops: int = 0, check_crops: int = 0) 
     """
     model = load_davae(work)
     mean, std = (b.cpu()[:, None, None] for b in (model.detail_mean, model.detail_std))
+    batch = work.runtime.images_at_once or ENCODED
     for split in SPLITS:
         count = train_crops if split == "train" else check_crops
         images = crops(work.inputs["crops"], split)[0][: count or None]
@@ -175,10 +181,11 @@ def make_detail_latents(work: Work, train_crops: int = 0, check_crops: int = 0) 
         kept = work.inputs["davae"] / DETAIL_MODES
         if split == "train" and kept.exists():  # artifacts of before 2026-11-23 lack it
             stored_modes = torch.from_numpy(np.load(kept))[: len(images)]
-        file = open_memmap(
-            work.folder / f"{split}.npy", "w+", np.float32, (len(images), *stored_modes.shape[1:])
-        )
-        file[: len(stored_modes)] = ((stored_modes - mean) / std).numpy()
-        for start in range(len(stored_modes), len(images), PART):
-            modes = raw_detail(model, images[start : start + PART], work.runtime)
-            file[start : start + PART] = ((modes - mean) / std).numpy()
+
+        def normalised(part: range, images: np.ndarray = images) -> np.ndarray:
+            modes = raw_detail(model, images[part.start : part.stop], work.runtime)
+            return ((modes - mean) / std).numpy()
+
+        path, said = work.folder / f"{split}.npy", f"detail latents ({split})"
+        ready = ((stored_modes - mean) / std).numpy()
+        write_parts(path, len(images), batch, normalised, said, ready)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
-from tqdm import tqdm
 
 from davae.core import keyed
 from davae.core.experiment import BaseDiTConfig, SampleConfig
+from davae.core.ranks import ranks
 from davae.core.runtime import Runtime
 from davae.data.pixels import to_uint8, upsample
 from davae.method.sampler import Velocity, integrate, integrate_lagged
@@ -20,19 +20,15 @@ from davae.models.adapt import attach
 from davae.models.base_vae import denormalise
 from davae.models.davae import DAVAE
 from davae.models.families.registry import FAMILIES
-from davae.stages.artifacts import MODEL, captions, crops, load_davae, load_vae
-from davae.stages.stage import Work
+from davae.stages.artifacts import MODEL, captions, crops, load_davae, load_vae, write_parts
+from davae.stages.stage import Work, together
 from davae.stages.transformer import pretrained_pipeline
 from davae.train.loop import snapshot_name
 
 LATENTS = "latents.npy"
-"""What a stage of sampled latents leaves beside labels.npy."""
-
-
-def save_images(folder: Path, images: list[np.ndarray], labels: np.ndarray) -> None:
-    """What every sampling stage leaves: images.npy, uint8 [N, 3, H, W], and labels.npy, [N]."""
-    np.save(folder / "images.npy", np.concatenate(images))
-    np.save(folder / "labels.npy", labels)
+"""What a stage of sampled latents leaves beside labels.npy, [N]."""
+IMAGES = "images.npy"
+"""What a stage of samples leaves beside labels.npy: uint8 [N, 3, H, W]."""
 
 
 def sample_latents(
@@ -49,6 +45,7 @@ def sample_latents(
     )
 
 
+@together
 @torch.no_grad()
 def make_sampled(
     work: Work,
@@ -72,19 +69,22 @@ def make_sampled(
     base_channels = network.config.in_channels - network.config.detail_channels if lagging else 0
     labels = torch.arange(count) % network.config.num_classes
     shape = (network.config.in_channels, network.config.input_size, network.config.input_size)
-    latents = []
-    batch = work.runtime.images_at_once or sample.batch_size
-    for start in tqdm(range(0, count, batch), desc="sampling", unit="batch"):
-        indices = list(range(start, min(start + batch, count)))
+
+    def drawn(part: range) -> np.ndarray:
+        indices = list(part)
         noise = keyed.normal(seed, "sample/noise", 0, indices, shape).to(work.runtime.device)
         with work.runtime.autocast():
             velocity = base_model.guided(network, labels[indices].to(work.runtime.device), sample)
-            drawn = sample_latents(velocity, noise, sample, base_channels)
-            latents.append(drawn.float().cpu().numpy())
-    np.save(work.folder / LATENTS, np.concatenate(latents))
-    np.save(work.folder / "labels.npy", labels.numpy())
+            latents = sample_latents(velocity, noise, sample, base_channels)
+        return latents.float().cpu().numpy()
+
+    batch = work.runtime.images_at_once or sample.batch_size
+    write_parts(work.folder / LATENTS, count, batch, drawn, "sampling")
+    if ranks().main:
+        np.save(work.folder / "labels.npy", labels.numpy())
 
 
+@together
 @torch.no_grad()
 def make_samples(work: Work, scale: int, batch: int, zero_detail: bool = False) -> None:
     """The images of sampled latents: by the DA-VAE, or by a decoder without detail, where one is
@@ -98,13 +98,17 @@ def make_samples(work: Work, scale: int, batch: int, zero_detail: bool = False) 
     davae = load_davae(work) if "davae" in work.inputs else None
     sampled = np.load(work.inputs["sampled"] / LATENTS, mmap_mode="r")
     channels = vae.config.latent_channels if davae is None else davae.config.latent_channels
-    images, batch = [], work.runtime.images_at_once or batch
-    for start in tqdm(range(0, len(sampled), batch), desc="decoding", unit="batch", delay=2):
-        part = torch.from_numpy(np.array(sampled[start : start + batch, :channels]))
-        latent = denormalise(part.to(work.runtime.device), vae.config)
+
+    def decoded(part: range) -> np.ndarray:
+        taken = torch.from_numpy(np.array(sampled[part.start : part.stop, :channels]))
+        latent = denormalise(taken.to(work.runtime.device), vae.config)
         with work.runtime.autocast():
-            images.append(decode(latent, vae, davae, scale, zero_detail))
-    save_images(work.folder, images, np.load(work.inputs["sampled"] / "labels.npy"))
+            return decode(latent, vae, davae, scale, zero_detail)
+
+    batch = work.runtime.images_at_once or batch
+    write_parts(work.folder / IMAGES, len(sampled), batch, decoded, "decoding")
+    if ranks().main:
+        np.save(work.folder / "labels.npy", np.load(work.inputs["sampled"] / "labels.npy"))
 
 
 def decode(
@@ -145,6 +149,7 @@ def noise_shape(pipe: Any, side: int) -> tuple[int, int, int]:
     return pipe.vae.config.latent_channels, side // factor, side // factor
 
 
+@together
 @torch.no_grad()
 def make_text_samples(
     work: Work, base_dit: BaseDiTConfig, sample: SampleConfig, side: int, scale: int, seed: int
@@ -158,12 +163,15 @@ def make_text_samples(
         pipe = pretrained_pipeline(work.runtime, base_dit)
     pipe.transformer.forward = work.runtime.compiled(pipe.transformer.forward, sampling=True)
     prompts = captions(work, "heldout")
-    shape, images = noise_shape(pipe, side // (1 if wide else scale)), []
-    batch = work.runtime.images_at_once or sample.batch_size
-    for start in tqdm(range(0, len(prompts), batch), desc="sampling", unit="batch"):
-        indices = list(range(start, min(start + batch, len(prompts))))
-        noise = keyed.normal(seed, "sample/noise", 0, indices, shape)
-        asked = [prompts[i] for i in indices]
+    shape = noise_shape(pipe, side // (1 if wide else scale))
+
+    def drawn(part: range) -> np.ndarray:
+        noise = keyed.normal(seed, "sample/noise", 0, list(part), shape)
+        asked = prompts[part.start : part.stop]
         pixels = text_images(pipe, base_dit.family, asked, noise, sample, work.runtime)
-        images.append(to_uint8(pixels if wide else upsample(pixels.clamp(-1, 1), scale)))
-    save_images(work.folder, images, crops(work.inputs["crops"], "heldout")[1])
+        return to_uint8(pixels if wide else upsample(pixels.clamp(-1, 1), scale))
+
+    batch = work.runtime.images_at_once or sample.batch_size
+    write_parts(work.folder / IMAGES, len(prompts), batch, drawn, "sampling")
+    if ranks().main:
+        np.save(work.folder / "labels.npy", crops(work.inputs["crops"], "heldout")[1])

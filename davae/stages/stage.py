@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from davae.core.environment import machine
 from davae.core.hashing import content_digest, digest, hashable
+from davae.core.ranks import alone, ranks
 from davae.core.runtime import Runtime
 from davae.core.store import Store, write_json
 from davae.measure.roofline import weight_gradient_rates
@@ -30,6 +31,12 @@ class Work:
     folder: Path
     inputs: dict[str, Path]
     runtime: Runtime
+
+
+def together(make: Callable[..., None]) -> Callable[..., None]:
+    """Mark what makes a stage as the work of all ranks; the main one makes the others alone."""
+    make.together = True  # type: ignore[attr-defined]
+    return make
 
 
 @dataclass(frozen=True)
@@ -128,9 +135,13 @@ class Pipeline:
         """A pipeline over a store's folder, the runtime's global switches set.
 
         from_scratch: leave the shipped models aside and train everything."""
+        here = ranks()
+        if here.count > 1 and runtime.device == "cuda":
+            runtime = replace(runtime, device=f"cuda:{here.local}")
         runtime.apply()
         runtime = settled(runtime, store)
-        return Pipeline(Store(store, None if from_scratch else SHIPPED), runtime, announce)
+        said = announce if here.main else lambda text: None
+        return Pipeline(Store(store, None if from_scratch else SHIPPED), runtime, said)
 
     def counting(self, stages: Iterable[Stage]) -> Pipeline:
         """The same, which says of every stage which of how many it is, of those that these still
@@ -144,7 +155,7 @@ class Pipeline:
 
     def path(self, stage: Stage) -> Path:
         """The stage's artifact, built first if it does not exist."""
-        if not self.store.has(stage.name, stage.key):
+        if not ranks().told(self.store.has(stage.name, stage.key)):
             for upstream in stage.upstream.values():
                 self.path(upstream)
             self._build(stage)
@@ -156,6 +167,10 @@ class Pipeline:
         runtime = replace(self.runtime, **self.settings.get(stage.key, {}))
 
         def make(folder: Path) -> None:
-            stage.make(Work(folder, inputs, runtime), **stage.config)
+            if getattr(stage.make, "together", False):
+                stage.make(Work(folder, inputs, runtime), **stage.config)
+            elif ranks().main:
+                with alone():
+                    stage.make(Work(folder, inputs, runtime), **stage.config)
 
         self.store.build(stage.name, stage.key, stage.inputs(), make, asdict(runtime))

@@ -13,6 +13,7 @@ from torch import nn
 
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
+from davae.core.ranks import ranks
 from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY
 from davae.measure.flops import count_flops
@@ -36,7 +37,7 @@ from davae.stages.artifacts import (
     save_model,
     seeded,
 )
-from davae.stages.stage import Work
+from davae.stages.stage import Work, together
 from davae.train.loop import Trainer
 from davae.train.transformer import Denoiser, LatentSet, transformer_task
 
@@ -79,8 +80,9 @@ def train_network(
         seed=seed,
         adapt=adapt_config,
     )
-    Trainer(task, train, work.runtime, work.folder).run()
-    save_model(network, work.folder / MODEL, rounded=train.round_weights)
+    trained = Trainer(task, train, work.runtime, work.folder).run()
+    if ranks().main:
+        save_model(trained, work.folder / MODEL, rounded=train.round_weights)
 
 
 def check_fits(network: Any, latents: tuple[int, ...], classes: int, path: str) -> None:
@@ -94,6 +96,7 @@ def check_fits(network: Any, latents: tuple[int, ...], classes: int, path: str) 
         )
 
 
+@together
 def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: int) -> None:
     """Train (or load) the network on the base latents."""
     family, classes = FAMILIES[base_dit.family], len(class_names(work.inputs["crops"]))
@@ -101,7 +104,8 @@ def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: i
     if base_dit.pretrained:
         network = family.load(base_dit.pretrained)
         check_fits(network, shape, classes, base_dit.pretrained)
-        network.save_pretrained(work.folder / MODEL)
+        if ranks().main:
+            network.save_pretrained(work.folder / MODEL)
         return
     seeded(seed, "base_dit")
     network = family.network(base_dit, shape[1], shape[2], classes)
@@ -118,6 +122,7 @@ def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: i
     )
 
 
+@together
 def make_adapted(
     work: Work,
     adapt: AdaptConfig,
@@ -134,7 +139,8 @@ def make_adapted(
         network, init = type(network)(**network.config), "random"
     channels = np.load(work.inputs["detail_latents"] / "train.npy", mmap_mode="r").shape[1]
     report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
-    (work.folder / "widen.txt").write_text(f"{report}\n")
+    if ranks().main:
+        (work.folder / "widen.txt").write_text(f"{report}\n")
     if any(adapt.detail_lag):
         network.give_detail_time()
     roles = ("base_latents", "detail_latents")
@@ -181,6 +187,7 @@ def matched(
     return replace(train, steps=steps, snapshots=())
 
 
+@together
 def make_control(
     work: Work,
     adapt: AdaptConfig,
@@ -225,6 +232,7 @@ def prompted(pipe: Any, family: str, prompts: list[str], detail_channels: int) -
     return Denoiser(pipe.transformer, velocity, channels, detail_channels, NO_PROMPT, check_batch=1)
 
 
+@together
 def make_text_adapted(
     work: Work, base_dit: BaseDiTConfig, adapt_config: AdaptConfig, flow: FlowConfig, seed: int
 ) -> None:
@@ -250,7 +258,8 @@ def make_text_adapted(
     report = widen_base(
         pipe.transformer, detail, adapt_config.init, keyed.generator(seed, "adapt/init")
     )
-    (work.folder / "widen.txt").write_text(f"{report}\n")
+    if ranks().main:
+        (work.folder / "widen.txt").write_text(f"{report}\n")
     lora = prepare_training(work.runtime, pipe.transformer, adapt_config, seed)
     prompts, checked = captions(work, "train"), captions(work, "heldout")[:TEXT_CHECKS]
     data = LatentSet(train, torch.arange(len(train)))
@@ -265,10 +274,12 @@ def make_text_adapted(
         seed=seed,
         adapt=adapt_config,
     )
-    Trainer(task, adapt_config.train, work.runtime, work.folder).run()
+    trained = Trainer(task, adapt_config.train, work.runtime, work.folder).run()
+    if not ranks().main:
+        return
     target = work.folder / MODEL
     target.mkdir()
-    save_adaptation(pipe.transformer, target / ADAPTED, lora)
+    save_adaptation(trained, target / ADAPTED, lora)
     load_davae(work).save_pretrained(target / DAVAE_FOLDER)
 
 

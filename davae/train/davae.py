@@ -203,6 +203,7 @@ def davae_task(
         step,
         evaluate,
         evaluations=8,
+        idle=losses.discriminator is not None and config.gan_start_step > 0,
     )
 
 

@@ -22,6 +22,7 @@ from torch import nn
 from tqdm import tqdm
 
 from davae.core.experiment import TrainConfig
+from davae.core.ranks import ranks
 from davae.core.runtime import Runtime
 from davae.core.store import LOG, SUMMARY, write_json
 from davae.measure.flops import count_flops
@@ -30,6 +31,7 @@ from davae.measure.timing import timed
 from davae.train.batches import Batch, Batches
 from davae.train.ema import EMA
 from davae.train.optim import lr_factor
+from davae.train.parallel import Parallel, Stepping, sharded_like, whole
 
 CHECKPOINT = "scratch.checkpoint.pt"
 
@@ -57,6 +59,8 @@ class Task:
     evaluations: int = 16
     """How often, evenly over the run (4 times in a very short one); a multiple of 4, so that the
     last quarter can be read off."""
+    idle: bool = False
+    """Whether some of what is trained has no gradient in some steps."""
 
 
 @dataclass
@@ -70,34 +74,45 @@ class State:
 
 
 class Trainer:
-    """A task under a `TrainConfig`, working in the folder of its stage."""
+    """A task under a `TrainConfig`, working in the folder of its stage.
+
+    Of several ranks each takes its share of every batch, and the main one writes."""
 
     def __init__(self, task: Task, config: TrainConfig, runtime: Runtime, folder: Path):
         self.task, self.config, self.runtime, self.folder = task, config, runtime, folder
-        self.parameters = [p for p in task.module.parameters() if p.requires_grad]
+        self.stepping: Any = Stepping(task.module, task.step, task.evaluate)
         self.optimizer = torch.optim.AdamW(
-            self.parameters,
+            self.trained(),
             config.lr,
             config.betas,
             weight_decay=config.weight_decay,
             fused=runtime.fused_adamw,
         )
+        self.parallel: Parallel | None = None
+        if ranks().count > 1:
+            self.parallel = Parallel(self.stepping, self.optimizer, config.batch_size, task.idle)
+            self.stepping, self.optimizer = self.parallel.wrapped, self.parallel.optimizer
+        self.parameters = self.trained()
         self.ema = EMA(self.parameters, config.ema_decay) if config.ema_decay else None
         self.state = State()
         self.batches = Batches(self.draw, config.steps, runtime)
 
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that are trained."""
+        return [p for p in self.task.module.parameters() if p.requires_grad]
+
     def draw(self, n: int) -> Batch:
-        """Step n's batch, on the CPU."""
+        """This rank's samples of step n's batch, on the CPU."""
         size = self.config.batch_size
-        return self.task.batch(n, list(range(n * size, (n + 1) * size)))
+        return self.task.batch(n, [n * size + i for i in ranks().share(size)])
 
-    def run(self) -> dict[str, Any]:
-        """Train to the end, from the checkpoint if there is one; the module ends with the EMA
-        weights.
+    def run(self) -> Any:
+        """Train to the end, from the checkpoint if there is one, and return the module with the EMA
+        weights: the task's own or, where it was sharded, a whole copy.
 
-        Returns, and writes to `train.json`, steps, FLOPs a step, seconds and the machine's matmul
-        rate, the better of start and end, lest something else ran at one of them. Raises
-        FloatingPointError at the first non-finite term.
+        `train.json` has steps, FLOPs a step, seconds and the machine's matmul rate, the better of
+        start and end, lest something else ran at one of them. Raises FloatingPointError at the
+        first non-finite term.
         """
         ceiling = self._ceiling()
         self._resume()
@@ -107,7 +122,7 @@ class Trainer:
         evaluated = {round(self.config.steps * i / parts) for i in range(1, parts + 1)}
         self.task.module.train()
         with (
-            (self.folder / LOG).open("a") as log,
+            Path(self.folder / LOG if ranks().main else os.devnull).open("a") as log,
             tqdm(
                 total=self.config.steps, initial=self.state.step, desc=self.task.name, unit="step"
             ) as progress,
@@ -126,7 +141,7 @@ class Trainer:
                     self._keep()
                 if self.state.step in evaluated:
                     self._evaluate(log, writer)
-                if time.perf_counter() - saved > self.runtime.checkpoint_seconds:
+                if ranks().told(time.perf_counter() - saved > self.runtime.checkpoint_seconds):
                     self._save(log)
                     saved = time.perf_counter()
         if self.ema:
@@ -135,8 +150,16 @@ class Trainer:
             self._round()
         if writer:
             writer.close()
-        self.task.module.eval()
-        return self._summary(max(ceiling, self._ceiling()))
+        if ranks().main:
+            self._summarise(max(ceiling, self._ceiling()))
+        return self._whole_module().eval()
+
+    def _whole_module(self) -> nn.Module:
+        """The task's module, or a copy of it where it is sharded."""
+        if self.parallel is None or not self.parallel.sharded:
+            return self.task.module
+        self.parallel.plain.load_state_dict(whole(self.task.module.state_dict()), assign=True)
+        return self.parallel.plain
 
     def _ceiling(self) -> float:
         """The machine's product rate in the dtype that products are cast to."""
@@ -151,13 +174,16 @@ class Trainer:
     def _keep(self) -> None:
         """Write the weights, averaged where there is an EMA, as a snapshot of this step."""
         with self.ema.swapped() if self.ema else nullcontext():
-            tensors = {k: v.detach().cpu().contiguous() for k, v in self._changing().items()}
-            save_file(tensors, str(self.folder / snapshot_name(self.state.step)))
+            changing = whole(self._changing())
+            if ranks().main:
+                tensors = {k: v.detach().cpu().contiguous() for k, v in changing.items()}
+                save_file(tensors, str(self.folder / snapshot_name(self.state.step)))
 
     def _timed_step(self) -> dict[str, float]:
         """One step with its duration noted; the first step's FLOPs are counted instead."""
         if not self.state.flops_step:
-            self.state.flops_step, terms = count_flops(self.step)
+            of_rank, terms = count_flops(self.step)
+            self.state.flops_step = of_rank * ranks().count
             return terms
         seconds, terms = timed(self.step, self.runtime.device)
         self.state.step_seconds.append(seconds)
@@ -172,14 +198,15 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * factor
         values: dict[str, float] = {}
-        for part, share in self._parts(self.batches.of(n)):
-            with self.runtime.training():
-                terms = self.task.step(n, part)
-            numbers = torch.stack([t.detach().float() for t in terms.values()]).tolist()
-            for term, value in zip(terms, numbers, strict=True):
-                values[term] = values.get(term, 0.0) + share * value
-            self._check_finite(values, n)
-            (terms["loss"] if share == 1.0 else share * terms["loss"]).backward()
+        for part, share, last in self._parts(self.batches.of(n)):
+            with self.parallel.accumulating(last) if self.parallel else nullcontext():
+                with self.runtime.training():
+                    terms = self.stepping(n, part)
+                numbers = torch.stack([t.detach().float() for t in terms.values()])
+                for term, value in zip(terms, ranks().mean(numbers).tolist(), strict=True):
+                    values[term] = values.get(term, 0.0) + share * value
+                self._check_finite(values, n)
+                (terms["loss"] if share == 1.0 else share * terms["loss"]).backward()
         self.update()
         return {**values, "lr": self.config.lr * factor}
 
@@ -193,13 +220,14 @@ class Trainer:
             self.ema.update(self.state.step)
         self.state.step += 1
 
-    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
-        """The batch in pieces of `runtime.micro_batch` samples, and each piece's share of it."""
+    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float, bool]]:
+        """The batch in pieces of `runtime.micro_batch` samples, each piece's share of it, and
+        whether it is the last."""
         count = len(batch[0])
         size = self.runtime.micro_batch or count
         for start in range(0, count, size):
             part = tuple(tensor[start : start + size] for tensor in batch)
-            yield part, len(part[0]) / count
+            yield part, len(part[0]) / count, start + size >= count
 
     def _check_finite(self, values: dict[str, float], n: int) -> None:
         terms = [
@@ -222,9 +250,9 @@ class Trainer:
         with torch.no_grad(), self.runtime.autocast():
             if self.ema:
                 with self.ema.swapped():
-                    figures = self.task.evaluate()
+                    figures = self.stepping(self.state.step)
             else:
-                figures = self.task.evaluate()
+                figures = self.stepping(self.state.step)
         self.task.module.train()
         self.write(
             log, writer, {"step": self.state.step, **{f"eval/{k}": v for k, v in figures.items()}}
@@ -252,15 +280,19 @@ class Trainer:
 
     def _save(self, log: Any) -> None:
         """Write the checkpoint atomically; the log up to here is on disk before it."""
+        tensors = whole(
+            {
+                "module": self._changing(),
+                "optimizer": self.optimizer.state_dict(),
+                "ema": self.ema.average if self.ema else [],
+            }
+        )
+        if not ranks().main:
+            return
         log.flush()
         os.fsync(log.fileno())
-        state = {
-            "progress": asdict(self.state),
-            "log_bytes": (self.folder / LOG).stat().st_size,
-            "module": self._changing(),
-            "optimizer": self.optimizer.state_dict(),
-            "ema": self.ema.average if self.ema else [],
-        }
+        progress = {"progress": asdict(self.state), "log_bytes": (self.folder / LOG).stat().st_size}
+        state = {**progress, **tensors}
         temporary = self.folder / (CHECKPOINT + ".tmp")
         torch.save(state, temporary)
         os.replace(temporary, self.folder / CHECKPOINT)
@@ -273,18 +305,27 @@ class Trainer:
     def _resume(self) -> None:
         """Load the checkpoint and cut the log back to it; without one, start an empty log."""
         path = self.folder / CHECKPOINT
-        if not path.exists():
-            (self.folder / LOG).write_text("")
+        if not ranks().told(path.exists()):
+            if ranks().main:
+                (self.folder / LOG).write_text("")
             return
         state = torch.load(path, map_location=self.runtime.device, weights_only=True)
-        self.task.module.load_state_dict({**self.task.module.state_dict(), **state["module"]})
+        current = self.task.module.state_dict()
+        saved = {name: sharded_like(t, current[name]) for name, t in state["module"].items()}
+        self.task.module.load_state_dict({**current, **saved})
+        for index, parameter in enumerate(self.parameters):
+            moments = state["optimizer"]["state"].get(index, {})  # none before the first gradient
+            moments.update({k: sharded_like(t, parameter) for k, t in moments.items()})
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
-            self.ema.average = state["ema"]
+            self.ema.average = [
+                sharded_like(a, p) for a, p in zip(state["ema"], self.parameters, strict=True)
+            ]
         self.state = State(**state["progress"])
-        os.truncate(self.folder / LOG, state["log_bytes"])
+        if ranks().main:
+            os.truncate(self.folder / LOG, state["log_bytes"])
 
-    def _summary(self, ceiling: float) -> dict[str, Any]:
+    def _summarise(self, ceiling: float) -> None:
         flops = self.state.flops_step
         seconds = sorted(self.state.step_seconds)
         median = seconds[len(seconds) // 2] if seconds else 0.0
@@ -299,4 +340,3 @@ class Trainer:
             "share_of_matmul_rate": flops / median / ceiling if median else 0.0,
         }
         write_json(self.folder / SUMMARY, summary)
-        return summary

@@ -81,25 +81,21 @@ class Trainer:
     def __init__(self, task: Task, config: TrainConfig, runtime: Runtime, folder: Path):
         self.task, self.config, self.runtime, self.folder = task, config, runtime, folder
         self.stepping: Any = Stepping(task.module, task.step, task.evaluate)
+        self.parallel: Parallel | None = None
+        if ranks().count > 1:
+            self.parallel = Parallel(self.stepping, config.batch_size, task.idle)
+            self.stepping = self.parallel.wrapped
+        self.parameters = [p for p in task.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.trained(),
+            self.parameters,
             config.lr,
             config.betas,
             weight_decay=config.weight_decay,
             fused=runtime.fused_adamw,
         )
-        self.parallel: Parallel | None = None
-        if ranks().count > 1:
-            self.parallel = Parallel(self.stepping, self.optimizer, config.batch_size, task.idle)
-            self.stepping, self.optimizer = self.parallel.wrapped, self.parallel.optimizer
-        self.parameters = self.trained()
         self.ema = EMA(self.parameters, config.ema_decay) if config.ema_decay else None
         self.state = State()
         self.batches = Batches(self.draw, config.steps, runtime)
-
-    def trained(self) -> list[nn.Parameter]:
-        """The parameters that are trained."""
-        return [p for p in self.task.module.parameters() if p.requires_grad]
 
     def draw(self, n: int) -> Batch:
         """This rank's samples of step n's batch, on the CPU."""
@@ -156,10 +152,11 @@ class Trainer:
 
     def _whole_module(self) -> nn.Module:
         """The task's module, or a copy of it where it is sharded."""
-        if self.parallel is None or not self.parallel.sharded:
+        plain = self.parallel.plain if self.parallel else None
+        if plain is None:
             return self.task.module
-        self.parallel.plain.load_state_dict(whole(self.task.module.state_dict()), assign=True)
-        return self.parallel.plain
+        plain.load_state_dict(whole(self.task.module.state_dict()), assign=True)
+        return plain
 
     def _ceiling(self) -> float:
         """The machine's product rate in the dtype that products are cast to."""
@@ -247,12 +244,11 @@ class Trainer:
         if self.task.evaluate is None:
             return
         self.task.module.eval()
-        with torch.no_grad(), self.runtime.autocast():
-            if self.ema:
-                with self.ema.swapped():
-                    figures = self.stepping(self.state.step)
-            else:
-                figures = self.stepping(self.state.step)
+        averaged = self.ema.swapped() if self.ema else nullcontext()
+        with torch.no_grad(), self.runtime.autocast(), averaged:
+            figures = self.stepping(self.state.step)
+        if self.parallel:
+            self.parallel.forget()
         self.task.module.train()
         self.write(
             log, writer, {"step": self.state.step, **{f"eval/{k}": v for k, v in figures.items()}}

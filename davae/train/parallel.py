@@ -1,5 +1,5 @@
-"""A task's step over the ranks of a run, by accelerate: gradients averaged (DDP), or weights,
-gradients and moments sharded as well (FSDP2), whichever the launch was configured for.
+"""A task's step over the ranks of a run: gradients averaged (torch's DDP), or the weights of
+blocks, their gradients and moments sharded as well (FSDP2) where the launch asked for that.
 
 A rank takes its share of the batch, with the numbers that these samples have in the whole batch, so
 that the training is that of one process but for the order of sums.
@@ -8,16 +8,18 @@ that the training is that of one process but for the order of sums.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
-from davae.core.ranks import ranks, state
+from davae.core.ranks import ranks
 
 if TYPE_CHECKING:
     from davae.train.batches import Batch
@@ -44,35 +46,68 @@ class Stepping(nn.Module):
 
 
 class Parallel:
-    """What accelerate makes of a task's module and optimizer."""
+    """What a task's module becomes: sharded where it has blocks that the launch asked to shard,
+    replicated otherwise, as autoencoders are."""
 
-    def __init__(self, stepping: Stepping, optimizer: Any, samples: int, idle: bool):
+    def __init__(self, stepping: Stepping, samples: int, idle: bool):
         """samples: of a whole batch; idle: some parameters have no gradient in some steps. Raises
         ValueError where the samples are no equal shares."""
-        from accelerate import Accelerator, DistributedDataParallelKwargs
-
-        count = ranks().count
-        if samples % count:
+        here = ranks()
+        if samples % here.count:
             raise ValueError(
-                f"a batch of {samples} is not shared evenly by {count} processes; give a "
-                f"batch_size that {count} divides, such as {samples - samples % count + count}"
+                f"a batch of {samples} is not shared evenly by {here.count} processes; give a "
+                f"batch_size that {here.count} divides, such as "
+                f"{samples - samples % here.count + here.count}"
             )
-        unused = DistributedDataParallelKwargs(find_unused_parameters=idle)
-        self.accelerator = Accelerator(
-            cpu=state().device.type == "cpu", mixed_precision="no", kwargs_handlers=[unused]
-        )
-        self.plain = unweighted(stepping.module) if self.sharded else stepping.module
-        self.wrapped, prepared = self.accelerator.prepare(stepping, optimizer)
-        self.optimizer = prepared.optimizer
+        self.plain: nn.Module | None = None
+        """Where the module is sharded: a copy of it that takes whole weights."""
+        blocks = asked_blocks(stepping)
+        if blocks:
+            self.plain = unweighted(stepping.module)
+            for block in blocks:
+                fully_shard(block)
+            self.wrapped: Any = fully_shard(stepping)
+        else:
+            on_gpu = next(stepping.parameters()).device.type == "cuda"
+            self.wrapped = DistributedDataParallel(
+                stepping,
+                device_ids=[here.local] if on_gpu else None,
+                find_unused_parameters=idle,
+            )
 
-    @property
-    def sharded(self) -> bool:
-        """Whether a rank holds a part of the weights alone."""
-        return bool(self.accelerator.is_fsdp2)
-
-    def accumulating(self, last: bool) -> AbstractContextManager[Any]:
+    @contextmanager
+    def accumulating(self, last: bool) -> Iterator[None]:
         """The context of one part of a batch: gradients are averaged with the last."""
-        return nullcontext() if last else self.accelerator.no_sync(self.wrapped)
+        if self.plain is not None:
+            self.wrapped.set_requires_gradient_sync(last)
+            yield
+            return
+        with nullcontext() if last else self.wrapped.no_sync():
+            yield
+
+    def forget(self) -> None:
+        """Drop whole weights that a forward without a backward pass left: they may change."""
+        for module in self.wrapped.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
+
+
+def asked_blocks(stepping: Stepping) -> list[nn.Module]:
+    """The blocks of the classes that the launch's `fsdp_config` names, inner ones first; none
+    without it. Raises ValueError where it names none or asks for FSDP's first version."""
+    from accelerate.utils import FullyShardedDataParallelPlugin, parse_flag_from_env
+
+    if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
+        return []
+    asked = FullyShardedDataParallelPlugin()
+    names = set(asked.transformer_cls_names_to_wrap or ())
+    if asked.fsdp_version != 2 or not names:
+        raise ValueError(
+            "the launch asks for FSDP; give fsdp_version: 2 and, as "
+            "fsdp_transformer_layer_cls_to_wrap, the class of the transformer's blocks (Block, "
+            "JointTransformerBlock, FluxTransformerBlock,FluxSingleTransformerBlock)"
+        )
+    return [m for m in reversed(list(stepping.modules())) if type(m).__name__ in names]
 
 
 def unweighted(module: nn.Module) -> nn.Module:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from davae.core.ranks import ranks
-
 Pair = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -51,16 +49,17 @@ def gradient_ratio(
     *,
     upper: float,
     at: torch.Tensor | None = None,
+    mean: Callable[[torch.Tensor], torch.Tensor] = lambda gradient: gradient,
 ) -> torch.Tensor:
     """|grad nll| / (|grad term| + 1e-4), detached and clamped to [0, upper].
 
     Both gradients are taken at the parameter `weight` of the layer before the output (Esser et
-    al. 2021); `at` is another parameter for `term` where the two layers differ. Of several ranks
-    they are those of the whole batch.
+    al. 2021); `at` is another parameter for `term` where the two layers differ. mean: over the
+    processes of a run, each of which has a part of the batch.
     """
-    ours = ranks().mean(torch.autograd.grad(nll, weight, retain_graph=True)[0])
+    ours = mean(torch.autograd.grad(nll, weight, retain_graph=True)[0])
     at = weight if at is None else at
-    theirs = ranks().mean(torch.autograd.grad(term, at, retain_graph=True)[0])
+    theirs = mean(torch.autograd.grad(term, at, retain_graph=True)[0])
     return (ours.norm() / (theirs.norm() + 1e-4)).clamp(0.0, upper).detach()
 
 

@@ -26,9 +26,17 @@ from davae.stages.transformer import pretrained_pipeline
 from davae.train.loop import snapshot_name
 
 LATENTS = "latents.npy"
-"""What a stage of sampled latents leaves beside labels.npy, [N]."""
+"""What a stage of sampled latents leaves beside the labels."""
 IMAGES = "images.npy"
-"""What a stage of samples leaves beside labels.npy: uint8 [N, 3, H, W]."""
+"""What a stage of samples leaves beside the labels: uint8 [N, 3, H, W]."""
+LABELS = "labels.npy"
+"""Classes [N]."""
+
+
+def save_images(folder: Path, images: list[np.ndarray], labels: np.ndarray) -> None:
+    """What every stage of samples leaves, of batches of images."""
+    np.save(folder / IMAGES, np.concatenate(images))
+    np.save(folder / LABELS, labels)
 
 
 def sample_latents(
@@ -81,7 +89,7 @@ def make_sampled(
     batch = work.runtime.images_at_once or sample.batch_size
     write_parts(work.folder / LATENTS, count, batch, drawn, "sampling")
     if ranks().main:
-        np.save(work.folder / "labels.npy", labels.numpy())
+        np.save(work.folder / LABELS, labels.numpy())
 
 
 @together
@@ -108,7 +116,7 @@ def make_samples(work: Work, scale: int, batch: int, zero_detail: bool = False) 
     batch = work.runtime.images_at_once or batch
     write_parts(work.folder / IMAGES, len(sampled), batch, decoded, "decoding")
     if ranks().main:
-        np.save(work.folder / "labels.npy", np.load(work.inputs["sampled"] / "labels.npy"))
+        np.save(work.folder / LABELS, np.load(work.inputs["sampled"] / LABELS))
 
 
 def decode(
@@ -174,4 +182,4 @@ def make_text_samples(
     batch = work.runtime.images_at_once or sample.batch_size
     write_parts(work.folder / IMAGES, len(prompts), batch, drawn, "sampling")
     if ranks().main:
-        np.save(work.folder / "labels.npy", crops(work.inputs["crops"], "heldout")[1])
+        np.save(work.folder / LABELS, crops(work.inputs["crops"], "heldout")[1])

@@ -7,6 +7,7 @@ from torch import nn
 
 from davae.core import keyed
 from davae.core.experiment import DetailConfig
+from davae.core.ranks import ranks
 from davae.data.pixels import psnr, to_unit
 from davae.features.convnext import load_convnext
 from davae.features.lpips import load_lpips
@@ -94,7 +95,8 @@ class VAELoss:
         weight = torch.as_tensor(self.config.align_weight)
         if self.config.align_mode == "gradient_ratio":
             at = self.model.detail_down.conv.weight
-            weight = weight * gradient_ratio(nll, align, at, upper=self.config.align_clamp)
+            upper, mean = self.config.align_clamp, ranks().mean
+            weight = weight * gradient_ratio(nll, align, at, upper=upper, mean=mean)
         return weight * align, {"align": align}
 
     def adversarial(
@@ -109,7 +111,7 @@ class VAELoss:
         fool = -self.discriminator.frozen(reconstruction).mean()
         last = self.model.decoder.conv_out.weight
         weight = self.config.gan_weight * gradient_ratio(
-            nll, fool, last, upper=self.config.gan_clamp
+            nll, fool, last, upper=self.config.gan_clamp, mean=ranks().mean
         )
         discriminator_loss = hinge_loss(
             self.discriminator(images), self.discriminator(reconstruction.detach())

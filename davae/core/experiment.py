@@ -122,6 +122,9 @@ class TrainConfig:
     """
     snapshots: tuple[int, ...] = option((), neutral=())
     """Steps after which the (averaged) weights are kept as well."""
+    epochs: bool = option(False, neutral=False)
+    """Take every sample once an epoch, in an order of its own each time; otherwise draw them with
+    replacement, which in a single epoch misses a third."""
 
     def __post_init__(self) -> None:
         positive(batch_size=self.batch_size, lr=self.lr)

@@ -58,3 +58,15 @@ def uniform(seed: int, purpose: str, step: int, indices: Sequence[int]) -> torch
 def choose(seed: int, purpose: str, step: int, indices: Sequence[int], size: int) -> torch.Tensor:
     """Indices in [0, size), uniform, with replacement; int64 of shape [len(indices)]."""
     return torch.tensor([key(seed, purpose, step, i) % size for i in indices])
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, purpose: str, epoch: int, size: int) -> torch.Tensor:
+    return torch.randperm(size, generator=generator(seed, f"{purpose}/epoch", epoch))
+
+
+def in_turn(seed: int, purpose: str, indices: Sequence[int], size: int) -> torch.Tensor:
+    """Indices in [0, size) of a sequence that takes each once an epoch, in an order of its own;
+    int64 of shape [len(indices)], for places of the sequence counted from the start."""
+    places = [divmod(i, size) for i in indices]
+    return torch.tensor([int(_order(seed, purpose, epoch, size)[p]) for epoch, p in places])

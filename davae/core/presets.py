@@ -166,13 +166,13 @@ IMAGENET512 = Experiment(
         gan_weight=0.1,
         gan_start_step=5_001,
         train=TrainConfig(
-            steps=100_000, batch_size=32, lr=1e-4, betas=(0.5, 0.9), lr_warmup_steps=0
+            steps=100_000, batch_size=32, lr=1e-4, betas=(0.5, 0.9), lr_warmup_steps=0, epochs=True
         ),
     ),
     adapt=AdaptConfig(
         detail_warmup_steps=20_000,
         train=TrainConfig(
-            steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999
+            steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999, epochs=True
         ),
     ),
     sample=SampleConfig(
@@ -224,6 +224,7 @@ SD35M_1K = Experiment(
             betas=(0.9, 0.99),
             weight_decay=1e-4,
             lr_warmup_steps=0,
+            epochs=True,
         ),
     ),
     adapt=AdaptConfig(
@@ -236,6 +237,7 @@ SD35M_1K = Experiment(
             betas=(0.9, 0.999),
             lr_warmup_steps=0,
             ema_decay=0.999,
+            epochs=True,
         ),
     ),
     flow=FlowConfig(timestep_shift=0.25),

@@ -37,7 +37,8 @@ class CenterCrop:
 
 def plan(source: Source, seed: int, split: Split, count: int) -> list[CenterCrop]:
     """The first `count` crops of a split: epoch after epoch, every file once in an order drawn for
-    the epoch; what is mirrored in one epoch is not in the next.
+    the epoch, in which any stretch has of each class about its share; what is mirrored in one epoch
+    is not in the next.
 
     `train` and `fresh` are of the same files in other orders."""
     files = [
@@ -48,10 +49,25 @@ def plan(source: Source, seed: int, split: Split, count: int) -> list[CenterCrop
     found: list[CenterCrop] = []
     for epoch in range(-(-count // len(files))):
         keys = [keyed.key(seed, f"center/{split}/order", epoch, i) for i in range(len(files))]
-        for place in sorted(range(len(files)), key=keys.__getitem__):
+        at = spread([label for label, _ in files], keys)
+        for place in sorted(range(len(files)), key=at.__getitem__):
             mirrored = keyed.key(seed, f"center/flip/{place}") % 2 == 0
             found.append(CenterCrop(*files[place], mirrored ^ (epoch % 2 == 1)))
     return found[:count]
+
+
+def spread(labels: list[int], keys: list[int]) -> list[float]:
+    """Where each file comes in [0, 1]: those of a class at even distances, in the order of their
+    keys, from a start of the class's own."""
+    at: list[float] = [0.0] * len(labels)
+    of_class: dict[int, list[int]] = {}
+    for place in sorted(range(len(labels)), key=keys.__getitem__):
+        of_class.setdefault(labels[place], []).append(place)
+    for places in of_class.values():
+        start = keys[places[0]] / 2**64
+        for rank, place in enumerate(places):
+            at[place] = (rank + start) / len(places)
+    return at
 
 
 def draw_center_crops(

@@ -13,7 +13,7 @@ from davae.analysis.tables import RUN_ROWS, curve_frame
 from davae.core.store import LOG
 from davae.data.scenes import CLASSES, ENGRAVINGS
 from davae.stages.artifacts import class_names, crops
-from davae.stages.data import SHOWN
+from davae.stages.data import first_of_each, shown_classes
 from davae.stages.stage import Pipeline, Stage
 
 TITLE = 20
@@ -45,7 +45,8 @@ def draw(
     generated: row of the table to the role whose samples make that block of rows, in order.
     """
     at_crops = pipeline.path(stages["crops"])
-    classes = class_names(at_crops)
+    names = class_names(at_crops)
+    classes = [names[k] for k in shown_classes(len(names))]
     blocks = sample_blocks(pipeline, stages, generated, at_crops)
     lines = {fill(RUN_ROWS.get(r, r), TITLE): images[:LINES] for r, images in blocks.items()}
     image_rows(folder / "samples.png", lines, classes)
@@ -75,11 +76,11 @@ def sample_blocks(
 ) -> dict[str, np.ndarray]:
     """Real crops, then the first samples of every method: [SHOWN, classes, 3, H, W] each."""
     images, labels = crops(at_crops, "fresh")
-    classes = len(class_names(at_crops))
-    blocks = {"real": np.stack([images[labels == k][:SHOWN] for k in range(classes)], 1)}
+    classes = shown_classes(len(class_names(at_crops)))
+    blocks = {"real": by_image(images[first_of_each(labels, classes)], len(classes))}
     for row, role in generated.items():
         samples = np.load(pipeline.path(stages[role]) / "shown.npz")["samples"]
-        blocks[row] = by_image(samples, classes)
+        blocks[row] = by_image(samples, len(classes))
     return blocks
 
 

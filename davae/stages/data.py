@@ -16,8 +16,30 @@ from davae.data.pixels import downsample, to_unit
 from davae.data.source import Split
 from davae.stages.stage import Work
 
+SHOWN_CLASSES = 32
+"""Classes that the grids show at most, evenly among all."""
 SHOWN = 4
 """Crops, and samples, a class that the grids show."""
+
+
+def shown_classes(count: int) -> list[int]:
+    """Which of `count` classes the grids show."""
+    most = min(count, SHOWN_CLASSES)
+    return [i * count // most for i in range(most)]
+
+
+def first_of_each(labels: np.ndarray, classes: list[int]) -> np.ndarray:
+    """Indices of the first SHOWN samples of each of the classes, in turn; from the first again
+    where there are fewer. Raises ValueError for a class that has none."""
+    by_class = []
+    for label in classes:
+        among = np.flatnonzero(labels == label)
+        if not len(among):
+            raise ValueError(
+                f"no judged image is of class {label}; raise data.eval_crops or eval.count"
+            )
+        by_class.append(np.resize(among, SHOWN))
+    return np.stack(by_class, 1).ravel()
 
 
 def make_crops(work: Work, data: DataConfig, seed: int) -> None:

@@ -15,7 +15,7 @@ from davae.stages.stage import Stage
 
 LAGGING = ("davae", "repeat")
 """Methods whose samples are of the adapted network, so that its detail may lag."""
-DRAWN = {"scenes": 2, "folder": 2}
+DRAWN = {"scenes": 2, "folder": 3}
 """Version of the stages that draw crops and captions, where it is not 1, by data set."""
 
 

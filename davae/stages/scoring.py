@@ -23,9 +23,9 @@ from davae.method.alignment import alignment_loss, channel_variance, orthogonal
 from davae.method.latent import join
 from davae.method.spread import spread
 from davae.models.davae import DAVAE
-from davae.stages.artifacts import load_davae, load_vae
+from davae.stages.artifacts import class_names, load_davae, load_vae
 from davae.stages.autoencoder import raw_detail
-from davae.stages.data import SHOWN, base_images
+from davae.stages.data import base_images, first_of_each, shown_classes
 from davae.stages.judging import (
     Judge,
     array_name,
@@ -125,7 +125,8 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
         details |= other_details(detail)
         measured[own_row] += detail_measurements(detail, base, work)
     judge = Judge(work, "heldout", metrics)
-    shown, kept = first_of_each(labels, SHOWN), {}
+    classes = len(class_names(work.inputs["crops"]))
+    shown, kept = first_of_each(labels, shown_classes(classes)), {}
     for row, rows_of in details.items():
         images = scratch_images(work, row, heldout.shape)
         decode_all(model, base, rows_of, work.runtime, images)
@@ -272,12 +273,6 @@ def make_flow(work: Work, check_crops: int = 0) -> None:
     write_measurements(work.folder, {"adapted": measured})
 
 
-def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices of the first `count` samples of every class, class by class in turn."""
-    by_class = [np.flatnonzero(labels == label)[:count] for label in range(int(labels.max()) + 1)]
-    return np.stack(by_class, 1).ravel()
-
-
 def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
     """The samples against fresh crops of the training regions."""
     images = np.load(work.inputs["samples"] / "images.npy", mmap_mode="c")
@@ -286,4 +281,5 @@ def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
     measured += content_measurements(work, images, labels, metrics)
     measured += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, {arm: measured})
-    np.savez_compressed(work.folder / "shown.npz", samples=images[first_of_each(labels, SHOWN)])
+    shown = first_of_each(labels, shown_classes(len(class_names(work.inputs["crops"]))))
+    np.savez_compressed(work.folder / "shown.npz", samples=images[shown])

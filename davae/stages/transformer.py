@@ -79,6 +79,7 @@ def train_network(
         dropout=dropout,
         seed=seed,
         adapt=adapt_config,
+        epochs=train.epochs,
     )
     trained = Trainer(task, train, work.runtime, work.folder).run()
     if ranks().main:
@@ -273,6 +274,7 @@ def make_text_adapted(
         dropout=base_dit.class_dropout,
         seed=seed,
         adapt=adapt_config,
+        epochs=adapt_config.train.epochs,
     )
     trained = Trainer(task, adapt_config.train, work.runtime, work.folder).run()
     if not ranks().main:

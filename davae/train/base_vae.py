@@ -9,7 +9,7 @@ from davae.core import keyed
 from davae.core.experiment import BaseVAEConfig
 from davae.data.pixels import psnr
 from davae.method.vae_loss import ReconstructionLoss, kl_mean
-from davae.train.batches import Batch
+from davae.train.batches import Batch, chosen
 from davae.train.loop import Task, Terms
 
 
@@ -28,7 +28,7 @@ def base_vae_task(
     latent = (vae.config.latent_channels, images.shape[2] // factor, images.shape[3] // factor)
 
     def batch(n: int, samples: list[int]) -> Batch:
-        x = images[keyed.choose(seed, "base_vae/data", n, samples, len(images))]
+        x = images[chosen(config.train.epochs, seed, "base_vae/data", n, samples, len(images))]
         return x, keyed.normal(seed, "base_vae/posterior", n, samples, latent)
 
     def step(n: int, batch: Batch) -> Terms:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
+from davae.core import keyed
 from davae.core.runtime import Runtime
 
 Batch = tuple[torch.Tensor, ...]
@@ -45,3 +46,12 @@ class Batches:
         batch = self.draw(n)
         pinned = self.runtime.prefetch and self.runtime.kind == "cuda"
         return tuple(part.pin_memory() for part in batch) if pinned else batch
+
+
+def chosen(
+    epochs: bool, seed: int, purpose: str, n: int, samples: list[int], size: int
+) -> torch.Tensor:
+    """Which of `size` items the samples of step n are: each once an epoch, or drawn."""
+    if epochs:
+        return keyed.in_turn(seed, purpose, samples, size)
+    return keyed.choose(seed, purpose, n, samples, size)

@@ -22,7 +22,7 @@ from davae.method.latent import join
 from davae.method.vae_loss import Pair, ReconstructionLoss, gradient_ratio, hinge_loss, kl_mean
 from davae.models.davae import DAVAE
 from davae.models.discriminator import PatchDiscriminator
-from davae.train.batches import Batch
+from davae.train.batches import Batch, chosen
 from davae.train.generation import GenerationAlignment
 from davae.train.loop import Task, Terms
 
@@ -160,7 +160,7 @@ def davae_task(
         return keyed.uniform(seed, "davae/align_time", n, samples).float(), *noises
 
     def batch(n: int, samples: list[int]) -> Batch:
-        index = keyed.choose(seed, "davae/data", n, samples, len(images))
+        index = chosen(config.train.epochs, seed, "davae/data", n, samples, len(images))
         z = base_latents[index]
         if not wide:
             return images[index], z

@@ -22,7 +22,7 @@ from davae.method.flow import (
     structured_loss,
 )
 from davae.method.schedule import detail_weight
-from davae.train.batches import Batch
+from davae.train.batches import Batch, chosen
 from davae.train.loop import Task, Terms
 
 Conditional = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -65,16 +65,18 @@ class Denoiser:
 def transformer_task(
     name: str, denoiser: Denoiser, data: LatentSet, checks: dict[str, LatentSet], *,
     flow: FlowConfig, dropout: float, seed: int, adapt: AdaptConfig | None = None,
+    epochs: bool = False,
 ) -> Task:  # fmt: skip
     """Eq. 13 with w(n) of `adapt`, or the plain flow loss where `adapt` is None.
 
-    dropout: probability that training replaces the condition by the null one. `checks` are sets
+    dropout: probability that training replaces the condition by the null one; epochs: as of
+    TrainConfig. `checks` are sets
     whose loss, with fixed t and noise, is logged as held-out figures."""
 
     lags = adapt.detail_lag if adapt is not None else (0.0, 0.0)
 
     def batch(n: int, samples: list[int]) -> Batch:
-        index = keyed.choose(seed, f"{name}/data", n, samples, len(data.latents))
+        index = chosen(epochs, seed, f"{name}/data", n, samples, len(data.latents))
         x1, condition = data.latents[index], data.conditions[index]
         noise = keyed.normal(seed, f"{name}/noise", n, samples, x1.shape[1:])
         t = draw_times(keyed.normal(seed, f"{name}/time", n, samples, ()), flow)

@@ -34,3 +34,13 @@ def test_keys_differ_and_numbers_have_their_distribution():
     counts = torch.bincount(keyed.choose(0, "c", 0, list(range(13_000)), 13))
     assert counts.min() > 850
     assert counts.max() < 1150
+
+
+def test_in_turn_takes_each_once_an_epoch_whatever_the_batches():
+    whole = keyed.in_turn(3, "data", range(300), 100)
+    for epoch in whole.split(100):
+        assert sorted(epoch.tolist()) == list(range(100))
+    assert not torch.equal(whole[:100], whole[100:200])
+    assert not torch.equal(whole[:100], keyed.in_turn(4, "data", range(100), 100))
+    parts = [keyed.in_turn(3, "data", range(i, i + 30), 100) for i in range(0, 300, 30)]
+    assert torch.equal(torch.cat(parts), whole)  # across the ends of epochs, too

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from davae.core import keyed
 from davae.core.experiment import DataConfig
-from davae.data.center import center_crop, draw_center_crops, plan
+from davae.data.center import center_crop, draw_center_crops, plan, spread
 from davae.data.crops import draw_images, load_source
 from davae.data.reading import read_rgb, upright_size
 
@@ -105,3 +106,14 @@ def test_what_center_crops_do_not_read_is_refused(tmp_path):
         config(tmp_path, min_crop_px=96)
     with pytest.raises(ValueError, match="for folders, not photos"):
         DataConfig(crop="center")
+
+
+def test_any_stretch_has_of_each_class_its_share():
+    labels = [0] * 100 + [1] * 300 + [2] * 40
+    keys = [keyed.key(0, "k", 0, i) for i in range(len(labels))]
+    at = spread(labels, keys)
+    order = sorted(range(len(labels)), key=at.__getitem__)
+    assert sorted(order) == list(range(len(labels)))
+    for start in range(0, 440, 44):
+        counts = np.bincount([labels[i] for i in order[start : start + 44]], minlength=3)
+        assert np.abs(counts - [10, 30, 4]).max() <= 2

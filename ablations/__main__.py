@@ -13,6 +13,7 @@ import tyro
 from davae.cli.flags import switched_on
 from davae.cli.guard import guard, say
 from davae.core.extend import extended, load_extensions
+from davae.core.ranks import one_process
 from davae.core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ def main() -> int:
         Options, prog="python -m ablations", args=words, config=(tyro.conf.FlagConversionOff,)
     )
     extensions = tuple(Path(file).absolute() for file in extended(sys.argv[1:]))
-    return guard(lambda: sweep(options, extensions))
+
+    def action() -> None:
+        one_process("python -m ablations, which has --jobs and --launcher ray,")
+        sweep(options, extensions)
+
+    return guard(action)
 
 
 def sweep(options: Options, extensions: tuple[Path, ...]) -> None:

@@ -12,6 +12,7 @@ from davae.stages.stage import Pipeline
 
 if os.environ.pop("PYTEST_XDIST_WORKER", None):  # one process of several: a core each
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # what it starts, too
 
 
 @pytest.fixture(scope="session")

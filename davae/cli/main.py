@@ -43,8 +43,11 @@ def main() -> None:
         )
         sys.exit(2)
     from davae.core.extend import load_extensions
+    from davae.core.ranks import one_process
 
     try:
+        if argv[0] != "run":
+            one_process(f"davae {argv[0]}")
         rest = load_extensions(argv[1:])
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -89,11 +89,31 @@ def ranks() -> Ranks:
 
 @cache
 def launched() -> Ranks:
-    """Of this process, by the environment that `accelerate launch` sets."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Of this process, by the environment that a launch sets; raises ValueError where accelerate
+    does not find the processes that were launched."""
+    if launched_processes() == 1:
         return Ranks()
     found = state()
+    if found.num_processes != launched_processes():
+        raise ValueError(
+            f"{launched_processes()} processes were launched and accelerate finds no GPUs for "
+            "them; on CPUs set ACCELERATE_USE_CPU=true"
+        )
     return Ranks(found.process_index, found.num_processes, found.local_process_index)
+
+
+def launched_processes() -> int:
+    """How many processes the launch started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def one_process(command: str) -> None:
+    """Raise ValueError where a command that is made for one process was launched as several."""
+    if launched_processes() > 1:
+        raise ValueError(
+            f"{command} is for one process, and {launched_processes()} were launched; of davae's "
+            "commands `davae run` is for several"
+        )
 
 
 @cache
@@ -102,4 +122,6 @@ def state() -> Any:
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
+    # every rank loads its weights; with it transformers would leave those of all but one empty
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=PATIENCE)

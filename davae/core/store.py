@@ -77,12 +77,12 @@ class Store:
         Every rank calls `make`, and the main one does the rest.
         """
         final, here = self.folder(stage, key), ranks()
-        if here.told(final.is_dir()):
+        if here.told(here.main and final.is_dir()):
             return final
         final.parent.mkdir(parents=True, exist_ok=True)
         partial = final.with_name(final.name + ".partial")
         with FileLock(str(final) + ".lock") if here.main else nullcontext():
-            if here.told(final.is_dir()):
+            if here.told(here.main and final.is_dir()):
                 return final
             if here.main:
                 partial.mkdir(exist_ok=True)

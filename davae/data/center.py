@@ -49,24 +49,27 @@ def plan(source: Source, seed: int, split: Split, count: int) -> list[CenterCrop
     found: list[CenterCrop] = []
     for epoch in range(-(-count // len(files))):
         keys = [keyed.key(seed, f"center/{split}/order", epoch, i) for i in range(len(files))]
-        at = spread([label for label, _ in files], keys)
+        starts = [
+            keyed.key(seed, f"center/{split}/start", epoch, label) / 2**64
+            for label in range(len(source.regions(split)))
+        ]
+        at = spread([label for label, _ in files], keys, starts)
         for place in sorted(range(len(files)), key=at.__getitem__):
             mirrored = keyed.key(seed, f"center/flip/{place}") % 2 == 0
             found.append(CenterCrop(*files[place], mirrored ^ (epoch % 2 == 1)))
     return found[:count]
 
 
-def spread(labels: list[int], keys: list[int]) -> list[float]:
+def spread(labels: list[int], keys: list[int], starts: list[float]) -> list[float]:
     """Where each file comes in [0, 1]: those of a class at even distances, in the order of their
-    keys, from a start of the class's own."""
+    keys, the first at the class's start, in [0, 1], of one distance."""
     at: list[float] = [0.0] * len(labels)
     of_class: dict[int, list[int]] = {}
     for place in sorted(range(len(labels)), key=keys.__getitem__):
         of_class.setdefault(labels[place], []).append(place)
-    for places in of_class.values():
-        start = keys[places[0]] / 2**64
+    for label, places in of_class.items():
         for rank, place in enumerate(places):
-            at[place] = (rank + start) / len(places)
+            at[place] = (rank + starts[label]) / len(places)
     return at
 
 

@@ -34,6 +34,7 @@ from davae.stages.inputs import check_inputs
 from davae.stages.methods import METHODS
 from davae.stages.run_graph import compared_methods, role_prefix, run_stages
 from davae.stages.stage import Pipeline, Stage
+from davae.train.parallel import check_shares
 
 MEASURED = ("baselines", "reconstruction", "no_detail", "generation")
 """The stages whose values make the rows, in the order they are built; those of other methods
@@ -64,7 +65,7 @@ def fitted(e: Experiment, stages: dict[str, Stage], pipeline: Pipeline) -> Pipel
     if runtime.kind != "cuda":
         return pipeline
     memory = torch.cuda.get_device_properties(runtime.device).total_memory
-    found = fits(e, stages, memory / 2**30, runtime)
+    found = fits(e, stages, ranks().told(memory) / 2**30, runtime)  # alike on all, as parts must be
     for fit in found.values():
         if fit.settings:
             pipeline.announce(f"{fit.role}: {fit.settings}, to fit the GPU")
@@ -76,6 +77,7 @@ def run_experiment(
 ) -> RunResult:
     """Build every stage, append the records and redraw table, curves and grids below `out`."""
     check_inputs(e)
+    check_shares(trained_batches(e))
     stages = run_stages(e, methods)
     others = {name: f"{role_prefix(e, name)}_generation" for name in compared_methods(e, methods)}
     distances = [
@@ -90,6 +92,16 @@ def run_experiment(
         sys.exit(0)
     with alone():
         return reported(e, preset, pipeline, out, stages, measured, others)
+
+
+def trained_batches(e: Experiment) -> dict[str, int]:
+    """The batches of what the experiment trains, by the setting."""
+    trained = {"davae.train": e.davae.train, "adapt.train": e.adapt.train}
+    if not e.base_vae.pretrained:
+        trained["base_vae.train"] = e.base_vae.train
+    if not e.base_dit.pretrained:
+        trained["base_dit.train"] = e.base_dit.train
+    return {f"{name}.batch_size": train.batch_size for name, train in trained.items()}
 
 
 def reported(

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from davae.core.environment import machine
 from davae.core.hashing import content_digest, digest, hashable
-from davae.core.ranks import alone, ranks
+from davae.core.ranks import alone, ranks, state
 from davae.core.runtime import Runtime
 from davae.core.store import Store, write_json
 from davae.measure.roofline import weight_gradient_rates
@@ -115,6 +115,17 @@ def needed(stages: Iterable[Stage], store: Store) -> Iterator[Stage]:
         yield stage
 
 
+def of_rank(runtime: Runtime) -> Runtime:
+    """The runtime on this rank's device; raises ValueError where the launch has other devices."""
+    device = state().device
+    if runtime.device not in ("cpu", "cuda") or runtime.kind != device.type:
+        raise ValueError(
+            f"runtime.device is {runtime.device!r} and each of the launched processes has "
+            f"{device}; give --runtime.device {device.type}"
+        )
+    return replace(runtime, device=str(device)) if device.type == "cuda" else runtime
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """Builds stages into a store under a runtime."""
@@ -136,8 +147,8 @@ class Pipeline:
 
         from_scratch: leave the shipped models aside and train everything."""
         here = ranks()
-        if here.count > 1 and runtime.device == "cuda":
-            runtime = replace(runtime, device=f"cuda:{here.local}")
+        if here.count > 1:
+            runtime = of_rank(runtime)
         runtime.apply()
         runtime = settled(runtime, store)
         said = announce if here.main else lambda text: None
@@ -155,7 +166,8 @@ class Pipeline:
 
     def path(self, stage: Stage) -> Path:
         """The stage's artifact, built first if it does not exist."""
-        if not ranks().told(self.store.has(stage.name, stage.key)):
+        here = ranks()
+        if not here.told(here.main and self.store.has(stage.name, stage.key)):
             for upstream in stage.upstream.values():
                 self.path(upstream)
             self._build(stage)

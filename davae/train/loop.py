@@ -31,7 +31,7 @@ from davae.measure.timing import timed
 from davae.train.batches import Batch, Batches
 from davae.train.ema import EMA
 from davae.train.optim import lr_factor
-from davae.train.parallel import Parallel, Stepping, sharded_like, whole
+from davae.train.parallel import Parallel, Stepping, check_shares, sharded_like, whole
 
 CHECKPOINT = "scratch.checkpoint.pt"
 
@@ -83,7 +83,8 @@ class Trainer:
         self.stepping: Any = Stepping(task.module, task.step, task.evaluate)
         self.parallel: Parallel | None = None
         if ranks().count > 1:
-            self.parallel = Parallel(self.stepping, config.batch_size, task.idle)
+            check_shares({f"the batch of {task.name}": config.batch_size})
+            self.parallel = Parallel(self.stepping, task.idle, bool(runtime.compile))
             self.stepping = self.parallel.wrapped
         self.parameters = [p for p in task.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -159,9 +160,10 @@ class Trainer:
         return plain
 
     def _ceiling(self) -> float:
-        """The machine's product rate in the dtype that products are cast to."""
+        """The product rate of all ranks together in the dtype that products are cast to."""
         dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-        return matmul_rate(self.runtime.device, dtype=dtypes[self.runtime.dtype or "float32"])
+        rate = matmul_rate(self.runtime.device, dtype=dtypes[self.runtime.dtype or "float32"])
+        return rate * ranks().count
 
     @torch.no_grad()
     def _round(self) -> None:
@@ -255,7 +257,7 @@ class Trainer:
         )
 
     def _tensorboard(self) -> Any:
-        if not self.runtime.tensorboard:
+        if not self.runtime.tensorboard or not ranks().main:
             return None
         try:
             from torch.utils.tensorboard import SummaryWriter

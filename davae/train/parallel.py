@@ -49,19 +49,15 @@ class Parallel:
     """What a task's module becomes: sharded where it has blocks that the launch asked to shard,
     replicated otherwise, as autoencoders are."""
 
-    def __init__(self, stepping: Stepping, samples: int, idle: bool):
-        """samples: of a whole batch; idle: some parameters have no gradient in some steps. Raises
-        ValueError where the samples are no equal shares."""
+    def __init__(self, stepping: Stepping, idle: bool, compiled: bool):
+        """idle: some parameters have no gradient in some steps. Raises ValueError for a compiled
+        network that is to be sharded."""
         here = ranks()
-        if samples % here.count:
-            raise ValueError(
-                f"a batch of {samples} is not shared evenly by {here.count} processes; give a "
-                f"batch_size that {here.count} divides, such as "
-                f"{samples - samples % here.count + here.count}"
-            )
         self.plain: nn.Module | None = None
         """Where the module is sharded: a copy of it that takes whole weights."""
         blocks = asked_blocks(stepping)
+        if blocks and compiled:
+            raise ValueError("FSDP2 is for networks as they are; give --runtime.compile False")
         if blocks:
             self.plain = unweighted(stepping.module)
             for block in blocks:
@@ -73,6 +69,7 @@ class Parallel:
                 stepping,
                 device_ids=[here.local] if on_gpu else None,
                 find_unused_parameters=idle,
+                gradient_as_bucket_view=True,
             )
 
     @contextmanager
@@ -100,7 +97,7 @@ def asked_blocks(stepping: Stepping) -> list[nn.Module]:
     if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
         return []
     asked = FullyShardedDataParallelPlugin()
-    names = set(asked.transformer_cls_names_to_wrap or ())
+    names = {name.strip() for name in asked.transformer_cls_names_to_wrap or ()}
     if asked.fsdp_version != 2 or not names:
         raise ValueError(
             "the launch asks for FSDP; give fsdp_version: 2 and, as "
@@ -108,6 +105,17 @@ def asked_blocks(stepping: Stepping) -> list[nn.Module]:
             "JointTransformerBlock, FluxTransformerBlock,FluxSingleTransformerBlock)"
         )
     return [m for m in reversed(list(stepping.modules())) if type(m).__name__ in names]
+
+
+def check_shares(batches: dict[str, int]) -> None:
+    """Raise ValueError for a batch, by the name of its setting, that ranks do not share evenly."""
+    count = ranks().count
+    for name, samples in batches.items():
+        if samples % count:
+            raise ValueError(
+                f"{name} is {samples}, which {count} processes do not share evenly; give a "
+                f"multiple of {count}, such as {samples - samples % count + count}"
+            )
 
 
 def unweighted(module: nn.Module) -> nn.Module:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from davae.core import keyed
 from davae.models.regressor import DetailRegressor
-from davae.train.batches import Batch
+from davae.train.batches import Batch, chosen
 from davae.train.loop import Task, Terms
 from davae.train.transformer import LatentSet
 
 
-def regressor_task(model: DetailRegressor, data: LatentSet, heldout: LatentSet, seed: int) -> Task:
-    """Minimise mean((f(z) - z_d)^2) over normalised latents [N, C + D, h, w]."""
+def regressor_task(
+    model: DetailRegressor, data: LatentSet, heldout: LatentSet, seed: int, epochs: bool = False
+) -> Task:
+    """Minimise mean((f(z) - z_d)^2) over normalised latents [N, C + D, h, w]; epochs: as of
+    TrainConfig."""
     base = model.config.base_channels
     device = next(model.parameters()).device
 
@@ -20,7 +22,7 @@ def regressor_task(model: DetailRegressor, data: LatentSet, heldout: LatentSet, 
         return (model(latents[:, :base]) - latents[:, base:]).square().mean()
 
     def batch(n: int, samples: list[int]) -> Batch:
-        index = keyed.choose(seed, "regressor/data", n, samples, len(data.latents))
+        index = chosen(epochs, seed, "regressor/data", n, samples, len(data.latents))
         return (data.latents[index],)
 
     def step(n: int, batch: Batch) -> Terms:

@@ -111,7 +111,7 @@ def test_what_center_crops_do_not_read_is_refused(tmp_path):
 def test_any_stretch_has_of_each_class_its_share():
     labels = [0] * 100 + [1] * 300 + [2] * 40
     keys = [keyed.key(0, "k", 0, i) for i in range(len(labels))]
-    at = spread(labels, keys)
+    at = spread(labels, keys, [0.1, 0.8, 0.5])
     order = sorted(range(len(labels)), key=at.__getitem__)
     assert sorted(order) == list(range(len(labels)))
     for start in range(0, 440, 44):

@@ -10,10 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ablations.__main__ import main as ablations
+from davae.cli.main import main
 from davae.core.ranks import Ranks
 from davae.core.store import read_log
 from davae.stages.run_graph import run_stages
 from davae.train.loop import snapshot_name
+from davae.train.parallel import check_shares
 from tests.train import ranked
 
 FSDP = {
@@ -91,6 +94,22 @@ def test_shares_are_disjoint_complete_and_the_mains_is_never_empty():
         assert len(shares[0]) >= 1
         parts = [p for rank in range(count) for p in Ranks(rank, count).parts(total, 3)]
         assert parts == Ranks().parts(total, 3)
+
+
+def test_what_several_processes_cannot_do_is_said_at_once(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setattr("sys.argv", ["davae", "plan", "tiny"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "is for one process, and 4 were launched" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["ablations", "guidance", "--preset", "nano"])
+    assert ablations() == 2
+    assert "--jobs" in capsys.readouterr().err
+    monkeypatch.setattr("davae.train.parallel.ranks", lambda: Ranks(0, 3))
+    with pytest.raises(
+        ValueError, match=r"davae\.train\.batch_size is 16.*multiple of 3, such as 18"
+    ):
+        check_shares({"adapt.train.batch_size": 33, "davae.train.batch_size": 16})
 
 
 def test_two_processes_train_encode_and_sample_as_one_and_go_on_exactly(alone, tmp_path):

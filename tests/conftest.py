@@ -1,18 +1,12 @@
-import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.run.execute import RunResult, run_experiment
 from davae.stages.stage import Pipeline
-
-if os.environ.pop("PYTEST_XDIST_WORKER", None):  # one process of several: a core each
-    torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"  # what it starts, too
 
 
 @pytest.fixture(scope="session")

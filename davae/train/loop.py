@@ -201,13 +201,16 @@ class Trainer:
             with self.parallel.accumulating(last) if self.parallel else nullcontext():
                 with self.runtime.training():
                     terms = self.stepping(n, part)
-                numbers = torch.stack([t.detach().float() for t in terms.values()])
-                for term, value in zip(terms, ranks().mean(numbers).tolist(), strict=True):
+                for term, value in zip(terms, self._numbers(terms), strict=True):
                     values[term] = values.get(term, 0.0) + share * value
                 self._check_finite(values, n)
                 (terms["loss"] if share == 1.0 else share * terms["loss"]).backward()
         self.update()
         return {**values, "lr": self.config.lr * factor}
+
+    def _numbers(self, terms: Terms) -> list[float]:
+        """The terms, of all ranks together."""
+        return ranks().mean(torch.stack([t.detach().float() for t in terms.values()])).tolist()
 
     def update(self) -> None:
         """Apply the gradients: clipping, optimizer and EMA."""

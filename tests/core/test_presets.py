@@ -25,7 +25,8 @@ def test_the_recipes_are_the_papers():
     )
     assert (image.davae.train.lr, image.davae.train.betas) == (1e-4, (0.5, 0.9))
     assert image.adapt == AdaptConfig(detail_warmup_steps=20_000, train=TrainConfig(
-        steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999))  # fmt: skip
+        steps=140_000, batch_size=640, lr=2e-4, lr_warmup_steps=0, ema_decay=0.999,
+        epochs=True))  # fmt: skip
     assert image.sample == SampleConfig(249, "euler", 4.0, (0.2, 1.0), 0.3)
     assert text.adapt.lora_rank == 256
     assert (text.adapt.detail_warmup_steps, text.adapt.train.steps, text.adapt.train.lr) == (

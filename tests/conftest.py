@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.run.execute import RunResult, run_experiment
 from davae.stages.stage import Pipeline
+
+os.environ.pop("PYTEST_XDIST_WORKER", None)  # pytest's benchmarks, which some tests start, refuse
 
 
 @pytest.fixture(scope="session")

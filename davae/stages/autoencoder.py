@@ -139,7 +139,9 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
 def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tensor:
     """The posterior mode of the detail before normalisation, of uint8 images: float32 [N, D, h, w]
     on the CPU."""
-    modes, batch = [], runtime.images_at_once or ENCODED
+    batch = runtime.images_at_once or ENCODED
+    modes = torch.empty(len(images), *model.detail_shape(images.shape[2:]))  # not piece by piece
+    # between the batches, whose memory would then lie in holes too small for the next
     with (
         torch.no_grad(),
         runtime.autocast(),
@@ -149,10 +151,10 @@ def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tens
     ):
         for start in range(0, len(images), batch):
             part = to_unit(images[start : start + batch]).to(runtime.device)
-            modes.append(model.detail_moments(part)[0].float().cpu())
+            modes[start : start + batch] = model.detail_moments(part)[0]
             give_back(images)
             progress.update(len(part))
-    return torch.cat([torch.empty(0, *model.detail_shape(images.shape[2:])), *modes])
+    return modes
 
 
 def make_repeated_latents(work: Work, detail_channels: int) -> None:

@@ -6,12 +6,10 @@ import mmap
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 BLOCK = 64
 
 
-def blocks(*arrays: np.ndarray, size: int = BLOCK) -> Iterator[tuple[np.ndarray, ...]]:
+def blocks(*arrays: Any, size: int = BLOCK) -> Iterator[tuple[Any, ...]]:
     """Consecutive rows of arrays of one length, `size` at a time, the memory of those that lie in
     a file given back behind them."""
     for start in range(0, len(arrays[0]), size):

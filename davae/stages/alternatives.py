@@ -8,6 +8,7 @@ import torch
 from davae.core.experiment import AdaptConfig, FlowConfig
 from davae.core.ranks import ranks
 from davae.data.pixels import to_unit
+from davae.data.shards import write_shards
 from davae.models.families.registry import FAMILIES
 from davae.models.regressor import DetailRegressor
 from davae.stages.artifacts import (
@@ -15,10 +16,10 @@ from davae.stages.artifacts import (
     SPLITS,
     crops,
     latent_set,
+    latents,
     load_vae,
     save_model,
     seeded,
-    write_parts,
 )
 from davae.stages.autoencoder import ENCODED_BASE, encode_all
 from davae.stages.samples import LATENTS
@@ -38,11 +39,11 @@ def make_native_latents(work: Work, train_crops: int = 0) -> None:
         if split == "train":
             images = images[: train_crops or None]
 
-        def encoded(part: range, images: np.ndarray = images) -> np.ndarray:
-            return encode_all(vae, to_unit(images[part.start : part.stop]), work.runtime).numpy()
+        def encoded(part: range, images: np.ndarray = images) -> torch.Tensor:
+            return encode_all(vae, to_unit(images[part.start : part.stop]), work.runtime)
 
         batch, said = work.runtime.images_at_once or ENCODED_BASE, f"native latents ({split})"
-        write_parts(work.folder / f"{split}.npy", len(images), batch, encoded, said)
+        write_shards(work.folder / split, len(images), batch, encoded, said)
 
 
 @together
@@ -52,7 +53,7 @@ def make_native(
     """The base network on the larger grid, its positions made for it, trained for as many FLOPs as
     the adaptation took."""
     base = FAMILIES["lightning"].load(work.inputs["base_dit"] / MODEL)
-    side = np.load(work.inputs["native_latents"] / "train.npy", mmap_mode="r").shape[-1]
+    side = latents(work, "native_latents", "train").shape[-1]
     network = type(base)(**{**base.config, "input_size": side})
     network.load_state_dict(base.state_dict())
     train_network(
@@ -72,9 +73,7 @@ def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
     """Train z -> z_d for as many FLOPs as the adaptation took, with its optimizer's settings."""
     roles = ("base_latents", "detail_latents")
     sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout")}
-    base, detail = (
-        np.load(work.inputs[role] / "train.npy", mmap_mode="r").shape[1] for role in roles
-    )
+    base, detail = (latents(work, role, "train").shape[1] for role in roles)
     seeded(seed, "regressor")
     model = DetailRegressor(base_channels=base, detail_channels=detail).to(work.runtime.device)
     heldout = sets["heldout"].first(CHECKS)

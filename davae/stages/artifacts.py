@@ -20,6 +20,7 @@ from davae.core import keyed
 from davae.core.hashing import sha256
 from davae.core.ranks import ranks
 from davae.data.mapped import blocks
+from davae.data.shards import Shards
 from davae.models.base_vae import normalise
 from davae.models.davae import DAVAE
 from davae.stages.stage import Work
@@ -60,24 +61,20 @@ def seeded(seed: int, purpose: str) -> None:
 
 
 def write_parts(
-    path: Path, total: int, size: int, make: Callable[[range], np.ndarray], said: str,
-    ready: np.ndarray | None = None,
-) -> None:  # fmt: skip
+    path: Path, total: int, size: int, make: Callable[[range], np.ndarray], said: str
+) -> None:
     """An .npy file of `total` rows, of which `make` gives `size` at once; each rank makes its own
     parts.
 
-    said: what the progress bar says; ready: the first rows, where they are there already."""
-    here, known = ranks(), 0 if ready is None else len(ready)
-    parts = [range(p.start + known, p.stop + known) for p in here.parts(total - known, size)]
-    first = make(parts[0]) if parts else ready
+    said: what the progress bar says."""
+    here = ranks()
+    parts = here.parts(total, size)
+    first = make(parts[0]) if parts else None
     row = here.told(None if first is None else (first.shape[1:], first.dtype))
     if row is None:
         raise ValueError(f"{path.name} would have no rows")
     if here.main:
-        file = open_memmap(path, "w+", row[1], (total, *row[0]))
-        if ready is not None:
-            file[:known] = ready
-        file.flush()
+        open_memmap(path, "w+", row[1], (total, *row[0])).flush()
     here.wait()
     file = open_memmap(path, "r+")
     with tqdm(total=len(parts), desc=said, unit="batch", delay=2) as progress:
@@ -123,11 +120,16 @@ def load_davae(work: Work) -> DAVAE:
     )
 
 
+def latents(work: Work, role: str, split: str) -> Shards:
+    """The latents of a split that a stage left, [N, channels, h, w]."""
+    return Shards(work.inputs[role] / split)
+
+
 class JoinedLatents:
-    """Normalised latents [N, C + D, h, w] of several files, concatenated by channel as they are
+    """Normalised latents [N, C + D, h, w] of several sets, concatenated by channel as they are
     indexed."""
 
-    def __init__(self, parts: list[np.ndarray], factors: Any):
+    def __init__(self, parts: list[Shards], factors: Any):
         self.parts, self.factors = parts, factors
         count = min(len(part) for part in parts)
         self.shape = (count, sum(part.shape[1] for part in parts), *parts[0].shape[2:])
@@ -137,14 +139,13 @@ class JoinedLatents:
 
     def __getitem__(self, index: Any) -> torch.Tensor:
         rows = slice(*index.indices(len(self))) if isinstance(index, slice) else np.asarray(index)
-        joined = torch.cat([torch.from_numpy(np.array(part[rows])) for part in self.parts], 1)
-        return normalise(joined, self.factors)
+        return normalise(torch.cat([part[rows] for part in self.parts], 1), self.factors)
 
 
 def joined_latents(work: Work, split: str, *roles: str) -> JoinedLatents:
     """Normalised latents of a split, the inputs named by `roles` concatenated by channel, as many
     as all have."""
-    parts = [np.load(work.inputs[role] / f"{split}.npy", mmap_mode="r") for role in roles]
+    parts = [latents(work, role, split) for role in roles]
     return JoinedLatents(parts, load_vae(work).config)
 
 

@@ -14,6 +14,7 @@ from davae.core.ranks import ranks
 from davae.core.runtime import Runtime
 from davae.data.mapped import give_back
 from davae.data.pixels import to_unit
+from davae.data.shards import Shards, write_shards
 from davae.method.alignment import group_sizes
 from davae.models.base_vae import build_base_vae, encode_mode
 from davae.models.convolution import contiguous_weight_gradients
@@ -23,11 +24,11 @@ from davae.stages.artifacts import (
     MODEL,
     SPLITS,
     crops,
+    latents,
     load_davae,
     load_vae,
     save_model,
     seeded,
-    write_parts,
 )
 from davae.stages.data import base_images
 from davae.stages.stage import Work, together
@@ -81,14 +82,14 @@ def make_base_latents(work: Work, scale: int, antialias: bool, clamp_base: bool 
     for split in SPLITS:
         images = crops(work.inputs["crops"], split)[0]
 
-        def encoded(part: range, images: np.ndarray = images) -> np.ndarray:
+        def encoded(part: range, images: np.ndarray = images) -> torch.Tensor:
             small = images[part.start : part.stop]
             return encode_all(
                 vae, base_images(small, scale, antialias, clamp=clamp_base), work.runtime
-            ).numpy()
+            )
 
-        path = work.folder / f"{split}.npy"
-        write_parts(path, len(images), batch, encoded, f"base latents ({split})")
+        said = f"base latents ({split})"
+        write_shards(work.folder / split, len(images), batch, encoded, said)
 
 
 @together
@@ -114,17 +115,14 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     train, heldout = (
         torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout")
     )
-    latents, held_latents = (
-        torch.from_numpy(np.load(work.inputs["base_latents"] / f"{s}.npy", mmap_mode="c"))
-        for s in ("train", "heldout")
-    )
+    base, held_base = (latents(work, "base_latents", s) for s in ("train", "heldout"))
     generation = None
     if "base_dit" in work.inputs:  # what the alignment reads
         dit = FAMILIES["lightning"].load(work.inputs["base_dit"] / MODEL)
         seeded(seed, "davae/generation")
         generation = GenerationAlignment(dit, vae, davae.detail_channels, scale)
         generation = generation.to(work.runtime.device)
-    task = davae_task(model, train, latents, (heldout, held_latents), davae, seed, generation)
+    task = davae_task(model, train, base, (heldout, held_base), davae, seed, generation)
     model = Trainer(task, davae.train, work.runtime, work.folder).run()["davae"]
     if not ranks().main:
         return
@@ -161,9 +159,16 @@ def make_repeated_latents(work: Work, detail_channels: int) -> None:
     """z repeated to `detail_channels` in the place of the detail, so that each group of consecutive
     channels holds one of z's."""
     for split in SPLITS:
-        base = np.load(work.inputs["base_latents"] / f"{split}.npy", mmap_mode="r")
-        repeats = group_sizes(detail_channels, base.shape[1])
-        np.save(work.folder / f"{split}.npy", np.repeat(base, repeats, axis=1))
+        base = latents(work, "base_latents", split)
+        repeats = torch.tensor(group_sizes(detail_channels, base.shape[1]))
+
+        def repeated(
+            part: range, base: Shards = base, repeats: torch.Tensor = repeats
+        ) -> torch.Tensor:
+            return base[part.start : part.stop].repeat_interleave(repeats, 1)
+
+        said = f"repeated latents ({split})"
+        write_shards(work.folder / split, len(base), ENCODED_BASE, repeated, said)
 
 
 @together
@@ -184,10 +189,9 @@ def make_detail_latents(work: Work, train_crops: int = 0, check_crops: int = 0) 
         if split == "train" and kept.exists():  # artifacts of before 2026-11-23 lack it
             stored_modes = torch.from_numpy(np.load(kept))[: len(images)]
 
-        def normalised(part: range, images: np.ndarray = images) -> np.ndarray:
+        def normalised(part: range, images: np.ndarray = images) -> torch.Tensor:
             modes = raw_detail(model, images[part.start : part.stop], work.runtime)
-            return ((modes - mean) / std).numpy()
+            return (modes - mean) / std
 
-        path, said = work.folder / f"{split}.npy", f"detail latents ({split})"
-        ready = ((stored_modes - mean) / std).numpy()
-        write_parts(path, len(images), batch, normalised, said, ready)
+        ready, said = (stored_modes - mean) / std, f"detail latents ({split})"
+        write_shards(work.folder / split, len(images), batch, normalised, said, ready)

@@ -26,6 +26,7 @@ from davae.stages.artifacts import (
     crops,
     images_hash,
     joined_latents,
+    latents,
     load_davae,
     load_vae,
 )
@@ -77,7 +78,7 @@ def make_structure(work: Work, metrics: tuple[str, ...] = (), count: int = 0) ->
         raise ValueError(f"the structure of classes needs two or more; the data have {names}")
     pairs = [
         (
-            np.load(work.inputs["base_latents"] / f"{split}.npy")[: len(images)],
+            latents(work, "base_latents", split)[: len(images)].numpy(),
             raw_detail(model, images, work.runtime).numpy(),
         )
         for split, images in (("train", train), ("heldout", held))
@@ -148,8 +149,8 @@ def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
     pairs = {s: latent_pair(model, images, work.runtime.device) for s, images in drawn.items()}
     shares = {}
     spectra: dict[str, Any] = {}
-    for name, latents in spaces(*pairs["fresh"], linear_copy(*pairs["train"])).items():
-        spectra["frequency"], spectra[name] = radial_spectrum(latents)
+    for name, values in spaces(*pairs["fresh"], linear_copy(*pairs["train"])).items():
+        spectra["frequency"], spectra[name] = radial_spectrum(values)
         shares[name] = high_frequency_share(spectra["frequency"], spectra[name])
     shares["excess"] = shares["z_d"] - shares["z"]
     protocol = (

@@ -19,11 +19,12 @@ from davae.core.runtime import Runtime
 from davae.core.store import read_log
 from davae.data.mapped import blocks, give_back
 from davae.data.pixels import to_uint8, upsample
+from davae.data.shards import Shards
 from davae.method.alignment import alignment_loss, channel_variance, orthogonal
 from davae.method.latent import join
 from davae.method.spread import spread
 from davae.models.davae import DAVAE
-from davae.stages.artifacts import class_names, load_davae, load_vae
+from davae.stages.artifacts import class_names, latents, load_davae, load_vae
 from davae.stages.autoencoder import raw_detail
 from davae.stages.data import base_images, first_of_each, shown_classes
 from davae.stages.judging import (
@@ -85,7 +86,7 @@ def baseline_images(
     """uint8 images, block by block: the base images (`small`), them enlarged (`bicubic`), through
     the base VAE, and that enlarged."""
     vae, device = load_vae(work), work.runtime.device
-    latents = np.load(work.inputs["base_latents"] / "heldout.npy", mmap_mode="r")
+    base = latents(work, "base_latents", "heldout")
     count, channels, height, width = heldout.shape
     low = (count, channels, height // scale, width // scale)
     shapes = {"small": low, "base_vae": low} | dict.fromkeys(
@@ -97,7 +98,7 @@ def baseline_images(
         part = slice(start, min(start + batch, count))
         small = base_images(heldout[part], scale, antialias)
         with work.runtime.autocast():
-            decoded = vae.decode(torch.from_numpy(np.array(latents[part])).to(device)).sample
+            decoded = vae.decode(base[part].to(device)).sample
         sets["small"][part], sets["base_vae"][part] = to_uint8(small), to_uint8(decoded)
         sets["bicubic"][part] = to_uint8(upsample(small, scale))
         sets["base_vae_enlarged"][part] = to_uint8(upsample(decoded, scale))
@@ -116,7 +117,7 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     and taken from another crop."""
     model = load_davae(work)
     heldout, labels = judged_crops(work, "heldout", metrics)
-    base = np.load(work.inputs["base_latents"] / "heldout.npy", mmap_mode="c")[: len(heldout)]
+    base = latents(work, "base_latents", "heldout").first(len(heldout))
     detail = encoded_detail(work, model, heldout)
     own_row = "davae" if model.config.detail_channels else "no_detail"
     details: dict[str, Rows] = {own_row: lambda rows: torch.from_numpy(detail[rows])}
@@ -172,10 +173,10 @@ def other_details(detail: np.ndarray) -> dict[str, Rows]:
     }
 
 
-def tensors(*arrays: np.ndarray) -> Iterator[Any]:
+def tensors(*arrays: np.ndarray | Shards) -> Iterator[Any]:
     """Arrays of one length as tensors, PART rows at a time: one, or a tuple of several."""
     for parts in blocks(*arrays, size=PART):
-        found = tuple(torch.from_numpy(np.asarray(part)) for part in parts)
+        found = tuple(torch.as_tensor(part) for part in parts)
         yield found if len(found) > 1 else found[0]
 
 
@@ -210,24 +211,22 @@ def compared(own: Measurement, other: Measurement, name: str, difference: str) -
 
 
 def decode_all(
-    model: DAVAE, base: np.ndarray, rows_of: Rows, runtime: Runtime, out: np.ndarray
+    model: DAVAE, base: np.ndarray | Shards, rows_of: Rows, runtime: Runtime, out: np.ndarray
 ) -> None:
     """uint8 images of base latents [N, C, h, w] with some detail, written into `out`."""
     batch = runtime.images_at_once or BATCH
     with runtime.autocast():
         for start in range(0, len(base), batch):
             rows = slice(start, start + batch)
-            latent = join(torch.from_numpy(np.asarray(base[rows])), rows_of(rows))
+            latent = join(torch.as_tensor(base[rows]), rows_of(rows))
             out[rows] = to_uint8(model.decode_raw(latent.to(runtime.device)))
             give_back(out)
 
 
-def detail_measurements(detail: np.ndarray, base: np.ndarray, work: Work) -> list[Measurement]:
+def detail_measurements(detail: np.ndarray, base: Shards, work: Work) -> list[Measurement]:
     """How much of the raw detail alignment does not act on, and how much of z it leaves
     unexplained."""
-    train = torch.from_numpy(
-        np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="c")[:VARIANCE_SAMPLES]
-    )
+    train = latents(work, "base_latents", "train")[:VARIANCE_SAMPLES]
     left = spread(orthogonal(part, base.shape[1]) for part in tensors(detail)).variance
     share = float(left.sum() / spread(tensors(detail)).variance.sum())
     variance = channel_variance(train)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -33,6 +32,7 @@ from davae.stages.artifacts import (
     class_names,
     joined_latents,
     latent_set,
+    latents,
     load_davae,
     save_model,
     seeded,
@@ -101,7 +101,7 @@ def check_fits(network: Any, latents: tuple[int, ...], classes: int, path: str) 
 def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: int) -> None:
     """Train (or load) the network on the base latents."""
     family, classes = FAMILIES[base_dit.family], len(class_names(work.inputs["crops"]))
-    shape = np.load(work.inputs["base_latents"] / "train.npy", mmap_mode="r").shape
+    shape = latents(work, "base_latents", "train").shape
     if base_dit.pretrained:
         network = family.load(base_dit.pretrained)
         check_fits(network, shape, classes, base_dit.pretrained)
@@ -138,7 +138,7 @@ def make_adapted(
     if init == "scratch":
         seeded(seed, "adapt/scratch")
         network, init = type(network)(**network.config), "random"
-    channels = np.load(work.inputs["detail_latents"] / "train.npy", mmap_mode="r").shape[1]
+    channels = latents(work, "detail_latents", "train").shape[1]
     report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
     if ranks().main:
         (work.folder / "widen.txt").write_text(f"{report}\n")

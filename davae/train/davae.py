@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -124,14 +126,15 @@ class VAELoss:
 
 def davae_task(
     model: DAVAE,
-    images: torch.Tensor,
-    base_latents: torch.Tensor,
-    heldout: tuple[torch.Tensor, torch.Tensor],
+    images: Any,
+    base_latents: Any,
+    heldout: tuple[Any, Any],
     config: DetailConfig,
     seed: int,
     generation: GenerationAlignment | None = None,
 ) -> Task:
-    """Train on uint8 images [N, 3, H, W] with their cached base latents [N, C, h, w].
+    """Train on uint8 images [N, 3, H, W] with their cached base latents [N, C, h, w], tensors or
+    what is indexed as one.
 
     `heldout` is such a pair; its PSNR with the detail and with the detail zeroed is logged.
     generation: what aligns, in the place of Eq. 3.

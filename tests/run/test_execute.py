@@ -22,6 +22,7 @@ from davae.core.presets import PRESETS
 from davae.core.store import Store
 from davae.data.pixels import to_uint8
 from davae.data.scenes import CLASSES
+from davae.data.shards import Shards
 from davae.method.latent import join
 from davae.run import pictures
 from davae.run.execute import run_experiment, run_name
@@ -111,7 +112,7 @@ def test_exchanged_detail_is_that_of_the_crop_before(nano):
                 pipeline.runtime)  # fmt: skip
     model = load_davae(work)
     heldout, labels = crops(pipeline.path(stages["crops"]), "heldout")
-    base = np.load(pipeline.path(stages["base_latents"]) / "heldout.npy")
+    base = Shards(pipeline.path(stages["base_latents"]) / "heldout")[:].numpy()
     detail = raw_detail(model, heldout, pipeline.runtime)
     shown = np.load(pipeline.path(stages["reconstruction"]) / "shown.npz")["davae_exchanged"]
     first = [int(np.flatnonzero(labels == k)[0]) for k in range(13)]

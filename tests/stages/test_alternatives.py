@@ -10,6 +10,7 @@ import torch
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY
+from davae.data.shards import Shards
 from davae.models.regressor import DetailRegressor
 from davae.stages.graph import graph
 from davae.train.loop import Trainer
@@ -39,8 +40,8 @@ def test_a_method_makes_images_from_the_flops_of_the_adaptation(nano, method, ne
 def test_the_native_model_sees_four_times_the_positions(nano):
     pipeline, _, _ = nano
     stages = graph(replace(NANO, method="native"))
-    base = np.load(pipeline.path(stages["base_latents"]) / "heldout.npy", mmap_mode="r")
-    native = np.load(pipeline.path(stages["native_latents"]) / "heldout.npy", mmap_mode="r")
+    base = Shards(pipeline.path(stages["base_latents"]) / "heldout")[:].numpy()
+    native = Shards(pipeline.path(stages["native_latents"]) / "heldout")[:].numpy()
     assert native.shape == (*base.shape[:2], 2 * base.shape[2], 2 * base.shape[3])
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from davae.core.experiment import DataConfig
 from davae.core.presets import PRESETS
 from davae.data.pixels import to_unit
+from davae.data.shards import Shards
 from davae.models.davae import DAVAE
 from davae.stages.artifacts import MODEL, class_names, crops
 from davae.stages.autoencoder import encode_all
@@ -50,7 +51,7 @@ def test_cached_base_latents_are_those_of_the_models_own_encoder(nano):
         model = DAVAE.from_pretrained(pipeline.path(stages["davae"]) / MODEL)
         images = crops(pipeline.path(stages["crops"]), "heldout")[0][:16].copy()
         images[:, :, ::2] = 255  # stripes, which bicubic reduction overshoots
-        cached = np.load(pipeline.path(stages["base_latents"]) / "heldout.npy")[:16]
+        cached = Shards(pipeline.path(stages["base_latents"]) / "heldout")[:16].numpy()
         own = model.encode_base(to_unit(crops(pipeline.path(stages["crops"]), "heldout")[0][:16]))
         np.testing.assert_allclose(cached, own.numpy(), rtol=1e-4, atol=1e-4)
     plain, clamped = (base_images(images, 2, False, clamp=c) for c in (False, True))
@@ -61,8 +62,8 @@ def test_cached_base_latents_are_those_of_the_models_own_encoder(nano):
 def test_repeated_latents_hold_z_in_every_group(nano):
     pipeline = nano[0]
     stages = graph(replace(NANO, method="repeat"))
-    repeated = np.load(pipeline.path(stages["repeated_latents"]) / "fresh.npy")
-    base = np.load(pipeline.path(stages["base_latents"]) / "fresh.npy")
+    repeated = Shards(pipeline.path(stages["repeated_latents"]) / "fresh")[:].numpy()
+    base = Shards(pipeline.path(stages["base_latents"]) / "fresh")[:].numpy()
     assert repeated.shape == (len(base), 12, 8, 8)
     for channel in range(12):
         assert np.array_equal(repeated[:, channel], base[:, channel // 3])

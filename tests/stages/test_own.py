@@ -9,6 +9,7 @@ import torch
 from davae.core.presets import PRESETS
 from davae.core.records import read_measurements
 from davae.core.runtime import Runtime
+from davae.data.shards import Shards
 from davae.models.davae import DAVAE
 from davae.stages.artifacts import MODEL, crops
 from davae.stages.autoencoder import raw_detail
@@ -40,7 +41,7 @@ def test_own_images_are_the_reconstructions(nano):
     own = np.load(pipeline.path(stages["own_images"]) / "images.npy")
     model = DAVAE.from_pretrained(pipeline.path(stages["davae"]) / MODEL).eval()
     real = crops(pipeline.path(stages["crops"]), "heldout")[0][: len(own)]
-    base = np.load(pipeline.path(stages["base_latents"]) / "heldout.npy")
+    base = Shards(pipeline.path(stages["base_latents"]) / "heldout")[:].numpy()
     detail = raw_detail(model, real, Runtime())
     images = np.empty_like(own)
     with torch.no_grad():

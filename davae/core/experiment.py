@@ -32,15 +32,21 @@ def positive(**values: float) -> None:
             raise ValueError(f"{name} is {value}; it must be above 0")
 
 
+FILES = {"folder": "images", "webdataset": ".tar files"}
+"""Data sets that are read from `data.path`, and what lies there."""
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where images come from and how crops are drawn from them."""
 
-    name: Literal["photos", "folder", "scenes"] = "photos"
+    name: Literal["photos", "folder", "webdataset", "scenes"] = "photos"
     """photos: those the scikit-image and scikit-learn wheels ship; folder: images below `path`;
-    scenes: drawn shapes, whose crop sizes are not used."""
+    webdataset: the samples of its .tar files; scenes: drawn shapes, whose crop sizes are not
+    used."""
     path: str = ""
-    """For `folder`: a directory whose sub-folders are the classes."""
+    """For `folder`: a directory whose sub-folders are the classes. For `webdataset`: a .tar, or a
+    directory of them."""
     resolution_px: int = 64
     """Side of the high-resolution image."""
     scale: int = 2
@@ -52,7 +58,7 @@ class DataConfig:
     eval_crops: int = 1_300
     """Crops of the held-out regions, and as many fresh ones of the training regions."""
     crop: Literal["random", "center"] = option("random", neutral="random")
-    """random: squares of log-uniform side at random places. center, of a folder: the middle square
+    """random: squares of log-uniform side at random places. center, of files: the middle square
     of every file at the resolution, small files enlarged, every file once before any twice (ADM's
     ImageNet)."""
     min_crop_px: int = 48
@@ -66,7 +72,7 @@ class DataConfig:
     folder's files."""
     captions: str = option("", neutral="")
     """For text to image from a `folder`: a .csv, .tsv or .jsonl file with columns file (below
-    `path`) and caption."""
+    `path`) and caption. Those of a `webdataset` are in its shards."""
 
     def __post_init__(self) -> None:
         positive(resolution_px=self.resolution_px, scale=self.scale, train_crops=self.train_crops)
@@ -90,15 +96,19 @@ class DataConfig:
                    short_side_px=(self.short_side_px, 512),
                    heldout_fraction=(self.heldout_fraction, 0.25))  # fmt: skip
         if self.crop == "center":
-            if self.name != "folder":
-                raise ValueError(f"data.crop is 'center', which is for folders, not {self.name}")
+            if self.name not in FILES:
+                raise ValueError(f"data.crop is 'center', which is for {' and '.join(FILES)}, "
+                                 f"not {self.name}")  # fmt: skip
             unread("center crops have one size", min_crop_px=(self.min_crop_px, 48),
                    max_crop_px=(self.max_crop_px, 96),
                    short_side_px=(self.short_side_px, 512))  # fmt: skip
-        if self.name == "folder" and not self.path:
+        if self.name in FILES and not self.path:
             raise ValueError(
-                "data.name is 'folder' and data.path is empty: name a directory of images"
+                f"data.name is {self.name!r} and data.path is empty: name a directory of "
+                f"{FILES[self.name]}"
             )
+        if self.name == "webdataset":
+            unread("captions are in the shards", captions=(self.captions, ""))
 
 
 @dataclass(frozen=True)

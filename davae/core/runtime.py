@@ -65,6 +65,10 @@ class Runtime:
     """One kernel for all parameters; otherwise torch's plain loop."""
     prefetch: bool | None = None
     """Draw the next training batch beside the step, on CUDA into pinned memory. None: on CUDA."""
+    store_crops: bool | None = None
+    """Keep the training crops of files at their resolution on disk, or cut them out of the files
+    whenever they are used, which gives the same. None: kept where they take at most a quarter of
+    the free space."""
     keep_heap: bool | None = None
     """Keep freed memory in the process (glibc): fresh pages cost more than small layers do. None:
     on CPU."""

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from davae.core.experiment import DataConfig
-from davae.data.crops import load_source, plan_crop
+from davae.data.crops import drawn_regions, load_source
 from davae.data.scenes import plan_scene
-from davae.data.source import Split
+from davae.data.source import Region, Split
 
 
 def caption_table(path: Path) -> dict[str, str]:
@@ -46,29 +46,36 @@ def caption_table(path: Path) -> dict[str, str]:
 def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> list[str]:
     """The captions of the crops that `draw_images` gives for the same arguments.
 
-    Raises ValueError for data without captions and for images that the table lacks.
+    Raises ValueError for data without captions and for images that have none.
     """
     if config.name == "scenes":
         plans = (plan_scene(seed, split, index) for index in range(count))
         return [scene.caption(form) for scene, form in plans]
-    if not config.captions:
+    if config.name != "webdataset" and not config.captions:
         raise ValueError(
             f"text to image needs captions: data.name is {config.name!r} and data.captions is empty"
         )
-    caption_of, source, top = (
-        caption_table(Path(config.captions)),
-        load_source(config),
-        Path(config.path),
-    )
-    names = []
-    for index in range(count):
-        crop = plan_crop(config, source, seed, split, index)
-        names.append(
-            Path(source.regions(split)[crop.label][crop.region].name).relative_to(top).as_posix()
-        )
+    source = load_source(config)
+    drawn = drawn_regions(config, source, seed, split, count)
+    if config.name == "webdataset":
+        return captions_beside(config, drawn)
+    caption_of, top = caption_table(Path(config.captions)), Path(config.path)
+    names = [Path(region.name).relative_to(top).as_posix() for region in drawn]
     absent = sorted({name for name in names if name not in caption_of})
     if absent:
         raise ValueError(
             f"{config.captions} has no caption for {len(absent)} images, the first {absent[0]}"
         )
     return [caption_of[name] for name in names]
+
+
+def captions_beside(config: DataConfig, drawn: list[Region]) -> list[str]:
+    """What lies beside the images in their shards; raises ValueError where nothing does."""
+    absent = sorted({region.name for region in drawn if region.caption is None})
+    if absent:
+        raise ValueError(
+            f"{len(absent)} samples of {config.path} have no caption (.txt, or caption in .json), "
+            f"the first {absent[0]}"
+        )
+    said = {region.name: region.caption() for region in drawn if region.caption is not None}
+    return [said[region.name] for region in drawn]

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from davae.core import keyed
-from davae.core.experiment import DataConfig
 from davae.data.source import Source, Split
 
 
@@ -33,6 +31,11 @@ class CenterCrop:
     label: int
     region: int
     flip: bool
+
+    def cut(self, image: Image.Image, side: int) -> np.ndarray:
+        """The crop as uint8 [3, side, side]."""
+        cut = center_crop(image, side)
+        return np.asarray(ImageOps.mirror(cut) if self.flip else cut).transpose(2, 0, 1)
 
 
 def plan(source: Source, seed: int, split: Split, count: int) -> list[CenterCrop]:
@@ -71,21 +74,3 @@ def spread(labels: list[int], keys: list[int], starts: list[float]) -> list[floa
         for rank, place in enumerate(places):
             at[place] = (rank + starts[label]) / len(places)
     return at
-
-
-def draw_center_crops(
-    config: DataConfig,
-    source: Source,
-    seed: int,
-    split: Split,
-    count: int,
-    out: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """`count` center crops: uint8 images [count, 3, resolution, resolution], int64 labels."""
-    crops, side = plan(source, seed, split, count), config.resolution_px
-    images = np.empty((count, 3, side, side), np.uint8) if out is None else out
-    for i, crop in enumerate(tqdm(crops, desc=f"crops ({split})", unit="crop", delay=2)):
-        image = center_crop(source.regions(split)[crop.label][crop.region].pixels(), side)
-        image = ImageOps.mirror(image) if crop.flip else image
-        images[i] = np.asarray(image).transpose(2, 0, 1)
-    return images, np.array([crop.label for crop in crops], np.int64)

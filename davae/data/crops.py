@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,17 @@ from tqdm import tqdm
 
 from davae.core import keyed
 from davae.core.experiment import DataConfig
-from davae.data.center import draw_center_crops
+from davae.data import center
+from davae.data.cut import CutImages, Planned
 from davae.data.folder import folder
 from davae.data.photos import photos
 from davae.data.scenes import CLASSES, scenes
-from davae.data.source import Source, Split
+from davae.data.source import Region, Source, Split
+from davae.data.webdataset import webdataset
+
+AT_ONCE = 2**28
+"""Bytes of crops that are cut at once; a photograph of which there are many is read once for
+them."""
 
 
 @dataclass(frozen=True)
@@ -30,29 +35,36 @@ class Crop:
     side: int
     flip: bool
 
+    def cut(self, image: Image.Image, side: int) -> np.ndarray:
+        """The crop as uint8 [3, side, side], resized with an antialiased bicubic filter."""
+        cut = image.crop((self.left, self.top, self.left + self.side, self.top + self.side))
+        if self.side != side:
+            cut = cut.resize((side, side), Image.Resampling.BICUBIC)
+        return np.asarray(ImageOps.mirror(cut) if self.flip else cut).transpose(2, 0, 1)
+
 
 def load_source(config: DataConfig) -> Source:
-    """The photographs, or the folder, that `config` names."""
-    return photos(config) if config.name == "photos" else folder(config)
+    """The photographs, the folder or the shards that `config` names."""
+    sources = {"photos": photos, "folder": folder, "webdataset": webdataset}
+    return sources[config.name](config)
 
 
 def draw_images(
-    config: DataConfig, seed: int, split: Split, count: int, regions: DataConfig | None = None,
+    config: DataConfig, seed: int, split: Split, count: int, source: Source | None = None,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:  # fmt: skip
     """(uint8 images [count, 3, resolution, resolution], int64 labels [count], class names) of a
     split.
 
-    regions: the config whose split of the photographs is drawn from, where it is another one's.
-    out: an array of the images' shape to fill, as a file mapped into memory."""
+    source: what is drawn from, where it is loaded already or is another config's; out: an array of
+    the images' shape to fill, as a file mapped into memory."""
     if config.name == "scenes":
         images, _, shown = scenes(config.resolution_px, seed, split, list(range(count)))
         if out is not None:
             out[:] = images
         return images, np.array([scene.label for scene in shown], np.int64), list(CLASSES)
-    source = load_source(regions or config)
-    draw = draw_center_crops if config.crop == "center" else draw_crops
-    images, labels = draw(config, source, seed, split, count, out)
+    source = source or load_source(config)
+    images, labels = draw_crops(config, source, seed, split, count, out)
     return images, labels, list(source.classes)
 
 
@@ -73,6 +85,23 @@ def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index
     return Crop(label, region, left, top, side, draw("flip") < 0.5)
 
 
+def planned(
+    config: DataConfig, source: Source, seed: int, split: Split, count: int
+) -> list[Planned]:
+    """The first `count` crops of a split."""
+    if config.crop == "center":
+        return list(center.plan(source, seed, split, count))
+    return [plan_crop(config, source, seed, split, index) for index in range(count)]
+
+
+def drawn_regions(
+    config: DataConfig, source: Source, seed: int, split: Split, count: int
+) -> list[Region]:
+    """What each crop of a split is of."""
+    regions = source.regions(split)
+    return [regions[c.label][c.region] for c in planned(config, source, seed, split, count)]
+
+
 def draw_crops(
     config: DataConfig,
     source: Source,
@@ -81,30 +110,13 @@ def draw_crops(
     count: int,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`count` crops: uint8 images [count, 3, resolution, resolution] and int64 labels [count].
-
-    Crops are cut out, then resized with an antialiased bicubic filter. Each region is read once.
-    """
-    plan = [plan_crop(config, source, seed, split, index) for index in range(count)]
-    by_region: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, crop in enumerate(plan):
-        by_region[crop.label, crop.region].append(index)
-    side = config.resolution_px
-    images = np.empty((count, 3, side, side), np.uint8) if out is None else out
+    """`count` crops: uint8 images [count, 3, resolution, resolution] and int64 labels [count]."""
+    plan = planned(config, source, seed, split, count)
+    cut = CutImages(source, split, plan, config.resolution_px)
+    images = np.empty(cut.shape, np.uint8) if out is None else out
+    size = max(1, AT_ONCE // (3 * config.resolution_px**2))
     with tqdm(total=count, desc=f"crops ({split})", unit="crop", delay=2) as progress:
-        for (label, region), indices in by_region.items():
-            pixels = source.regions(split)[label][region].pixels()
-            for index in indices:
-                images[index] = _cut(pixels, plan[index], side)
-            progress.update(len(indices))
+        for start in range(0, count, size):
+            images[start : start + size] = cut[start : start + size]
+            progress.update(min(size, count - start))
     return images, np.array([crop.label for crop in plan], np.int64)
-
-
-def _cut(image: Image.Image, crop: Crop, side: int) -> np.ndarray:
-    """The crop as uint8 [3, side, side]."""
-    cut = image.crop((crop.left, crop.top, crop.left + crop.side, crop.top + crop.side))
-    if crop.side != side:
-        cut = cut.resize((side, side), Image.Resampling.BICUBIC)
-    if crop.flip:
-        cut = ImageOps.mirror(cut)
-    return np.asarray(cut).transpose(2, 0, 1)

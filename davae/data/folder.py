@@ -11,54 +11,55 @@ from PIL import Image, UnidentifiedImageError
 
 from davae.core import keyed
 from davae.core.experiment import DataConfig
-from davae.data.reading import read_rgb, upright_size
+from davae.data.reading import File, read_rgb, upright_size
 from davae.data.source import Region, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def _region(path: Path, config: DataConfig) -> Region:
+def region_of(
+    file: File, config: DataConfig, name: str, caption: Callable[[], str] | None = None
+) -> Region:
     """The whole image as a region; raises ValueError if it cannot be read or is too small.
 
-    Center crops read every file when they are drawn, so that here its header is enough."""
-    if config.crop == "center":
-        return Region(str(path), (0, 0, *checked(upright_size, path)), 1.0, partial(read, path))
-    size = read(path).size
-    if min(size) < config.min_crop_px:
-        need = f"{config.min_crop_px} px (data.min_crop_px)"
-        raise ValueError(
-            f"{path} is {size[0]}x{size[1]} px; its shorter side must be at least {need}"
-        )
-    reduce = min(1.0, config.short_side_px / min(size))
-    return Region(str(path), (0, 0, *size), reduce, partial(read, path))
+    Its header is enough here: every file is read when crops are drawn of it."""
+    size, reduce = checked(upright_size, file), 1.0
+    if config.crop != "center":
+        if min(size) < config.min_crop_px:
+            need = f"{config.min_crop_px} px (data.min_crop_px)"
+            raise ValueError(
+                f"{file} is {size[0]}x{size[1]} px; its shorter side must be at least {need}"
+            )
+        reduce = min(1.0, config.short_side_px / min(size))
+    return Region(name, (0, 0, *size), reduce, partial(read, file), caption)
 
 
 T = TypeVar("T")
 
 
-def checked(function: Callable[[Path], T], path: Path) -> T:
+def checked(function: Callable[[File], T], file: File) -> T:
     """What the function makes of an image file; raises ValueError, with its name, for a broken
     one."""
     try:
-        return function(path)
+        return function(file)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow's, of broken PNGs
         raise ValueError(
-            f"{path} cannot be read as an image ({error}); repair or remove it"
+            f"{file} cannot be read as an image ({error}); repair or remove it"
         ) from error
 
 
-def read(path: Path) -> Image.Image:
+def read(file: File) -> Image.Image:
     """The file as RGB."""
-    return checked(read_rgb, path)
+    return checked(read_rgb, file)
 
 
-def _split(paths: list[Path], config: DataConfig, name: str) -> tuple[list[Path], list[Path]]:
-    """A keyed shuffle of one class's files, its last `heldout_fraction` held out."""
-    order = sorted(paths, key=lambda path: keyed.key(0, f"folder/{name}/{path.name}"))
+def split_of(names: list[str], config: DataConfig, label: str) -> tuple[list[str], list[str]]:
+    """A keyed shuffle of one class's files by their names, its last `heldout_fraction` held out."""
+    order = sorted(names, key=lambda name: keyed.key(0, f"folder/{label}/{Path(name).name}"))
     heldout = max(1, round(len(order) * config.heldout_fraction))
     if len(order) - heldout < 1:
         raise ValueError(
-            f"class {name!r} has {len(order)} image; training and held-out sets need 2 or more"
+            f"class {label!r} has {len(order)} image; training and held-out sets need 2 or more"
         )
     return order[:-heldout], order[-heldout:]
 
@@ -84,8 +85,8 @@ def folder(config: DataConfig) -> Source:
             raise ValueError(
                 f"{sub} holds no images ({', '.join(SUFFIXES)}); add some or remove the folder"
             )
-        first, last = _split(paths, config, name)
+        first, last = split_of([str(path) for path in paths], config, name)
         classes.append(name)
-        train.append(tuple(_region(path, config) for path in first))
-        heldout.append(tuple(_region(path, config) for path in last))
+        train.append(tuple(region_of(Path(path), config, path) for path in first))
+        heldout.append(tuple(region_of(Path(path), config, path) for path in last))
     return Source(tuple(classes), tuple(train), tuple(heldout))

@@ -7,25 +7,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from davae.data.archive import Member
+
+File = Path | Member
+
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height."""
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(file: File) -> tuple[int, int]:
     """(width, height) as the image is seen, from its header alone."""
-    with Image.open(path) as image:
+    with file.open("rb") as stream, Image.open(stream) as image:
         width, height = image.size
         sideways = image.getexif().get(ORIENTATION) in SIDEWAYS
     return (height, width) if sideways else (width, height)
 
 
-def read_rgb(path: Path) -> Image.Image:
+def read_rgb(file: File) -> Image.Image:
     """The image as it is seen, in RGB.
 
     Transparent pixels keep their colour. Modes of 16 bits are divided by 257, so that white stays
     white; Pillow's own conversion cuts them off at 255."""
-    with Image.open(path) as image:
+    with file.open("rb") as stream, Image.open(stream) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # I;16 and what Pillow makes of it

@@ -23,6 +23,8 @@ class Region:
     """Factor <= 1 by which the region is reduced after it is cut out."""
     read: Callable[[], Image.Image]
     """Opens the whole image."""
+    caption: Callable[[], str] | None = None
+    """What is said of it, where that lies beside it."""
 
     @property
     def size(self) -> tuple[int, int]:

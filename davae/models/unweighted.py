@@ -23,7 +23,12 @@ from davae.models.families.family import Architecture
 from davae.models.families.pipelines import CLIP_TOKENS
 from davae.models.families.registry import family_of
 
-CLASSES = {"photos": len(PHOTOS), "scenes": len(SCENE_CLASSES), "folder": 1_000}
+CLASSES = {
+    "photos": len(PHOTOS),
+    "scenes": len(SCENE_CLASSES),
+    "folder": 1_000,
+    "webdataset": 1_000,
+}
 """Classes by data set; a folder is taken for ImageNet."""
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from davae.core.experiment import Experiment
+from davae.core.experiment import FILES, Experiment
 from davae.core.recipes import RELEASE, origins
 from davae.core.runtime import Runtime
 from davae.models.families.family import Architecture
 from davae.models.unweighted import architecture, davae_config, tokens
 from davae.plan.count import Count, count
 from davae.plan.stages import forwards, stage_rows
+from davae.stages.data import training_bytes
 from davae.stages.fit import GPUS, SHARE
 
 PEAK_TFLOPS = {"A100": 312.0, "H100": 989.0, "H200": 989.0}
@@ -142,6 +143,11 @@ def stage_lines(e: Experiment, rows: pd.DataFrame) -> list[str]:
     lines = rows.to_string(index=False, na_rep="", float_format="{:.3g}".format).splitlines()
     days, disk = rows["hours"].sum() / 24, rows["disk GiB"].sum()
     lines += ["", f"In all {days:.3g} GPU-days and {disk:,.0f} GiB of disk."]
+    if e.data.name in FILES:
+        lines.append(
+            f"{training_bytes(e.data) / 2**30:,.0f} GiB of it are training crops, which are cut as "
+            "they are used where they would take a quarter of the free space."
+        )
     if e.base_dit.family == "lightning" and not e.base_dit.pretrained:
         lines.append(
             "Networks this small do not reach such shares on a GPU; training the base models is "

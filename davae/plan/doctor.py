@@ -15,12 +15,14 @@ import torch
 from safetensors import SafetensorError
 
 from davae.core.environment import machine, versions
-from davae.core.experiment import Experiment
+from davae.core.experiment import FILES, Experiment
 from davae.core.runtime import Runtime
 from davae.core.store import Store
+from davae.data.archive import members
 from davae.data.crops import draw_images
 from davae.data.folder import SUFFIXES, read
 from davae.data.image_sets import ArrayImages
+from davae.data.reading import File
 from davae.features.extract import Host, extract
 from davae.features.registry import open_extractor
 from davae.models.adapt import adapt
@@ -30,7 +32,7 @@ from davae.models.families.registry import FAMILIES, family_of
 from davae.models.unweighted import CLASSES
 from davae.plan.count import count
 from davae.plan.stages import disk_of, without_files
-from davae.stages.data import base_images
+from davae.stages.data import base_images, stores, training_bytes
 from davae.stages.fit import Fit, fits
 from davae.stages.inputs import input_problems
 from davae.stages.run_graph import run_stages
@@ -143,6 +145,8 @@ def disk(p: Patient) -> str:
     counted = count(p.e)
     needed = sum(disk_of(p.e, stage, counted) for stage in missing.values()) / 2**30
     top = next(folder for folder in (p.store, *p.store.absolute().parents) if folder.exists())
+    if not stores(p.runtime, top, p.e.data) and stages["crops"].key in missing:
+        needed -= training_bytes(p.e.data) / 2**30
     free = shutil.disk_usage(top).free / 2**30
     said = f"{needed:.1f} GiB are written below {p.store}, {free:.1f} are free"
     if needed > free:
@@ -166,10 +170,10 @@ def first_crops(p: Patient) -> str:
     """A few crops, or files of a folder spread over it; raises ValueError for one that is
     broken."""
     data = p.e.data
-    if data.name != "folder":
+    if data.name not in FILES:
         images, _, classes = draw_images(data, p.e.data_seed, "train", 4)
         return f"{len(images)} of {images.shape[2]} px, {len(classes)} classes"
-    files = sorted(f for f in Path(data.path).rglob("*") if f.suffix.lower() in SUFFIXES)
+    files = image_files(Path(data.path))
     if not files:
         raise ValueError(f"data.path {data.path!r} holds no images ({', '.join(SUFFIXES)})")
     shown = files[:: max(1, len(files) // SAMPLED)]
@@ -177,6 +181,14 @@ def first_crops(p: Patient) -> str:
     return (
         f"{len(shown)} of {len(files):,} files read, shorter sides {min(sizes)} to {max(sizes)} px"
     )
+
+
+def image_files(top: Path) -> list[File]:
+    """The images of a folder, those in its archives or in one archive."""
+    paths = sorted(top.rglob("*")) if top.is_dir() else [top]
+    archived = [m for path in paths if path.suffix == ".tar" for m in members(path)]
+    loose = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    return [*loose, *(m for m in archived if Path(m.name).suffix.lower() in SUFFIXES)]
 
 
 def images_of(e: Experiment) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from davae.core.experiment import Experiment, TrainConfig
+from davae.core.experiment import FILES, Experiment, TrainConfig
 from davae.core.runtime import Runtime
 from davae.models.unweighted import architecture
 from davae.plan.count import Count
@@ -25,7 +25,7 @@ NOWHERE = "not read by plans"
 
 def without_files(e: Experiment) -> Experiment:
     """The experiment whose stages read no files to be keyed."""
-    if e.data.name != "folder":
+    if e.data.name not in FILES:
         return e
     captions = NOWHERE if e.data.captions else ""
     return replace(e, data=replace(e.data, path=NOWHERE, captions=captions))

@@ -35,9 +35,7 @@ def make_native_latents(work: Work, train_crops: int = 0) -> None:
     training: s^2 times the positions."""
     vae = load_vae(work)
     for split in SPLITS:
-        images = crops(work.inputs["crops"], split)[0]
-        if split == "train":
-            images = images[: train_crops or None]
+        images = crops(work.inputs["crops"], split, train_crops if split == "train" else 0)[0]
 
         def encoded(part: range, images: np.ndarray = images) -> torch.Tensor:
             return encode_all(vae, to_unit(images[part.start : part.stop]), work.runtime)

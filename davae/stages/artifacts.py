@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from davae.core import keyed
+from davae.core.experiment import DataConfig
 from davae.core.hashing import sha256
 from davae.core.ranks import ranks
+from davae.data.crops import load_source, planned
+from davae.data.cut import CutImages
 from davae.data.mapped import blocks
 from davae.data.shards import Shards
 from davae.models.base_vae import normalise
@@ -29,15 +33,29 @@ from davae.train.transformer import LatentSet
 diffusers_logging.set_verbosity_error()  # its advice to install accelerate is not for small models
 
 SPLITS = ("train", "heldout", "fresh")
+CUT = "train_images.json"
+"""What training crops are cut by, where they are not stored."""
 MODEL = "model"
 """The folder of a stage's network within its artifact."""
 
 
-def crops(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 images [N, 3, H, W], read from the file as they are used, and labels [N] of a split."""
-    return np.load(folder / f"{split}_images.npy", mmap_mode="c"), np.load(
-        folder / f"{split}_labels.npy"
-    )
+def crops(folder: Path, split: str, count: int = 0) -> tuple[Any, np.ndarray]:
+    """uint8 images [N, 3, H, W] and labels [N] of a split, or its first `count`: read from the
+    file as they are used, or cut out of the data as they are used."""
+    labels, stored = np.load(folder / f"{split}_labels.npy"), folder / f"{split}_images.npy"
+    count = min(count or len(labels), len(labels))
+    images = np.load(stored, mmap_mode="c")[:count] if stored.exists() else cut(folder).first(count)
+    return images, labels[:count]
+
+
+@lru_cache(maxsize=1)
+def cut(folder: Path) -> CutImages:
+    """The training crops that `make_crops` did not store."""
+    asked = json.loads((folder / CUT).read_text())
+    data = DataConfig(**asked["data"])
+    source = load_source(data)
+    plan = planned(data, source, asked["seed"], "train", data.train_crops)
+    return CutImages(source, "train", plan, data.resolution_px)
 
 
 def class_names(folder: Path) -> list[str]:

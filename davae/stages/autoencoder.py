@@ -112,9 +112,7 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
         contiguous_weight_gradients(model)
     if work.runtime.checkpoint_activations:
         model.enable_gradient_checkpointing()
-    train, heldout = (
-        torch.from_numpy(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout")
-    )
+    train, heldout = (crops(work.inputs["crops"], split)[0] for split in ("train", "heldout"))
     base, held_base = (latents(work, "base_latents", s) for s in ("train", "heldout"))
     generation = None
     if "base_dit" in work.inputs:  # what the alignment reads
@@ -127,7 +125,8 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     if not ranks().main:
         return
     if davae.detail_channels:
-        modes = raw_detail(model, train[:STATISTICS_SAMPLES].numpy(), work.runtime)
+        first = crops(work.inputs["crops"], "train", STATISTICS_SAMPLES)[0]
+        modes = raw_detail(model, first, work.runtime)
         model.set_detail_statistics(*detail_statistics(modes))
         if not davae.train.round_weights:
             np.save(work.folder / DETAIL_MODES, modes.numpy())
@@ -183,7 +182,7 @@ def make_detail_latents(work: Work, train_crops: int = 0, check_crops: int = 0) 
     batch = work.runtime.images_at_once or ENCODED
     for split in SPLITS:
         count = train_crops if split == "train" else check_crops
-        images = crops(work.inputs["crops"], split)[0][: count or None]
+        images = crops(work.inputs["crops"], split, count)[0]
         stored_modes = torch.empty(0, *model.detail_shape(images.shape[2:]))
         kept = work.inputs["davae"] / DETAIL_MODES
         if split == "train" and kept.exists():  # artifacts of before 2026-11-23 lack it

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import asdict
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from davae.core.experiment import DataConfig
+from davae.core.experiment import FILES, DataConfig
+from davae.core.runtime import Runtime
 from davae.core.store import write_json
 from davae.data.captions import draw_captions
-from davae.data.crops import draw_images
+from davae.data.crops import draw_images, load_source, planned
 from davae.data.pixels import downsample, to_unit
 from davae.data.source import Split
+from davae.stages.artifacts import CUT
 from davae.stages.stage import Work
 
+SHARE = 0.25
+"""Of the free space of the disk, which stored training crops take at most."""
 SHOWN_CLASSES = 32
 """Classes that the grids show at most, evenly among all."""
 SHOWN = 4
@@ -49,11 +56,17 @@ def make_crops(work: Work, data: DataConfig, seed: int) -> None:
         "fresh": data.eval_crops,
         "train": data.train_crops,
     }
+    source = None if data.name == "scenes" else load_source(data)
     for split, count in splits.items():
-        shape = (count, 3, data.resolution_px, data.resolution_px)
-        file = open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
-        _, labels, classes = draw_images(data, seed, split, count, out=file)
-        file.flush()
+        if split == "train" and source is not None and not stores(work.runtime, work.folder, data):
+            plan = planned(data, source, seed, split, count)
+            labels, classes = np.array([crop.label for crop in plan]), list(source.classes)
+            write_json(work.folder / CUT, {"data": asdict(data), "seed": seed})
+        else:
+            shape = (count, 3, data.resolution_px, data.resolution_px)
+            file = open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
+            _, labels, classes = draw_images(data, seed, split, count, source, out=file)
+            file.flush()
         if data.eval_crops < SHOWN * len(classes):
             least = SHOWN * len(classes)
             raise ValueError(
@@ -61,6 +74,22 @@ def make_crops(work: Work, data: DataConfig, seed: int) -> None:
             )
         np.save(work.folder / f"{split}_labels.npy", labels)
     write_json(work.folder / "classes.json", classes)
+
+
+def training_bytes(data: DataConfig) -> int:
+    """What stored training crops take."""
+    return 3 * data.train_crops * data.resolution_px**2
+
+
+def stores(runtime: Runtime, folder: Path, data: DataConfig) -> bool:
+    """Whether the training crops of files are stored below a folder: as the runtime says, or where
+    they take at most SHARE of the disk's free space. What is cut as it is used is the same, bit for
+    bit."""
+    if data.name not in FILES:
+        return True
+    if runtime.store_crops is not None:
+        return runtime.store_crops
+    return training_bytes(data) <= SHARE * shutil.disk_usage(folder).free
 
 
 def make_pool(work: Work) -> None:

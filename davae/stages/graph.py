@@ -143,9 +143,8 @@ def base_stages(e: Experiment) -> Stages:
     s["base_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, encoded, at_vae)
     at_latents = {**at_vae, "base_latents": s["base_latents"]}
     if family.conditions == "captions":
-        s["captions"] = Stage(
-            "captions", version, data.make_captions, drawn_data(e), content=e.data.captions
-        )
+        said = e.data.captions or e.data.path  # of shards, which hold them
+        s["captions"] = Stage("captions", version, data.make_captions, drawn_data(e), content=said)
     else:
         network = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}
         content = e.base_dit.pretrained

@@ -6,7 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from davae.core.experiment import Experiment
+from davae.core.experiment import FILES, Experiment
 from davae.data.captions import caption_table
 from davae.features.convnext import convnext_weights
 from davae.features.lpips import lpips_weights
@@ -65,8 +65,8 @@ def input_problems(e: Experiment) -> list[str]:
     for field, path, use in (
         (
             "data.path",
-            e.data.path if e.data.name == "folder" else "",
-            "a folder of images, one sub-folder a class",
+            e.data.path if e.data.name in FILES else "",
+            "a folder of images, one sub-folder a class, or of .tar files",
         ),
         (
             "data.captions",

@@ -44,9 +44,7 @@ def array_name(index: int) -> str:
 
 def judged_crops(work: Work, split: str, metrics: EvalConfig) -> tuple[np.ndarray, np.ndarray]:
     """uint8 images and labels of a split, as many as are judged."""
-    images, labels = crops(work.inputs["crops"], split)
-    count = metrics.count or len(images)
-    return images[:count], labels[:count]
+    return crops(work.inputs["crops"], split, metrics.count)
 
 
 def judges_of(metrics: EvalConfig) -> tuple[str, ...]:
@@ -58,7 +56,7 @@ def make_references(work: Work, metrics: EvalConfig) -> None:
     """Features of real crops: the held-out and fresh ones, and twice as many training crops."""
     device, count = work.runtime.device, len(judged_crops(work, "fresh", metrics)[0])
     for split, first in (("heldout", count), ("fresh", count), ("train", 2 * count)):
-        images, labels = (part[:first] for part in crops(work.inputs["crops"], split))
+        images, labels = crops(work.inputs["crops"], split, first)
         extracted: dict[str, Any] = {"probe_features": features_of(images, metrics.probe, device)}
         for i, spec in enumerate(judges_of(metrics)):
             extracted[array_name(i)] = features_of(images, spec, device)

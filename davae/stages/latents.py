@@ -11,7 +11,7 @@ import torch
 
 from davae.core.experiment import DataConfig
 from davae.core.records import Measurement, write_measurements
-from davae.data.crops import draw_images
+from davae.data.crops import draw_images, load_source
 from davae.data.pixels import to_unit
 from davae.data.source import Split
 from davae.metrics import latents as space
@@ -71,8 +71,8 @@ def make_structure(work: Work, metrics: tuple[str, ...] = (), count: int = 0) ->
     held-out crops, the first ones; 0: all.
     """
     model = load_davae(work)
-    held, held_y = (part[: count or None] for part in crops(work.inputs["crops"], "heldout"))
-    train, train_y = (part[: 2 * len(held)] for part in crops(work.inputs["crops"], "train"))
+    held, held_y = crops(work.inputs["crops"], "heldout", count)
+    train, train_y = crops(work.inputs["crops"], "train", 2 * len(held))
     names = class_names(work.inputs["crops"])
     if len(names) < 2:
         raise ValueError(f"the structure of classes needs two or more; the data have {names}")
@@ -145,7 +145,8 @@ def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
     photographs' own scale; the regression of z_d on z is of other crops there."""
     model, large = load_davae(work), at_size(data, SPECTRUM_PX)
     splits: tuple[Split, ...] = ("train", "fresh")
-    drawn = {s: draw_images(large, seed, s, SPECTRUM_CROPS, regions=data)[0] for s in splits}
+    source = None if data.name == "scenes" else load_source(data)
+    drawn = {s: draw_images(large, seed, s, SPECTRUM_CROPS, source)[0] for s in splits}
     pairs = {s: latent_pair(model, images, work.runtime.device) for s, images in drawn.items()}
     shares = {}
     spectra: dict[str, Any] = {}

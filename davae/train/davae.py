@@ -164,12 +164,12 @@ def davae_task(
 
     def batch(n: int, samples: list[int]) -> Batch:
         index = chosen(config.train.epochs, seed, "davae/data", n, samples, len(images))
-        z = base_latents[index]
+        x, z = torch.as_tensor(images[index]), base_latents[index]
         if not wide:
-            return images[index], z
+            return x, z
         noise = keyed.normal(seed, "davae/posterior", n, samples, (wide, *z.shape[2:]))
         keep = keyed.uniform(seed, "davae/dropout", n, samples) >= config.detail_dropout
-        return images[index], z, noise, keep.float(), *drawn(n, samples, z)
+        return x, z, noise, keep.float(), *drawn(n, samples, z)
 
     def step(n: int, batch: Batch) -> Terms:
         x, z = to_unit(batch[0]), batch[1]
@@ -192,7 +192,7 @@ def davae_task(
         return {"loss": loss, **parts, **terms, **align_terms, **gan_terms}
 
     def evaluate() -> dict[str, float]:
-        x, z = (part[:39].to(device) for part in heldout)
+        x, z = (torch.as_tensor(part[:39]).to(device) for part in heldout)
         x = to_unit(x)
         detail = model.detail_moments(x)[0]
         figures = {"psnr_db": logged_psnr(model.decode_raw(join(z, detail)), x)}

@@ -6,8 +6,8 @@ from PIL import Image
 
 from davae.core import keyed
 from davae.core.experiment import DataConfig
-from davae.data.center import center_crop, draw_center_crops, plan, spread
-from davae.data.crops import draw_images, load_source
+from davae.data.center import center_crop, plan, spread
+from davae.data.crops import draw_crops, draw_images, load_source
 from davae.data.reading import read_rgb, upright_size
 
 
@@ -95,7 +95,7 @@ def test_a_truncated_file_is_named_before_anything_is_trained(files, suffix):
     def draw_all():
         source = load_source(config(files))
         for split in ("train", "heldout"):
-            draw_center_crops(config(files), source, 0, split, 12)
+            draw_crops(config(files), source, 0, split, 12)
 
     with pytest.raises(ValueError, match=rf"whole\.{suffix} cannot be read as an image"):
         draw_all()
@@ -104,7 +104,7 @@ def test_a_truncated_file_is_named_before_anything_is_trained(files, suffix):
 def test_what_center_crops_do_not_read_is_refused(tmp_path):
     with pytest.raises(ValueError, match="center crops have one size"):
         config(tmp_path, min_crop_px=96)
-    with pytest.raises(ValueError, match="for folders, not photos"):
+    with pytest.raises(ValueError, match="for folder and webdataset, not photos"):
         DataConfig(crop="center")
 
 

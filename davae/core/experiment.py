@@ -308,6 +308,9 @@ class AdaptConfig:
     lora_rank: int = option(0, neutral=0)
     """sd3, flux: rank of the adapters that are trained with the widened layers, alpha = rank; 0:
     none."""
+    stored_prompts: bool = option(False, neutral=False)
+    """sd3, flux: whether the prompts are encoded once and stored, 3 MB a prompt with T5, or at
+    every step."""
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:

@@ -230,6 +230,7 @@ SD35M_1K = Experiment(
     adapt=AdaptConfig(
         detail_warmup_steps=10_000,
         lora_rank=256,
+        stored_prompts=True,
         train=TrainConfig(
             steps=20_000,
             batch_size=128,

@@ -64,6 +64,12 @@ class Count:
     have a weight."""
     prompt: int
     """One prompt through the text encoders."""
+    prompt_values: int
+    """Numbers that the transformer is told of a prompt."""
+
+
+TOLD = ("encoder_hidden_states", "pooled_projections")
+"""Arguments of a text transformer that are of the prompt."""
 
 
 def count(e: Experiment) -> Count:
@@ -103,6 +109,7 @@ def count_transformer(e: Experiment) -> dict[str, int]:
         "lora": lora,
         "text": parameters(*encoders),
         "prompt": prompt,
+        "prompt_values": sum(inputs[name].numel() for name in TOLD if name in inputs),
         "positions": transformer.pos_embed.numel() if isinstance(transformer, DiT) else 0,
         "trained": sum(p.numel() for p in transformer.parameters() if p.requires_grad),
         "forward": forward,

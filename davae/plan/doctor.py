@@ -35,9 +35,10 @@ from davae.plan.stages import disk_of, without_files
 from davae.stages.data import base_images, stores, training_bytes
 from davae.stages.fit import Fit, fits
 from davae.stages.inputs import input_problems
+from davae.stages.prompts import pretrained_pipeline, prompted
 from davae.stages.run_graph import run_stages
 from davae.stages.samples import sample_latents
-from davae.stages.transformer import prepare_training, pretrained_pipeline, prompted
+from davae.stages.transformer import prepare_training
 from davae.train.davae import davae_task
 from davae.train.loop import Task
 from davae.train.transformer import Denoiser, LatentSet, transformer_task
@@ -244,7 +245,7 @@ def text_batch(p: Patient) -> str:
     wide, channels = e.davae.detail_channels, pipe.vae.config.latent_channels
     adapt(pipe.transformer, wide)
     prepare_training(p.runtime, pipe.transformer, e.adapt, e.seed)
-    denoiser = prompted(pipe, e.base_dit.family, ["a lake", "a forest"], wide)
+    denoiser = prompted(pipe, e.base_dit.family, ["a lake", "a forest", ""], wide)
     said = adaptation_step(p, denoiser, channels + wide)
     short = replace(e.sample, num_inference_steps=2)
     noise = torch.zeros(1, channels + wide, e.latent_size, e.latent_size, device=p.runtime.device)

@@ -13,6 +13,7 @@ from davae.core.runtime import Runtime
 from davae.models.unweighted import architecture
 from davae.plan.count import Count
 from davae.stages.fit import Fit, fits
+from davae.stages.prompts import TEXT_CHECKS
 from davae.stages.run_graph import run_stages
 from davae.stages.stage import Stage
 
@@ -38,6 +39,11 @@ def forwards(e: Experiment) -> int:
         * architecture(e).forwards_a_step
         * (1 + (e.sample.solver == "heun"))
     )
+
+
+def prompts_of(e: Experiment) -> int:
+    """Prompts that are stored: of training crops, of those that are checked, and the empty one."""
+    return e.data.train_crops + min(TEXT_CHECKS, e.data.eval_crops) + 1
 
 
 def crops_of(e: Experiment) -> int:
@@ -71,7 +77,10 @@ def flops_of(e: Experiment, role: str, stage: Stage, counted: Count) -> float:
         "davae": steps(e.davae.train, davae_step + c.losses),
         "adapted": steps(e.adapt.train, c.training_step),
         "control": steps(e.adapt.train, c.training_step),
-        "text_adapted": steps(e.adapt.train, c.training_step + c.prompt),
+        "text_adapted": steps(
+            e.adapt.train, c.training_step + (0 if e.adapt.stored_prompts else c.prompt)
+        ),
+        "prompts": c.prompt * prompts_of(e),
         "sampled": image * judged,
         "samples": decode * judged,
         "text_samples": (image + decode) * judged,
@@ -95,6 +104,7 @@ def disk_of(e: Experiment, stage: Stage, counted: Count) -> float:
         "control": 4.0 * c.transformer,
         "base_dit": 4.0 * c.transformer,
         "text_adapted": 4.0 * (c.trained + c.davae_trained + c.davae_frozen),
+        "prompts": 2.0 * c.prompt_values * prompts_of(e),
         "sampled": 4.0 * (channels + e.davae.detail_channels) * area * judged,
         "samples": image * judged,
         "text_samples": image * judged,

@@ -23,8 +23,10 @@ from davae.models.unweighted import (
     davae_config,
     first,
     loss_networks,
+    prompt_ids,
 )
 from davae.stages.autoencoder import ENCODED, ENCODED_BASE
+from davae.stages.prompts import AT_ONCE as PROMPTS
 from davae.stages.scoring import BATCH
 from davae.stages.stage import Stage
 
@@ -259,7 +261,19 @@ def training_text(e: Experiment, stage: Stage) -> Need:
     with imagined_gpu():
         network = imagine(lambda: text_trained(e))
         run = lambda n: error(network(**conditions(e, n, channels)))  # noqa: E731
-        return training(run, (network, text_encoders(e)), e.adapt.train, network)
+        told = () if e.adapt.stored_prompts else (text_encoders(e),)
+        return training(run, (network, *told), e.adapt.train, network)
+
+
+def encoding_prompts(e: Experiment, stage: Stage) -> Need:
+    """The text encoders, the rest of the pipeline beside them."""
+    arch, half = architecture(e), torch.bfloat16
+    with imagined_gpu(), torch.no_grad():
+        encoders = text_encoders(e)
+        rest = inferring(lambda: nn.ModuleList([transformer(e, 0), base_vae(e)]), half)
+        held, _ = weights(encoders, rest)
+        run = lambda n: [x(prompt_ids(x, arch, n)) for x in encoders]  # noqa: E731
+        return growing(run, held, PROMPTS, "images_at_once")
 
 
 def text_encoders(e: Experiment) -> Any:
@@ -310,6 +324,7 @@ RULES: dict[str, Callable[[Experiment, Stage], Need]] = {
     "davae": training_davae,
     "adapted": training_dit,
     "control": training_dit,
+    "prompts": encoding_prompts,
     "text_adapted": training_text,
     "sampled": sampling,
     "samples": decoding,

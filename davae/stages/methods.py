@@ -10,7 +10,7 @@ from typing import Any
 from davae.analysis.tables import RUN_ROWS
 from davae.core.experiment import Experiment
 from davae.models.families.registry import family_of
-from davae.stages import alternatives, autoencoder, samples, transformer
+from davae.stages import alternatives, autoencoder, prompts, samples, transformer
 from davae.stages.stage import Stage
 
 Stages = dict[str, Stage]
@@ -52,6 +52,11 @@ def adaptation(e: Experiment, s: Stages) -> Stage:
         roles = ("crops", "base_vae", "base_latents", "detail_latents", "davae", "captions")
         config = {"base_dit": e.base_dit, "seed": e.seed, "adapt_config": e.adapt, "flow": e.flow}
         upstream = {role: s[role] for role in roles}
+        if e.adapt.stored_prompts:
+            upstream["prompts"] = Stage(
+                "prompts", 1, prompts.make_prompts, {"base_dit": e.base_dit},
+                {"captions": s["captions"]}, content=e.base_dit.pretrained,
+            )  # fmt: skip
         return Stage(
             "text_adapted",
             2,
@@ -130,7 +135,8 @@ def davae(e: Experiment, s: Stages) -> Stages:
     """The method: widened, fine-tuned, decoded by the DA-VAE."""
     adapted = adaptation(e, s)
     if family_of(e).conditions == "captions":
-        return {"adapted": adapted, "samples": text_samples(e, s, adapted)}
+        stored = {role: up for role, up in adapted.upstream.items() if role == "prompts"}
+        return {**stored, "adapted": adapted, "samples": text_samples(e, s, adapted)}
     untrained = e.adapt.train.steps == 0
     decoded = class_samples(e, s, adapted, s["davae"], zero_detail=untrained)
     return {"adapted": adapted, **decoded}

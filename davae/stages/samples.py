@@ -21,8 +21,8 @@ from davae.models.base_vae import denormalise
 from davae.models.davae import DAVAE
 from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import MODEL, captions, crops, load_davae, load_vae, write_parts
+from davae.stages.prompts import pretrained_pipeline
 from davae.stages.stage import Work, together
-from davae.stages.transformer import pretrained_pipeline
 from davae.train.loop import snapshot_name
 
 LATENTS = "latents.npy"

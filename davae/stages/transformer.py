@@ -28,7 +28,6 @@ from davae.models.adapt import adapt as widen_base
 from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import (
     MODEL,
-    captions,
     class_names,
     joined_latents,
     latent_set,
@@ -37,16 +36,13 @@ from davae.stages.artifacts import (
     save_model,
     seeded,
 )
+from davae.stages.prompts import pretrained_pipeline, prompted, prompted_by, training_prompts
 from davae.stages.stage import Work, together
 from davae.train.loop import Trainer
 from davae.train.transformer import Denoiser, LatentSet, transformer_task
 
 CHECKS = 650
 """Samples of a held-out set whose flow loss is logged."""
-TEXT_CHECKS = 64
-"""The same in text to image, one by one."""
-NO_PROMPT = -1
-"""The number of the empty prompt."""
 
 
 def train_network(
@@ -212,27 +208,6 @@ def make_control(
     )
 
 
-def pretrained_pipeline(runtime: Runtime, base_dit: BaseDiTConfig) -> Any:
-    """The pretrained pipeline on the runtime's device, its weights in the runtime's dtype."""
-    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[runtime.dtype or "float32"]
-    return FAMILIES[base_dit.family].pipeline(base_dit.pretrained, runtime.device, dtype)
-
-
-def prompted(pipe: Any, family: str, prompts: list[str], detail_channels: int) -> Denoiser:
-    """A pipeline's transformer whose conditions are numbers of `prompts`, encoded at every step.
-
-    The embeddings of a data set do not fit on a disk: 5 MB a prompt with T5.
-    """
-    base_model = FAMILIES[family]
-
-    def velocity(x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        texts = ["" if i == NO_PROMPT else prompts[i] for i in condition.tolist()]
-        return base_model.velocity(pipe, x, t, base_model.encode_prompts(pipe, texts))
-
-    channels = pipe.vae.config.latent_channels
-    return Denoiser(pipe.transformer, velocity, channels, detail_channels, NO_PROMPT, check_batch=1)
-
-
 @together
 def make_text_adapted(
     work: Work, base_dit: BaseDiTConfig, adapt_config: AdaptConfig, flow: FlowConfig, seed: int
@@ -262,12 +237,16 @@ def make_text_adapted(
     if ranks().main:
         (work.folder / "widen.txt").write_text(f"{report}\n")
     lora = prepare_training(work.runtime, pipe.transformer, adapt_config, seed)
-    prompts, checked = captions(work, "train"), captions(work, "heldout")[:TEXT_CHECKS]
+    prompts, checked = training_prompts(work)
     data = LatentSet(train, torch.arange(len(train)))
-    check = LatentSet(heldout[: len(checked)], len(prompts) + torch.arange(len(checked)))
+    check = LatentSet(heldout[:checked], len(prompts) - 1 - checked + torch.arange(checked))
+    if "prompts" in work.inputs:
+        denoiser = prompted_by(pipe, base_dit.family, work.inputs["prompts"], detail)
+    else:
+        denoiser = prompted(pipe, base_dit.family, prompts, detail)
     task = transformer_task(
         "adaptation",
-        prompted(pipe, base_dit.family, prompts + checked, detail),
+        denoiser,
         data,
         {"heldout": check},
         flow=flow,

@@ -81,6 +81,8 @@ class Family:
     """(folder or hub name, device, dtype) -> the pretrained pipeline."""
     encode_prompts: Callable[[Any, list[str]], dict[str, torch.Tensor]] = _captions_only
     """(pipeline, prompts) -> what the transformer is told of them, rows in the prompts' order."""
+    same_for_all_prompts: tuple[str, ...] = ()
+    """Which of that has no rows for prompts."""
     velocity: Callable[[Any, torch.Tensor, torch.Tensor, dict[str, torch.Tensor]], torch.Tensor] = (
         _captions_only
     )

@@ -131,6 +131,7 @@ FAMILY = Family(
     guided=guided,
     pipeline=pipeline,
     encode_prompts=encode_prompts,
+    same_for_all_prompts=("txt_ids",),
     velocity=velocity,
     vae={
         "use_quant_conv": False,

@@ -87,5 +87,8 @@ FAMILY = Family(
     guided=guided,
     network=network,
     load=DiT.from_pretrained,
-    refuses={"adapt.lora_rank": "its adaptation trains every weight; LoRA is for sd3 and flux"},
+    refuses={
+        "adapt.lora_rank": "its adaptation trains every weight; LoRA is for sd3 and flux",
+        "adapt.stored_prompts": "its conditions are classes",
+    },
 )

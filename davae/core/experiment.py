@@ -33,20 +33,20 @@ def positive(**values: float) -> None:
 
 
 FILES = {"folder": "images", "webdataset": ".tar files"}
-"""Data sets that are read from `data.path`, and what lies there."""
+"""Data sets that are read from `data.path` again and again, and what lies there."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Where images come from and how crops are drawn from them."""
 
-    name: Literal["photos", "folder", "webdataset", "scenes"] = "photos"
+    name: Literal["photos", "folder", "webdataset", "hub", "scenes"] = "photos"
     """photos: those the scikit-image and scikit-learn wheels ship; folder: images below `path`;
-    webdataset: the samples of its .tar files; scenes: drawn shapes, whose crop sizes are not
-    used."""
+    webdataset: the samples of its .tar files; hub: a data set of the Hugging Face hub, streamed;
+    scenes: drawn shapes, whose crop sizes are not used."""
     path: str = ""
     """For `folder`: a directory whose sub-folders are the classes. For `webdataset`: a .tar, or a
-    directory of them."""
+    directory of them. For `hub`: the data set's name, or a directory of its files."""
     resolution_px: int = 64
     """Side of the high-resolution image."""
     scale: int = 2
@@ -72,7 +72,8 @@ class DataConfig:
     folder's files."""
     captions: str = option("", neutral="")
     """For text to image from a `folder`: a .csv, .tsv or .jsonl file with columns file (below
-    `path`) and caption. Those of a `webdataset` are in its shards."""
+    `path`) and caption. From a `hub`: the column of captions. Those of a `webdataset` are in its
+    shards."""
 
     def __post_init__(self) -> None:
         positive(resolution_px=self.resolution_px, scale=self.scale, train_crops=self.train_crops)
@@ -96,8 +97,8 @@ class DataConfig:
                    short_side_px=(self.short_side_px, 512),
                    heldout_fraction=(self.heldout_fraction, 0.25))  # fmt: skip
         if self.crop == "center":
-            if self.name not in FILES:
-                raise ValueError(f"data.crop is 'center', which is for {' and '.join(FILES)}, "
+            if self.name not in (*FILES, "hub"):
+                raise ValueError(f"data.crop is 'center', which is for {', '.join(FILES)} and hub, "
                                  f"not {self.name}")  # fmt: skip
             unread("center crops have one size", min_crop_px=(self.min_crop_px, 48),
                    max_crop_px=(self.max_crop_px, 96),
@@ -106,6 +107,10 @@ class DataConfig:
             raise ValueError(
                 f"data.name is {self.name!r} and data.path is empty: name a directory of "
                 f"{FILES[self.name]}"
+            )
+        if self.name == "hub" and (self.crop != "center" or not self.path):
+            raise ValueError(
+                "a data set of the hub is read once: data.crop is 'center', and data.path its name"
             )
         if self.name == "webdataset":
             unread("captions are in the shards", captions=(self.captions, ""))

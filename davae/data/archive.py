@@ -1,4 +1,4 @@
-"""Files within uncompressed tar archives, read in place."""
+"""Files that are no paths: within uncompressed tar archives, read in place, or held in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 class Window(io.RawIOBase):
@@ -65,6 +65,24 @@ class Member:
 
     def __str__(self) -> str:
         return f"{self.archive}: {self.name}"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file whose bytes were read already, or whose path is known, as `datasets` gives images."""
+
+    name: str
+    content: dict[str, Any]
+    """`bytes`, or `path` where there are none."""
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """Its bytes, to be read."""
+        if self.content["bytes"] is None:
+            return Path(self.content["path"]).open("rb")
+        return io.BytesIO(self.content["bytes"])
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def members(archive: Path) -> Iterator[Member]:

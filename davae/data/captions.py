@@ -10,6 +10,7 @@ import pandas as pd
 
 from davae.core.experiment import DataConfig
 from davae.data.crops import drawn_regions, load_source
+from davae.data.hub import stream_captions
 from davae.data.scenes import plan_scene
 from davae.data.source import Region, Split
 
@@ -51,6 +52,8 @@ def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> li
     if config.name == "scenes":
         plans = (plan_scene(seed, split, index) for index in range(count))
         return [scene.caption(form) for scene, form in plans]
+    if config.name == "hub":
+        return stream_captions(config, seed, split, count)
     if config.name != "webdataset" and not config.captions:
         raise ValueError(
             f"text to image needs captions: data.name is {config.name!r} and data.captions is empty"

@@ -44,8 +44,12 @@ class Crop:
 
 
 def load_source(config: DataConfig) -> Source:
-    """The photographs, the folder or the shards that `config` names."""
+    """The photographs, the folder or the shards that `config` names; raises ValueError for data
+    that cannot be read again and again."""
     sources = {"photos": photos, "folder": folder, "webdataset": webdataset}
+    if config.name not in sources:
+        raise ValueError(f"data.name {config.name!r} has no regions to be drawn from again; those "
+                         f"of {', '.join(sources)} have")  # fmt: skip
     return sources[config.name](config)
 
 

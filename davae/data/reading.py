@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from davae.data.archive import Member
+from davae.data.archive import Held, Member
 
-File = Path | Member
+File = Path | Member | Held
 
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from davae.core.experiment import DetailConfig, Experiment
+from davae.core.experiment import FILES, DetailConfig, Experiment
 from davae.data.photos import PHOTOS
 from davae.data.scenes import CLASSES as SCENE_CLASSES
 from davae.features.convnext import ScoreDistance
@@ -26,10 +26,9 @@ from davae.models.families.registry import family_of
 CLASSES = {
     "photos": len(PHOTOS),
     "scenes": len(SCENE_CLASSES),
-    "folder": 1_000,
-    "webdataset": 1_000,
+    **dict.fromkeys((*FILES, "hub"), 1_000),
 }
-"""Classes by data set; a folder is taken for ImageNet."""
+"""Classes by data set; files are taken for ImageNet's."""
 
 
 def architecture(e: Experiment) -> Architecture:

@@ -21,6 +21,7 @@ from davae.core.store import Store
 from davae.data.archive import members
 from davae.data.crops import draw_images
 from davae.data.folder import SUFFIXES, read
+from davae.data.hub import draw_stream
 from davae.data.image_sets import ArrayImages
 from davae.data.reading import File
 from davae.features.extract import Host, extract
@@ -171,6 +172,10 @@ def first_crops(p: Patient) -> str:
     """A few crops, or files of a folder spread over it; raises ValueError for one that is
     broken."""
     data = p.e.data
+    if data.name == "hub":
+        images = np.empty((4, 3, data.resolution_px, data.resolution_px), np.uint8)
+        _, classes = draw_stream(data, p.e.data_seed, {"train": 4}, {"train": images})
+        return f"4 of {data.resolution_px} px streamed, {len(classes)} classes"
     if data.name not in FILES:
         images, _, classes = draw_images(data, p.e.data_seed, "train", 4)
         return f"{len(images)} of {images.shape[2]} px, {len(classes)} classes"

@@ -16,6 +16,7 @@ from davae.core.runtime import Runtime
 from davae.core.store import write_json
 from davae.data.captions import draw_captions
 from davae.data.crops import draw_images, load_source, planned
+from davae.data.hub import draw_stream
 from davae.data.pixels import downsample, to_unit
 from davae.data.source import Split
 from davae.stages.artifacts import CUT
@@ -56,24 +57,60 @@ def make_crops(work: Work, data: DataConfig, seed: int) -> None:
         "fresh": data.eval_crops,
         "train": data.train_crops,
     }
+    if data.name == "hub":
+        labels, classes = make_streamed(work, data, seed, splits)
+    else:
+        labels, classes = make_drawn(work, data, seed, splits)
+    for split, of_split in labels.items():
+        np.save(work.folder / f"{split}_labels.npy", of_split)
+    write_json(work.folder / "classes.json", classes)
+
+
+Labels = dict[Split, np.ndarray]
+
+
+def check_shown(data: DataConfig, classes: list[str]) -> None:
+    """Raise ValueError where the held-out crops cannot show every class."""
+    least = SHOWN * len(classes)
+    if data.eval_crops < least:
+        raise ValueError(
+            f"data.eval_crops is {data.eval_crops}; {len(classes)} classes need {least} or more"
+        )
+
+
+def images_file(work: Work, data: DataConfig, split: Split, count: int) -> np.ndarray:
+    """The file of a split's images, to be filled."""
+    shape = (count, 3, data.resolution_px, data.resolution_px)
+    return open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
+
+
+def make_streamed(
+    work: Work, data: DataConfig, seed: int, splits: dict[Split, int]
+) -> tuple[Labels, list[str]]:
+    """All splits in one pass; (labels, class names)."""
+    files = {split: images_file(work, data, split, count) for split, count in splits.items()}
+    labels, classes = draw_stream(data, seed, splits, files)
+    check_shown(data, classes)
+    return labels, classes
+
+
+def make_drawn(
+    work: Work, data: DataConfig, seed: int, splits: dict[Split, int]
+) -> tuple[Labels, list[str]]:
+    """One split after the other, training crops as `stores` says; (labels, class names)."""
+    found: Labels = {}
+    classes: list[str] = []
     source = None if data.name == "scenes" else load_source(data)
     for split, count in splits.items():
         if split == "train" and source is not None and not stores(work.runtime, work.folder, data):
             plan = planned(data, source, seed, split, count)
-            labels, classes = np.array([crop.label for crop in plan]), list(source.classes)
+            found[split] = np.array([crop.label for crop in plan], np.int64)
             write_json(work.folder / CUT, {"data": asdict(data), "seed": seed})
         else:
-            shape = (count, 3, data.resolution_px, data.resolution_px)
-            file = open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
-            _, labels, classes = draw_images(data, seed, split, count, source, out=file)
-            file.flush()
-        if data.eval_crops < SHOWN * len(classes):
-            least = SHOWN * len(classes)
-            raise ValueError(
-                f"data.eval_crops is {data.eval_crops}; {len(classes)} classes need {least} or more"
-            )
-        np.save(work.folder / f"{split}_labels.npy", labels)
-    write_json(work.folder / "classes.json", classes)
+            file = images_file(work, data, split, count)
+            _, found[split], classes = draw_images(data, seed, split, count, source, out=file)
+            check_shown(data, classes)
+    return found, classes
 
 
 def training_bytes(data: DataConfig) -> int:

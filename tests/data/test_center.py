@@ -104,7 +104,7 @@ def test_a_truncated_file_is_named_before_anything_is_trained(files, suffix):
 def test_what_center_crops_do_not_read_is_refused(tmp_path):
     with pytest.raises(ValueError, match="center crops have one size"):
         config(tmp_path, min_crop_px=96)
-    with pytest.raises(ValueError, match="for folder and webdataset, not photos"):
+    with pytest.raises(ValueError, match="for folder, webdataset and hub, not photos"):
         DataConfig(crop="center")
 
 

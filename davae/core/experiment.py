@@ -311,8 +311,8 @@ class AdaptConfig:
     check_crops: int = option(0, neutral=0)
     """How many of the held-out and of the fresh crops are encoded, the first ones; 0: all."""
     lora_rank: int = option(0, neutral=0)
-    """sd3, flux: rank of the adapters that are trained with the widened layers, alpha = rank; 0:
-    none."""
+    """Rank of the adapters that are trained with the widened layers, alpha = rank; 0: none. Without
+    them sd3 and flux train the widened layers alone, and lightning every weight."""
     stored_prompts: bool = option(False, neutral=False)
     """sd3, flux: whether the prompts are encoded once and stored, 3 MB a prompt with T5, or at
     every step."""

@@ -27,8 +27,6 @@ ADAPTED = "adapted.safetensors"
 DAVAE_FOLDER = "davae"
 """What `attach` looks for in a folder."""
 WIDENED = (WidenedConv2d, WidenedLinear, WidenedHead)
-LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "norm1.linear")
-"""Of the SD3.5-M recipe: attention, the second MLP layer and the modulation of the image stream."""
 
 
 LAYOUTS = {
@@ -117,8 +115,13 @@ class Lora:
 
     rank: int = 256
     alpha: int = 256
-    targets: tuple[str, ...] = LORA_TARGETS
+    targets: tuple[str, ...] = FAMILIES["sd3"].lora_targets
     """Ends of the names of the layers that get one."""
+
+
+def lora_of(family: str, rank: int) -> Lora:
+    """Adapters of a rank on the layers that a family has them on, alpha = rank."""
+    return Lora(rank, rank, FAMILIES[family].lora_targets)
 
 
 def add_lora(transformer: Any, lora: Lora) -> None:
@@ -128,13 +131,9 @@ def add_lora(transformer: Any, lora: Lora) -> None:
     Everything but the adapters and the widened layers is frozen. Raises ValueError where peft is
     missing or a target matches no layer."""
     try:
-        from peft import LoraConfig
+        from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise ValueError("LoRA needs peft: pip install 'davae[sd3]'") from error
-    if not hasattr(transformer, "add_adapter"):
-        raise ValueError(
-            f"diffusers gives {type(transformer).__name__} no adapters; train it without LoRA"
-        )
     names = [
         name for name, module in transformer.named_modules() if isinstance(module, torch.nn.Linear)
     ]
@@ -150,9 +149,25 @@ def add_lora(transformer: Any, lora: Lora) -> None:
         target_modules=list(lora.targets),
         init_lora_weights="gaussian",
     )
-    transformer.add_adapter(chosen, adapter_name=ADAPTER)  # which freezes all but the adapters
+    # both freeze all but the adapters; what diffusers' own method notes, its own loaders read
+    if hasattr(transformer, "add_adapter"):
+        transformer.add_adapter(chosen, adapter_name=ADAPTER)
+    else:
+        inject_adapter_in_model(chosen, transformer, adapter_name=ADAPTER)
     for parameter in widened_layers(transformer).values():
         parameter.requires_grad_(True)
+
+
+def merge_lora(transformer: Any) -> None:
+    """Add the adapters into the layers that they are of, and take them away."""
+    from peft.tuners.lora import LoraLayer
+
+    layers = [(n, m) for n, m in transformer.named_modules() if isinstance(m, LoraLayer)]
+    for name, layer in layers:
+        layer.merge()
+        parent, _, leaf = name.rpartition(".")
+        setattr(transformer.get_submodule(parent), leaf, layer.get_base_layer())
+    transformer.requires_grad_(True)
 
 
 def freeze_pretrained(transformer: ModelMixin) -> None:

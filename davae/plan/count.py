@@ -11,7 +11,7 @@ import torch
 from davae.core.experiment import Experiment
 from davae.measure.flops import count_flops
 from davae.method.vae_loss import hinge_loss
-from davae.models.adapt import Lora, adapt, add_lora, freeze_pretrained
+from davae.models.adapt import adapt, add_lora, freeze_pretrained, lora_of
 from davae.models.davae import DAVAE
 from davae.models.dit import DiT
 from davae.models.families.registry import family_of
@@ -95,7 +95,7 @@ def count_transformer(e: Experiment) -> dict[str, int]:
         forward, _ = count_flops(lambda: transformer(**inputs))
     lora = 0
     if e.adapt.lora_rank:
-        add_lora(transformer, Lora(e.adapt.lora_rank, e.adapt.lora_rank))
+        add_lora(transformer, lora_of(e.base_dit.family, e.adapt.lora_rank))
         lora = parameters(transformer) - before - widened
     elif family_of(e).conditions == "captions":
         freeze_pretrained(transformer)

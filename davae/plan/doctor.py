@@ -249,7 +249,7 @@ def text_batch(p: Patient) -> str:
     pipe = pretrained_pipeline(p.runtime, e.base_dit)
     wide, channels = e.davae.detail_channels, pipe.vae.config.latent_channels
     adapt(pipe.transformer, wide)
-    prepare_training(p.runtime, pipe.transformer, e.adapt, e.seed)
+    prepare_training(p.runtime, pipe.transformer, e.adapt, e.seed, e.base_dit.family)
     denoiser = prompted(pipe, e.base_dit.family, ["a lake", "a forest", ""], wide)
     said = adaptation_step(p, denoiser, channels + wide)
     short = replace(e.sample, num_inference_steps=2)

@@ -14,7 +14,7 @@ from davae.core.experiment import DetailConfig, Experiment, TrainConfig
 from davae.measure.imagined import footprint, imagine, imagined_gpu, recomputing, weights
 from davae.method.latent import join
 from davae.method.vae_loss import ReconstructionLoss, hinge_loss
-from davae.models.adapt import Lora, adapt, add_lora, freeze_pretrained
+from davae.models.adapt import adapt, add_lora, freeze_pretrained, lora_of
 from davae.models.base_vae import encode_mode
 from davae.models.davae import DAVAE
 from davae.models.unweighted import (
@@ -231,9 +231,16 @@ def training_dit(e: Experiment, stage: Stage) -> Need:
     detail = 0 if stage.name == "control" else e.davae.detail_channels
     channels = e.base_vae.latent_channels + detail
     with imagined_gpu():
-        network = imagine(lambda: transformer(e, detail))
+        network = imagine(lambda: with_adapters(e, transformer(e, detail), stage))
         run = lambda n: error(network(**conditions(e, n, channels)))  # noqa: E731
         return training(run, (network,), e.adapt.train)
+
+
+def with_adapters(e: Experiment, network: Any, stage: Stage) -> Any:
+    """The network with the adapters that the adaptation has."""
+    if e.adapt.lora_rank and stage.name == "adapted":
+        add_lora(network, lora_of(e.base_dit.family, e.adapt.lora_rank))
+    return network
 
 
 def error(output: Any) -> torch.Tensor:
@@ -246,7 +253,7 @@ def text_trained(e: Experiment) -> Any:
     network = transformer(e, e.davae.detail_channels)
     network.to(torch.bfloat16)
     if e.adapt.lora_rank:
-        add_lora(network, Lora(e.adapt.lora_rank, e.adapt.lora_rank))
+        add_lora(network, lora_of(e.base_dit.family, e.adapt.lora_rank))
     else:
         freeze_pretrained(network)
     for parameter in network.parameters():

@@ -22,6 +22,8 @@ from davae.models.adapt import (
     Lora,
     add_lora,
     freeze_pretrained,
+    lora_of,
+    merge_lora,
     save_adaptation,
 )
 from davae.models.adapt import adapt as widen_base
@@ -56,8 +58,10 @@ def train_network(
     dropout: float,
     seed: int,
     adapt_config: AdaptConfig | None = None,
+    merge: bool = False,
 ) -> None:
-    """Train a class-conditional network on the latents of `roles` and save it."""
+    """Train a class-conditional network on the latents of `roles` and save it, its adapters merged
+    where it has any."""
     sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout", "fresh")}
     checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
     network = network.to(work.runtime.device)
@@ -78,8 +82,13 @@ def train_network(
         epochs=train.epochs,
     )
     trained = Trainer(task, train, work.runtime, work.folder).run()
-    if ranks().main:
-        save_model(trained, work.folder / MODEL, rounded=train.round_weights)
+    if not ranks().main:
+        return
+    if merge:
+        merge_lora(trained)
+        if train.round_weights:
+            trained.to(torch.bfloat16).float()
+    save_model(trained, work.folder / MODEL, rounded=train.round_weights)
 
 
 def check_fits(network: Any, latents: tuple[int, ...], classes: int, path: str) -> None:
@@ -140,6 +149,10 @@ def make_adapted(
         (work.folder / "widen.txt").write_text(f"{report}\n")
     if any(adapt.detail_lag):
         network.give_detail_time()
+    if adapt.lora_rank:
+        check_adapters(adapt)
+        seeded(seed, "adapt/lora")  # peft draws A from the global generator
+        add_lora(network, lora_of(family, adapt.lora_rank))
     roles = ("base_latents", "detail_latents")
     train_network(
         work,
@@ -151,7 +164,19 @@ def make_adapted(
         dropout=class_dropout,
         seed=seed,
         adapt_config=adapt,
+        merge=bool(adapt.lora_rank),
     )
+
+
+def check_adapters(adapt: AdaptConfig) -> None:
+    """Raise ValueError for what adapters of a class-conditional network cannot be trained with."""
+    if adapt.init == "scratch":
+        raise ValueError("adapt.init 'scratch' has nothing pretrained to adapt; leave lora_rank 0")
+    if adapt.train.snapshots or any(adapt.detail_lag):
+        raise ValueError(
+            "adapt.lora_rank: adapters are merged when training ends, so that there are no "
+            "snapshots of it, and train no layer of the detail's own time; leave lora_rank 0"
+        )
 
 
 def training_flops(network: nn.Module, forward: Callable[[], torch.Tensor]) -> int:
@@ -236,7 +261,7 @@ def make_text_adapted(
     )
     if ranks().main:
         (work.folder / "widen.txt").write_text(f"{report}\n")
-    lora = prepare_training(work.runtime, pipe.transformer, adapt_config, seed)
+    lora = prepare_training(work.runtime, pipe.transformer, adapt_config, seed, base_dit.family)
     prompts, checked = training_prompts(work)
     data = LatentSet(train, torch.arange(len(train)))
     check = LatentSet(heldout[:checked], len(prompts) - 1 - checked + torch.arange(checked))
@@ -265,11 +290,11 @@ def make_text_adapted(
 
 
 def prepare_training(
-    runtime: Runtime, transformer: Any, adapt_config: AdaptConfig, seed: int
+    runtime: Runtime, transformer: Any, adapt_config: AdaptConfig, seed: int, family: str
 ) -> Lora | None:
     """Freeze what is pretrained, add the adapters, and keep what is trained in float32; returns the
     adapters' config."""
-    lora = Lora(adapt_config.lora_rank, adapt_config.lora_rank) if adapt_config.lora_rank else None
+    lora = lora_of(family, adapt_config.lora_rank) if adapt_config.lora_rank else None
     if lora is None:
         freeze_pretrained(transformer)
     else:

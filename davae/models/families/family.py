@@ -91,5 +91,10 @@ class Family:
     """What the config of its public VAE says beside the experiment's widths, for plans."""
     patch_size: int = 0
     """Of its pretrained transformer, where the experiment has no choice; 0: it has."""
+    lora_targets: tuple[str, ...] = (
+        "to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "norm1.linear"
+    )  # fmt: skip
+    """Ends of the names of the layers that get adapters: of the SD3.5-M recipe, attention, the
+    second MLP layer and the modulation of the image stream."""
     refuses: dict[str, str] = field(default_factory=dict)
     """Settings that it does not read, by their name in the experiment, and why."""

@@ -87,8 +87,6 @@ FAMILY = Family(
     guided=guided,
     network=network,
     load=DiT.from_pretrained,
-    refuses={
-        "adapt.lora_rank": "its adaptation trains every weight; LoRA is for sd3 and flux",
-        "adapt.stored_prompts": "its conditions are classes",
-    },
+    lora_targets=("attn.qkv", "attn.proj", "mlp.w3", "adaLN_modulation.1"),
+    refuses={"adapt.stored_prompts": "its conditions are classes"},
 )

@@ -16,8 +16,8 @@ def test_every_preset_sets_only_what_its_family_reads(preset):
 
 def test_settings_that_do_nothing_are_refused():
     image, text, flux = (PRESETS[name] for name in ("nano", "sd35m_1k", "flux_1k"))
-    with pytest.raises(ValueError, match=r"'lightning' does not read adapt\.lora_rank"):
-        family_of(replace(image, adapt=replace(image.adapt, lora_rank=4)))
+    with pytest.raises(ValueError, match=r"'lightning' does not read adapt\.stored_prompts"):
+        family_of(replace(image, adapt=replace(image.adapt, stored_prompts=True)))
     with pytest.raises(ValueError, match=r"'sd3' does not read base_dit\.depth"):
         family_of(replace(text, base_dit=replace(text.base_dit, depth=7)))
     limited = replace(flux, sample=replace(flux.sample, guidance_interval=(0.2, 1.0)))

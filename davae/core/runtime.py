@@ -81,6 +81,9 @@ class Runtime:
     checkpoint_activations: bool = False
     """Recompute the blocks of a DA-VAE or a text-to-image transformer in the backward pass instead
     of keeping them; `davae run` on CUDA does so where nothing else fits."""
+    ema_on_host: bool = False
+    """Keep the average of the weights in the host's memory: 4 bytes a trained weight less on the
+    GPU, and as many over the bus at every step."""
     checkpoint_seconds: float = 60.0
     """Time between checkpoints of an unfinished training stage."""
     tensorboard: bool = False

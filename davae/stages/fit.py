@@ -28,11 +28,13 @@ class Fit:
     count: int
     """Samples at once."""
     recomputed: bool = False
+    on_host: bool = False
+    """Whether the average of the weights is in the host's memory."""
 
     @property
     def bytes(self) -> int:
         """What it takes."""
-        need = self.need.recomputed if self.recomputed else self.need
+        need = self.need.varied(self.recomputed, self.on_host)
         assert need is not None
         return need.bytes(self.count)
 
@@ -44,7 +46,13 @@ class Fit:
             found[self.need.setting] = self.count
         if self.recomputed:
             found["checkpoint_activations"] = True
+        if self.on_host:
+            found["ema_on_host"] = True
         return found
+
+
+WAYS = ((False, False), (True, False), (False, True), (True, True))
+"""(activations recomputed, average on the host), in the order in which they are tried."""
 
 
 def at_once(need: Need, room: int) -> int:
@@ -56,29 +64,30 @@ def at_once(need: Need, room: int) -> int:
 
 
 def fit(role: str, stage: Stage, need: Need, room: int, asked: Runtime) -> Fit:
-    """The stage in `room` bytes: as asked for, otherwise as many samples at once as fit, their
-    activations kept if one fits so.
+    """The stage in `room` bytes: as asked for, otherwise as many samples at once as fit, in the
+    first of WAYS in which one does.
 
     Raises ValueError where what is asked for does not fit, with the settings that would, or where
     nothing does."""
     found = None
-    if at_once(need, room):
-        found = Fit(role, stage, need, at_once(need, room))
-    elif need.recomputed is not None and at_once(need.recomputed, room):
-        found = Fit(role, stage, need, at_once(need.recomputed, room), recomputed=True)
+    for way in WAYS:
+        varied = need.varied(*way) if found is None else None
+        if varied is not None and at_once(varied, room):
+            found = Fit(role, stage, need, at_once(varied, room), *way)
     given = getattr(asked, need.setting)
     if need.setting == "micro_batch":
         given = min(given, need.most)  # a part is never larger than the batch
     recompute = asked.checkpoint_activations and need.recompute is not None
-    if given or recompute:
-        of = need.recomputed if recompute and need.recomputed else need
-        as_asked = Fit(role, stage, need, given or at_once(of, room) or 1, recompute)
+    on_host = asked.ema_on_host and bool(need.average)
+    if given or recompute or on_host:
+        of = need.varied(recompute, on_host) or need
+        as_asked = Fit(role, stage, need, given or at_once(of, room) or 1, recompute, on_host)
         if as_asked.bytes <= room:
             return as_asked
         taken = f"{gib(as_asked.bytes)} with {words(as_asked)}"
     else:
         taken = f"{gib(need.bytes(1))} with one sample at once"
-    if found is None or given or recompute:
+    if found is None or given or recompute or on_host:
         would = words(found) if found else larger(need)
         raise ValueError(
             f"{role} ({stage.name}) takes {taken}; {gib(room)} are planned with "
@@ -89,7 +98,7 @@ def fit(role: str, stage: Stage, need: Need, room: int, asked: Runtime) -> Fit:
 
 def larger(need: Need) -> str:
     """The GPUs on which one sample fits."""
-    least = need.recomputed or need
+    least = next(n for way in reversed(WAYS) if (n := need.varied(*way)))
     able = [name for name, memory in GPUS.items() if SHARE * memory * 2**30 >= least.bytes(1)]
     return f"no setting; on {' or '.join(able)} it would" if able else "no setting on any GPU here"
 

@@ -44,6 +44,8 @@ class Need:
     """The field of the runtime that takes fewer."""
     recompute: Callable[[], Need] | None = None
     """Counts the same with activations recomputed in the backward pass; None where none can be."""
+    average: int = 0
+    """Bytes of the fixed ones that are the average of the weights, which can be on the host."""
 
     @cached_property
     def recomputed(self) -> Need | None:
@@ -53,6 +55,14 @@ class Need:
     def bytes(self, count: int) -> int:
         """Bytes with `count` samples at once."""
         return self.fixed + count * self.of_one
+
+    def varied(self, recomputed: bool, on_host: bool) -> Need | None:
+        """The need with activations recomputed, with the average on the host, or both; None where
+        there is nothing to recompute or to move."""
+        need = self.recomputed if recomputed else self
+        if need is None or (on_host and not self.average):
+            return None
+        return replace(need, fixed=need.fixed - self.average) if on_host else need
 
 
 ADAM, AVERAGE = 8, 4
@@ -160,8 +170,9 @@ def training(
     whose blocks can be recomputed."""
     held, trained = weights(*networks)
     # gradients are not there yet at the peak: they fill up as activations are freed
-    held += (ADAM + (AVERAGE if config.ema_decay else 0)) * trained
-    whole = growing(run, held, config.batch_size, "micro_batch")
+    average = AVERAGE * trained if config.ema_decay else 0
+    held += ADAM * trained + average
+    whole = replace(growing(run, held, config.batch_size, "micro_batch"), average=average)
     if recompute is None:
         return whole
 

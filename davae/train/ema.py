@@ -10,17 +10,27 @@ from torch import nn
 
 
 class EMA:
-    """Exponential moving average of parameters, d_n = min(decay, (1 + n) / (10 + n))."""
+    """Exponential moving average of parameters, d_n = min(decay, (1 + n) / (10 + n)), beside them
+    or in the host's memory."""
 
-    def __init__(self, parameters: list[nn.Parameter], decay: float):
-        self.parameters, self.decay = parameters, decay
-        self.average = [p.detach().clone() for p in parameters]
+    def __init__(self, parameters: list[nn.Parameter], decay: float, on_host: bool = False):
+        self.parameters, self.decay, self.on_host = parameters, decay, on_host
+        self.average = self.current()
+
+    def current(self) -> list[torch.Tensor]:
+        """Copies of the parameters where the average is."""
+        return [self.beside(p.detach()).clone() for p in self.parameters]
+
+    def beside(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor where the average is."""
+        return tensor.cpu() if self.on_host else tensor
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the parameters after step number `step`."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        now = [self.beside(p.detach()) for p in self.parameters]
+        torch._foreach_lerp_(self.average, now, 1 - decay)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:

@@ -94,7 +94,11 @@ class Trainer:
             weight_decay=config.weight_decay,
             fused=runtime.fused_adamw,
         )
-        self.ema = EMA(self.parameters, config.ema_decay) if config.ema_decay else None
+        self.ema = (
+            EMA(self.parameters, config.ema_decay, runtime.ema_on_host)
+            if config.ema_decay
+            else None
+        )
         self.state = State()
         self.batches = Batches(self.draw, config.steps, runtime)
 
@@ -320,7 +324,8 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
             self.ema.average = [
-                sharded_like(a, p) for a, p in zip(state["ema"], self.parameters, strict=True)
+                self.ema.beside(sharded_like(a, p))
+                for a, p in zip(state["ema"], self.parameters, strict=True)
             ]
         self.state = State(**state["progress"])
         if ranks().main:

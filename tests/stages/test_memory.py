@@ -161,6 +161,21 @@ def test_activations_are_recomputed_where_nothing_else_fits():
     assert settings({"davae": less, "other": whole}) == {STAGE.key: less.settings}
 
 
+def test_the_average_goes_to_the_host_where_nothing_else_fits():
+    asked, need = Runtime("cuda", **CUDA), replace(NEED, average=4 * GIB)
+    assert not fit("davae", STAGE, need, 11 * GIB, asked).on_host
+    moved = fit("davae", STAGE, need, int(10.9 * GIB), asked)  # 6 GiB and 1 a sample
+    assert moved.settings == {"micro_batch": 4, "ema_on_host": True}
+    assert moved.bytes == 10 * GIB
+    both = fit("davae", STAGE, replace(need, of_one=9 * GIB), 8 * GIB, asked)
+    assert both.settings == {"micro_batch": 2, "checkpoint_activations": True, "ema_on_host": True}
+    given = Runtime("cuda", ema_on_host=True, **CUDA)
+    assert fit("davae", STAGE, need, 30 * GIB, given).bytes == 22 * GIB
+    assert fit("davae", STAGE, NEED, 30 * GIB, given).settings == {}  # there is no average
+    with pytest.raises(ValueError, match=r"--runtime.ema_on_host True.*What fits: no setting"):
+        fit("davae", STAGE, need, 5 * GIB, given)
+
+
 def test_what_is_asked_for_and_does_not_fit_is_refused_with_what_would():
     with pytest.raises(ValueError, match=r"26\.0 GiB with --runtime.micro_batch 16.*micro_batch 4"):
         fit("davae", STAGE, NEED, 15 * GIB, Runtime("cuda", micro_batch=16, **CUDA))

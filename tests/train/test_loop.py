@@ -45,7 +45,8 @@ def test_a_non_finite_term_stops_training_and_is_named(tmp_path):
         trainer.run()
 
 
-def test_a_resumed_run_is_bit_identical(tmp_path):
+@pytest.mark.parametrize("on_host", [False, True])
+def test_a_resumed_run_is_bit_identical(tmp_path, on_host):
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
     whole = Line()
@@ -65,19 +66,22 @@ def test_a_resumed_run_is_bit_identical(tmp_path):
 
     task.step = step
     with pytest.raises(Power):
-        Trainer(task, TRAIN, Runtime(checkpoint_seconds=0.0), tmp_path / "cut").run()
+        runtime = Runtime(checkpoint_seconds=0.0, ema_on_host=on_host)
+        Trainer(task, TRAIN, runtime, tmp_path / "cut").run()
     assert (tmp_path / "cut" / CHECKPOINT).exists()
     again = Line()
-    Trainer(line_task(again), TRAIN, Runtime(), tmp_path / "cut").run()
+    Trainer(line_task(again), TRAIN, Runtime(ema_on_host=on_host), tmp_path / "cut").run()
     assert torch.equal(again.w, whole.w)
     logs = [read_log(tmp_path / name) for name in ("whole", "cut")]
     assert logs[0] == logs[1]
     assert [line["step"] for line in logs[0] if "eval/w" in line] == [0, 5, 10, 15, 20]
 
 
-def test_ema_by_hand():
+@pytest.mark.parametrize("on_host", [False, True])
+def test_ema_by_hand(on_host):
     p = nn.Parameter(torch.tensor([0.0]))
-    ema = EMA([p], 0.5)
+    ema = EMA([p], 0.5, on_host)
+    assert ema.average[0].data_ptr() != p.data_ptr()
     with torch.no_grad():
         p.fill_(1.0)
     ema.update(0)  # d = min(0.5, 1 / 10)

@@ -223,6 +223,23 @@ def save_adaptation(transformer: Any, path: Path | str, lora: Lora | None = None
     save_file(flat, str(path), metadata={METADATA: json.dumps(description)})
 
 
+def save_adapters(transformer: Any, path: Path) -> None:
+    """Write the adapters alone, of a transformer that was not widened."""
+    from peft import get_peft_model_state_dict
+
+    tensors = get_peft_model_state_dict(transformer, adapter_name=ADAPTER)
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(path))
+
+
+def load_adapters(transformer: Any, path: Path, lora: Lora) -> None:
+    """Add adapters as they were saved by `save_adapters`."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    add_lora(transformer, lora)
+    set_peft_model_state_dict(transformer, load_file(path), adapter_name=ADAPTER)
+
+
 def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = None) -> None:
     """Widen a pretrained transformer and load a file of `save_adaptation` into it, in place.
 

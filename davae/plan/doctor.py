@@ -39,7 +39,7 @@ from davae.stages.inputs import input_problems
 from davae.stages.prompts import pretrained_pipeline, prompted
 from davae.stages.run_graph import run_stages
 from davae.stages.samples import sample_latents
-from davae.stages.transformer import prepare_training
+from davae.stages.text import prepare_training
 from davae.train.davae import davae_task
 from davae.train.loop import Task
 from davae.train.transformer import Denoiser, LatentSet, transformer_task

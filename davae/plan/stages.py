@@ -71,15 +71,17 @@ def flops_of(e: Experiment, role: str, stage: Stage, counted: Count) -> float:
     decode = c.decode / (1 if wide or stage.name == "reconstruction" else e.data.scale**2)
     # without detail: the decoder alone, forward and backward
     davae_step = c.davae_step if role != "no_detail_decoder" else 3 * c.decode
+    text_training = steps(
+        e.adapt.train, c.training_step + (0 if e.adapt.stored_prompts else c.prompt)
+    )
     per_stage = {
         "base_latents": c.encode_base * crops_of(e),
         "detail_latents": detail * trained_crops(e),
         "davae": steps(e.davae.train, davae_step + c.losses),
         "adapted": steps(e.adapt.train, c.training_step),
         "control": steps(e.adapt.train, c.training_step),
-        "text_adapted": steps(
-            e.adapt.train, c.training_step + (0 if e.adapt.stored_prompts else c.prompt)
-        ),
+        "text_adapted": text_training,
+        "text_tuned": text_training,
         "prompts": c.prompt * prompts_of(e),
         "sampled": image * judged,
         "samples": decode * judged,
@@ -104,6 +106,7 @@ def disk_of(e: Experiment, stage: Stage, counted: Count) -> float:
         "control": 4.0 * c.transformer,
         "base_dit": 4.0 * c.transformer,
         "text_adapted": 4.0 * (c.trained + c.davae_trained + c.davae_frozen),
+        "text_tuned": 4.0 * c.lora,
         "prompts": 2.0 * c.prompt_values * prompts_of(e),
         "sampled": 4.0 * (channels + e.davae.detail_channels) * area * judged,
         "samples": image * judged,

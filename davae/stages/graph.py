@@ -19,6 +19,10 @@ DRAWN = {"scenes": 2, "folder": 3}
 """Version of the stages that draw crops and captions, where it is not 1, by data set."""
 
 
+AGAINST_HELDOUT = {"against": "heldout"}
+"""How images of captions are judged, which are those of held-out images."""
+
+
 def graph(e: Experiment) -> Stages:
     """Every stage of the experiment's method, by role. Roles that a method lacks are absent.
 
@@ -45,7 +49,9 @@ def graph(e: Experiment) -> Stages:
     )
     method = method_of(e)
     s |= method.stages(e, s)
-    row = {**metrics, "arm": method.row}
+    row: dict[str, Any] = {**metrics, "arm": method.row}
+    if family_of(e).conditions == "captions":
+        row |= {**AGAINST_HELDOUT, "patches": True}
     s["generation"] = Stage(
         "generation", 3, scoring.make_generation, row, {**scoring_inputs, "samples": s["samples"]}
     )
@@ -153,9 +159,9 @@ def base_stages(e: Experiment) -> Stages:
         )
     s["references"] = Stage("references", 1, judging.make_references, {"metrics": e.eval}, at_crops)
     scoring_inputs = {**at_latents, "references": s["references"]}
-    s["baselines"] = Stage(
-        "baselines", 3, scoring.make_baselines, {"metrics": e.eval, **images}, scoring_inputs
-    )
+    judged = {"metrics": e.eval, **images}
+    judged |= AGAINST_HELDOUT if family.conditions == "captions" else {}
+    s["baselines"] = Stage("baselines", 3, scoring.make_baselines, judged, scoring_inputs)
     return s
 
 

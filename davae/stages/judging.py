@@ -31,7 +31,7 @@ from davae.stages.stage import Work
 QUANTISED = "uint8, rounded"
 
 
-def features_of(images: np.ndarray, spec: str, device: str) -> np.ndarray:
+def features_of(images: Any, spec: str, device: str) -> np.ndarray:
     """Features [N, d] of uint8 images [N, 3, H, W]."""
     return extract(open_extractor(spec, Host(device)), ArrayImages("images", images), device)
 

@@ -259,9 +259,9 @@ def error(output: Any) -> torch.Tensor:
     return first(output).float().square().mean()
 
 
-def text_trained(e: Experiment) -> Any:
+def text_trained(e: Experiment, detail: int) -> Any:
     """The pipeline's transformer, what is pretrained frozen in bfloat16, adapters in float32."""
-    network = transformer(e, e.davae.detail_channels)
+    network = transformer(e, detail)
     network.to(torch.bfloat16)
     if e.adapt.lora_rank:
         add_lora(network, lora_of(e.base_dit.family, e.adapt.lora_rank))
@@ -275,9 +275,10 @@ def text_trained(e: Experiment) -> Any:
 
 def training_text(e: Experiment, stage: Stage) -> Need:
     """The pipeline's transformer with adapters, text encoders beside it, the VAE on the host."""
-    channels = e.base_vae.latent_channels + e.davae.detail_channels
+    detail = e.davae.detail_channels if stage.name == "text_adapted" else 0
+    channels = e.base_vae.latent_channels + detail
     with imagined_gpu():
-        network = imagine(lambda: text_trained(e))
+        network = imagine(lambda: text_trained(e, detail))
         run = lambda n: error(network(**conditions(e, n, channels)))  # noqa: E731
         told = () if e.adapt.stored_prompts else (text_encoders(e),)
         return training(run, (network, *told), e.adapt.train, network)
@@ -344,6 +345,7 @@ RULES: dict[str, Callable[[Experiment, Stage], Need]] = {
     "control": training_dit,
     "prompts": encoding_prompts,
     "text_adapted": training_text,
+    "text_tuned": training_text,
     "sampled": sampling,
     "samples": decoding,
     "text_samples": sampling_text,

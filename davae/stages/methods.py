@@ -10,7 +10,7 @@ from typing import Any
 from davae.analysis.tables import RUN_ROWS
 from davae.core.experiment import Experiment
 from davae.models.families.registry import family_of
-from davae.stages import alternatives, autoencoder, prompts, samples, transformer
+from davae.stages import alternatives, autoencoder, prompts, samples, text, transformer
 from davae.stages.stage import Stage
 
 Stages = dict[str, Stage]
@@ -50,18 +50,12 @@ def adaptation(e: Experiment, s: Stages) -> Stage:
     """The widened transformer, fine-tuned."""
     if family_of(e).conditions == "captions":
         roles = ("crops", "base_vae", "base_latents", "detail_latents", "davae", "captions")
-        config = {"base_dit": e.base_dit, "seed": e.seed, "adapt_config": e.adapt, "flow": e.flow}
-        upstream = {role: s[role] for role in roles}
-        if e.adapt.stored_prompts:
-            upstream["prompts"] = Stage(
-                "prompts", 1, prompts.make_prompts, {"base_dit": e.base_dit},
-                {"captions": s["captions"]}, content=e.base_dit.pretrained,
-            )  # fmt: skip
+        upstream = {role: s[role] for role in roles} | stored_prompts(e, s)
         return Stage(
             "text_adapted",
             2,
-            transformer.make_text_adapted,
-            config,
+            text.make_text_adapted,
+            text_config(e),
             upstream,
             content=e.base_dit.pretrained,
         )
@@ -76,23 +70,37 @@ def adaptation(e: Experiment, s: Stages) -> Stage:
     )
 
 
+def text_config(e: Experiment) -> dict[str, Any]:
+    """What the trainings of a pipeline's transformer read."""
+    return {"base_dit": e.base_dit, "seed": e.seed, "adapt_config": e.adapt, "flow": e.flow}
+
+
+def stored_prompts(e: Experiment, s: Stages) -> Stages:
+    """The prompts, where they are stored."""
+    if not e.adapt.stored_prompts:
+        return {}
+    config, upstream = {"base_dit": e.base_dit}, {"captions": s["captions"]}
+    made, content = prompts.make_prompts, e.base_dit.pretrained
+    return {"prompts": Stage("prompts", 1, made, config, upstream, content=content)}
+
+
 def noise_seed(e: Experiment) -> int:
     """The seed of the samples' noise."""
     return e.seed if e.sample_seed is None else e.sample_seed
 
 
-def text_samples(e: Experiment, s: Stages, adapted: Stage | None) -> Stage:
-    """Images of the held-out captions by the pipeline, adapted or as it is."""
-    config = {
+def text_samples(e: Experiment, s: Stages, **trained: Stage) -> Stage:
+    """Images of the held-out captions by the pipeline, `adapted`, `tuned` or as it is."""
+    config: dict[str, Any] = {
         "base_dit": e.base_dit,
         "seed": noise_seed(e),
         "sample": e.sample,
         "side": e.data.resolution_px,
         "scale": e.data.scale,
     }
-    upstream = {"crops": s["crops"], "captions": s["captions"]}
-    if adapted is not None:
-        upstream["adapted"] = adapted
+    if "tuned" in trained:
+        config["lora_rank"] = e.adapt.lora_rank
+    upstream = {"crops": s["crops"], "captions": s["captions"], **trained}
     return Stage(
         "text_samples",
         2,
@@ -135,8 +143,8 @@ def davae(e: Experiment, s: Stages) -> Stages:
     """The method: widened, fine-tuned, decoded by the DA-VAE."""
     adapted = adaptation(e, s)
     if family_of(e).conditions == "captions":
-        stored = {role: up for role, up in adapted.upstream.items() if role == "prompts"}
-        return {**stored, "adapted": adapted, "samples": text_samples(e, s, adapted)}
+        images = text_samples(e, s, adapted=adapted)
+        return {**stored_prompts(e, s), "adapted": adapted, "samples": images}
     untrained = e.adapt.train.steps == 0
     decoded = class_samples(e, s, adapted, s["davae"], zero_detail=untrained)
     return {"adapted": adapted, **decoded}
@@ -179,8 +187,24 @@ def control_decoded(e: Experiment, s: Stages) -> Stages:
 def base_upsampled(e: Experiment, s: Stages) -> Stages:
     """The base model as it is, its images enlarged: the paper's row of text to image."""
     if family_of(e).conditions == "captions":
-        return {"samples": text_samples(e, s, None)}
+        return {"samples": text_samples(e, s)}
     return class_samples(e, s, s["base_dit"], None)
+
+
+def tuned(e: Experiment, s: Stages) -> Stages:
+    """The pipeline's transformer tuned by adapters at the base resolution for the adaptation's
+    steps, its images enlarged."""
+    if family_of(e).conditions != "captions":
+        raise ValueError(
+            f"tuned is for text to image; for the family {e.base_dit.family!r} use control"
+        )
+    roles = ("crops", "base_vae", "base_latents", "captions")
+    upstream = {role: s[role] for role in roles} | stored_prompts(e, s)
+    content = e.base_dit.pretrained
+    trained = Stage(
+        "text_tuned", 1, text.make_text_tuned, text_config(e), upstream, content=content
+    )
+    return {"tuned": trained, "samples": text_samples(e, s, tuned=trained)}
 
 
 def base_decoded(e: Experiment, s: Stages) -> Stages:
@@ -272,6 +296,7 @@ METHODS: dict[str, Method] = {
         ("repeat", "repeat", repeated),
         ("regressed", "regressed", regressed),
         ("native", "native", native),
+        ("tuned", "tuned", tuned),
     )
 }
 

@@ -17,14 +17,15 @@ OF_A_METHOD = ("sampled", "samples", "generation", "latent_distance")
 
 def compared_methods(e: Experiment, methods: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The methods beside `davae` whose images the run judges: those named, or the family's
-    controls.
+    controls; `tuned` only where there are adapters.
 
     Raises ValueError for an unknown one.
     """
     unknown = [name for name in methods if name not in METHODS]
     if unknown:
         raise ValueError(f"there is no method {', '.join(unknown)}; methods: {', '.join(METHODS)}")
-    return tuple(name for name in methods or family_of(e).controls if name != "davae")
+    usual = [n for n in family_of(e).controls if n != "tuned" or e.adapt.lora_rank]
+    return tuple(name for name in methods or usual if name != "davae")
 
 
 def run_stages(e: Experiment, methods: tuple[str, ...] = ()) -> dict[str, Stage]:

@@ -16,13 +16,14 @@ from davae.core.ranks import ranks
 from davae.core.runtime import Runtime
 from davae.data.pixels import to_uint8, upsample
 from davae.method.sampler import Velocity, integrate, integrate_lagged
-from davae.models.adapt import attach
+from davae.models.adapt import attach, load_adapters, lora_of
 from davae.models.base_vae import denormalise
 from davae.models.davae import DAVAE
 from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import MODEL, captions, crops, load_davae, load_vae, write_parts
 from davae.stages.prompts import pretrained_pipeline
 from davae.stages.stage import Work, together
+from davae.stages.text import ADAPTERS
 from davae.train.loop import snapshot_name
 
 LATENTS = "latents.npy"
@@ -160,15 +161,19 @@ def noise_shape(pipe: Any, side: int) -> tuple[int, int, int]:
 @together
 @torch.no_grad()
 def make_text_samples(
-    work: Work, base_dit: BaseDiTConfig, sample: SampleConfig, side: int, scale: int, seed: int
-) -> None:
+    work: Work, base_dit: BaseDiTConfig, sample: SampleConfig, side: int, scale: int, seed: int,
+    lora_rank: int = 0,
+) -> None:  # fmt: skip
     """An image of side `side` for every held-out caption; without an adaptation, `side / scale` px
-    enlarged."""
+    enlarged, by the pipeline as it is or with its tuned adapters of a rank."""
     wide = "adapted" in work.inputs
     if wide:
         pipe = adapted_pipeline(work.runtime, base_dit, work.inputs["adapted"] / MODEL)
     else:
         pipe = pretrained_pipeline(work.runtime, base_dit)
+    if "tuned" in work.inputs:
+        lora = lora_of(base_dit.family, lora_rank)
+        load_adapters(pipe.transformer, work.inputs["tuned"] / ADAPTERS, lora)
     pipe.transformer.forward = work.runtime.compiled(pipe.transformer.forward, sampling=True)
     prompts = captions(work, "heldout")
     shape = noise_shape(pipe, side // (1 if wide else scale))

@@ -20,6 +20,7 @@ from davae.core.store import read_log
 from davae.data.mapped import blocks, give_back
 from davae.data.pixels import to_uint8, upsample
 from davae.data.shards import Shards
+from davae.data.source import Split
 from davae.method.alignment import alignment_loss, channel_variance, orthogonal
 from davae.method.latent import join
 from davae.method.spread import spread
@@ -35,6 +36,7 @@ from davae.stages.judging import (
     pixel_measurements,
     scene_measurements,
 )
+from davae.stages.patches import patch_measurements
 from davae.stages.stage import Work
 from davae.stages.transformer import CHECKS
 from davae.train.davae import VARIANCE_SAMPLES
@@ -46,8 +48,11 @@ PART = 2_048
 
 
 @torch.no_grad()
-def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool) -> None:
-    """Rows without a DA-VAE: bicubic, the base VAE at its own resolution, and real crops."""
+def make_baselines(
+    work: Work, metrics: EvalConfig, scale: int, antialias: bool, against: Split = "fresh"
+) -> None:
+    """Rows without a DA-VAE: bicubic, the base VAE at its own resolution, and real crops, which
+    are judged against those that samples are."""
     device = work.runtime.device
     heldout, labels = judged_crops(work, "heldout", metrics)
     sets = baseline_images(work, heldout, scale, antialias)
@@ -58,13 +63,14 @@ def make_baselines(work: Work, metrics: EvalConfig, scale: int, antialias: bool)
             *Judge(work, "heldout", metrics)(sets[row], "r"),
             *scene_measurements(sets[row], labels, metrics),
         ]
-    judge = Judge(work, "fresh", metrics)
-    for row, split in (("real_heldout", "heldout"), ("real_train", "train")):
+    judge = Judge(work, against, metrics)
+    other = "heldout" if against == "fresh" else "fresh"
+    for row, split in ((f"real_{other}", other), ("real_train", "train")):
         real = np.load(work.inputs["references"] / f"{split}.npz")
         count = len(judge.stored["labels"])
         features = [real[array_name(i)][:count] for i in range(len(judge.judges))]
         measured[row] = judge.of_features(features, "g")
-    measured["real_heldout"] += judge.of_classes(heldout)
+    measured.setdefault("real_heldout", []).extend(judge.of_classes(heldout))
     for split in ("heldout", "fresh"):
         images, labels = judged_crops(work, split, metrics)
         row = measured.setdefault(f"real_{split}", [])
@@ -272,11 +278,17 @@ def make_flow(work: Work, check_crops: int = 0) -> None:
     write_measurements(work.folder, {"adapted": measured})
 
 
-def make_generation(work: Work, metrics: EvalConfig, arm: str) -> None:
-    """The samples against fresh crops of the training regions."""
+def make_generation(
+    work: Work, metrics: EvalConfig, arm: str, against: Split = "fresh", patches: bool = False
+) -> None:
+    """The samples against fresh crops of the training regions, or another split's; on patches of
+    them, too."""
     images = np.load(work.inputs["samples"] / "images.npy", mmap_mode="c")
     labels = np.load(work.inputs["samples"] / "labels.npy")
-    measured = Judge(work, "fresh", metrics)(images, "g")
+    measured = Judge(work, against, metrics)(images, "g")
+    if patches:
+        real, _ = judged_crops(work, against, metrics)
+        measured += patch_measurements(images, real, metrics, work.runtime.device, against)
     measured += content_measurements(work, images, labels, metrics)
     measured += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, {arm: measured})

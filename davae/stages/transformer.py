@@ -13,35 +13,26 @@ from torch import nn
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
 from davae.core.ranks import ranks
-from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY
 from davae.measure.flops import count_flops
+from davae.models.adapt import adapt as widen_base
 from davae.models.adapt import (
-    ADAPTED,
-    DAVAE_FOLDER,
-    Lora,
     add_lora,
-    freeze_pretrained,
     lora_of,
     merge_lora,
-    save_adaptation,
 )
-from davae.models.adapt import adapt as widen_base
 from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import (
     MODEL,
     class_names,
-    joined_latents,
     latent_set,
     latents,
-    load_davae,
     save_model,
     seeded,
 )
-from davae.stages.prompts import pretrained_pipeline, prompted, prompted_by, training_prompts
 from davae.stages.stage import Work, together
 from davae.train.loop import Trainer
-from davae.train.transformer import Denoiser, LatentSet, transformer_task
+from davae.train.transformer import Denoiser, transformer_task
 
 CHECKS = 650
 """Samples of a held-out set whose flow loss is logged."""
@@ -231,78 +222,3 @@ def make_control(
         dropout=class_dropout,
         seed=seed,
     )
-
-
-@together
-def make_text_adapted(
-    work: Work, base_dit: BaseDiTConfig, adapt_config: AdaptConfig, flow: FlowConfig, seed: int
-) -> None:
-    """Widen the pipeline's transformer, train adapters and widened layers, and leave a folder for
-    `attach`."""
-    if adapt_config.init == "scratch":
-        raise ValueError(
-            "adapt.init 'scratch' draws the whole network anew, which is for the families trained "
-            "here; choose another"
-        )
-    if not adapt_config.train.steps:
-        raise ValueError(
-            "adapt.train.steps is 0: the untrained detail would be decoded as noise; train 1 "
-            "step or more"
-        )
-    train, heldout = (
-        joined_latents(work, split, "base_latents", "detail_latents")
-        for split in ("train", "heldout")
-    )
-    pipe = pretrained_pipeline(work.runtime, base_dit)
-    pipe.vae.to("cpu")  # latents are cached
-    detail = train.shape[1] - pipe.vae.config.latent_channels
-    report = widen_base(
-        pipe.transformer, detail, adapt_config.init, keyed.generator(seed, "adapt/init")
-    )
-    if ranks().main:
-        (work.folder / "widen.txt").write_text(f"{report}\n")
-    lora = prepare_training(work.runtime, pipe.transformer, adapt_config, seed, base_dit.family)
-    prompts, checked = training_prompts(work)
-    data = LatentSet(train, torch.arange(len(train)))
-    check = LatentSet(heldout[:checked], len(prompts) - 1 - checked + torch.arange(checked))
-    if "prompts" in work.inputs:
-        denoiser = prompted_by(pipe, base_dit.family, work.inputs["prompts"], detail)
-    else:
-        denoiser = prompted(pipe, base_dit.family, prompts, detail)
-    task = transformer_task(
-        "adaptation",
-        denoiser,
-        data,
-        {"heldout": check},
-        flow=flow,
-        dropout=base_dit.class_dropout,
-        seed=seed,
-        adapt=adapt_config,
-        epochs=adapt_config.train.epochs,
-    )
-    trained = Trainer(task, adapt_config.train, work.runtime, work.folder).run()
-    if not ranks().main:
-        return
-    target = work.folder / MODEL
-    target.mkdir()
-    save_adaptation(trained, target / ADAPTED, lora)
-    load_davae(work).save_pretrained(target / DAVAE_FOLDER)
-
-
-def prepare_training(
-    runtime: Runtime, transformer: Any, adapt_config: AdaptConfig, seed: int, family: str
-) -> Lora | None:
-    """Freeze what is pretrained, add the adapters, and keep what is trained in float32; returns the
-    adapters' config."""
-    lora = lora_of(family, adapt_config.lora_rank) if adapt_config.lora_rank else None
-    if lora is None:
-        freeze_pretrained(transformer)
-    else:
-        seeded(seed, "adapt/lora")  # peft draws A from the global generator
-        add_lora(transformer, lora)
-    for parameter in transformer.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    if runtime.checkpoint_activations:
-        transformer.enable_gradient_checkpointing()
-    return lora

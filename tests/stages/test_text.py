@@ -9,8 +9,10 @@ import torch
 from diffusers import (
     FluxPipeline,
 )
+from safetensors.torch import load_file
 
 from davae.core.presets import PRESETS
+from davae.core.records import load_records
 from davae.core.runtime import Runtime
 from davae.core.store import Store, read_log
 from davae.data.shards import Shards
@@ -21,6 +23,7 @@ from davae.stages.autoencoder import MODEL
 from davae.stages.prompts import NO_PROMPT, prompted_by
 from davae.stages.run_graph import run_stages
 from davae.stages.stage import Pipeline
+from davae.stages.text import ADAPTERS
 from tests.small_pipelines import experiment, save_flux, save_sd3
 
 
@@ -45,6 +48,8 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
     for row in (
         "adapted with DA-VAE",
         "pretrained base model, enlarged",
+        "pretrained base model, tuned by adapters, enlarged",
+        "gKD of patches",
         "| DA-VAE |",
         "decoder without",
     ):
@@ -53,6 +58,17 @@ def test_a_run_adapts_the_pipeline_and_judges_its_images(family, pipes, tmp_path
     images = np.load(pipeline.path(stages["samples"]) / "images.npy")
     assert images.shape == (247, 3, 64, 64)
     assert images.std() > 1
+    tuned, plain = (
+        np.load(pipeline.path(stages[f"{name}_samples"]) / "images.npy").astype(int)
+        for name in ("tuned", "control")
+    )
+    assert tuned.shape == images.shape
+    assert np.abs(tuned - plain).max() > 0  # by adapters that were trained
+    adapters = load_file(pipeline.path(stages["tuned"]) / ADAPTERS)
+    assert all(value.any() for name, value in adapters.items() if "lora_B" in name)
+    reference = [r for r in load_records(tmp_path / "runs").to_dict("records")
+                 if r["metric"] == "gpkd_effnet"]  # fmt: skip
+    assert {r["arm"] for r in reference} == {"adapted", "tuned", "base_upsampled"}
     # what the run leaves is what `attach` takes, on a fresh pipeline
     pipe = FAMILIES[family].pipeline(pipes[family], "cpu", torch.float32)
     attach(pipe, pipeline.path(stages["adapted"]) / MODEL)

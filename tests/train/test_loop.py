@@ -65,8 +65,8 @@ def test_a_resumed_run_is_bit_identical(tmp_path, on_host):
         return original(n, samples)
 
     task.step = step
+    runtime = Runtime(checkpoint_seconds=0.0, ema_on_host=on_host)
     with pytest.raises(Power):
-        runtime = Runtime(checkpoint_seconds=0.0, ema_on_host=on_host)
         Trainer(task, TRAIN, runtime, tmp_path / "cut").run()
     assert (tmp_path / "cut" / CHECKPOINT).exists()
     again = Line()

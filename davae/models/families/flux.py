@@ -126,7 +126,7 @@ FAMILY = Family(
     layout=Layout("x_embedder", "proj_out", packed=4, channel_outermost=True),
     conditions="captions",
     patch_size=2,
-    controls=("base_upsampled",),
+    controls=("base_upsampled", "tuned"),
     architecture=architecture,
     guided=guided,
     pipeline=pipeline,

@@ -46,7 +46,8 @@ class DataConfig:
     scenes: drawn shapes, whose crop sizes are not used."""
     path: str = ""
     """For `folder`: a directory whose sub-folders are the classes. For `webdataset`: a .tar, or a
-    directory of them. For `hub`: the data set's name, or a directory of its files."""
+    directory of them. For `hub`: the data set's name, with @REVISION behind it to hold it fast,
+    or a directory of its files."""
     resolution_px: int = 64
     """Side of the high-resolution image."""
     scale: int = 2

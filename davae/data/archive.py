@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 
 class Window(io.RawIOBase):
@@ -69,17 +69,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Held:
-    """A file whose bytes were read already, or whose path is known, as `datasets` gives images."""
+    """A file whose bytes were read already."""
 
     name: str
-    content: dict[str, Any]
-    """`bytes`, or `path` where there are none."""
+    content: bytes
 
     def open(self, mode: str = "rb") -> BinaryIO:
         """Its bytes, to be read."""
-        if self.content["bytes"] is None:
-            return Path(self.content["path"]).open("rb")
-        return io.BytesIO(self.content["bytes"])
+        return io.BytesIO(self.content)
 
     def __str__(self) -> str:
         return self.name

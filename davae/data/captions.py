@@ -53,7 +53,7 @@ def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> li
         plans = (plan_scene(seed, split, index) for index in range(count))
         return [scene.caption(form) for scene, form in plans]
     if config.name == "hub":
-        return stream_captions(config, seed, split, count)
+        return stream_captions(config, seed, {split: count})[split]
     if config.name != "webdataset" and not config.captions:
         raise ValueError(
             f"text to image needs captions: data.name is {config.name!r} and data.captions is empty"
@@ -80,5 +80,4 @@ def captions_beside(config: DataConfig, drawn: list[Region]) -> list[str]:
             f"{len(absent)} samples of {config.path} have no caption (.txt, or caption in .json), "
             f"the first {absent[0]}"
         )
-    said = {region.name: region.caption() for region in drawn if region.caption is not None}
-    return [said[region.name] for region in drawn]
+    return [region.caption() for region in drawn if region.caption is not None]

@@ -18,6 +18,8 @@ from davae.data.center import CenterCrop
 from davae.data.folder import read
 from davae.data.source import Split
 
+DRAWN = 4_096
+"""Samples whose side of the split is drawn at once."""
 SPLIT = "train"
 """Of the hub's, that is streamed; what is held out of it is ours."""
 
@@ -33,15 +35,17 @@ class Place:
 def places(config: DataConfig, seed: int, split: Split, number: int) -> list[Place]:
     """The first `number` crops of a split: each sample of the stream is held out or trained on, by
     its number; `fresh` are the first of those trained on, mirrored where `train` has them not."""
-    found: list[Place] = []
-    for index in count():
-        if len(found) == number:
-            return found
-        held = float(keyed.uniform(0, "hub/heldout", 0, [index])[0]) < config.heldout_fraction
-        if held == (split == "heldout"):
-            mirrored = keyed.key(seed, f"hub/flip/{index}") % 2 == 0
-            found.append(Place(index, mirrored ^ (split == "fresh")))
-    raise AssertionError("the stream of numbers has no end")
+    found: list[int] = []
+    for start in count(step=DRAWN):
+        if len(found) >= number:
+            break
+        drawn = keyed.uniform(0, "hub/heldout", 0, range(start, start + DRAWN)).numpy()
+        held = drawn < config.heldout_fraction
+        found += (start + np.flatnonzero(held == (split == "heldout"))).tolist()
+    return [
+        Place(i, (keyed.key(seed, f"hub/flip/{i}") % 2 == 0) ^ (split == "fresh"))
+        for i in found[:number]
+    ]
 
 
 def stream(config: DataConfig, *columns: str) -> Any:
@@ -54,7 +58,8 @@ def stream(config: DataConfig, *columns: str) -> Any:
     from datasets.exceptions import DatasetNotFoundError
 
     try:
-        found = load_dataset(config.path, split=SPLIT, streaming=True)
+        name, _, revision = config.path.partition("@")
+        found = load_dataset(name, split=SPLIT, streaming=True, revision=revision or None)
     except (DatasetNotFoundError, FileNotFoundError, ValueError, ConnectionError) as error:
         raise ValueError(f"the data set {config.path!r} cannot be streamed: {error}") from error
     features = features_of(found)
@@ -71,10 +76,28 @@ def features_of(found: Any) -> dict[str, Any]:
     return dict(found.features or found._resolve_features().features)
 
 
-def column_of(config: DataConfig, kind: str) -> str:
-    """The first column of a type of `datasets`; empty where there is none."""
+PLAIN = ("label", "cls", "class")
+"""Names of columns that mean a class."""
+
+
+def image_and_label(config: DataConfig) -> tuple[str, str]:
+    """The columns of images and of classes, empty where there are none; raises ValueError where
+    several could be meant, and where a class is no ClassLabel and there are no captions either."""
     features = features_of(stream(config))
-    return next((name for name, of in features.items() if type(of).__name__ == kind), "")
+    found = []
+    for kind in ("Image", "ClassLabel"):
+        names = [name for name, of in features.items() if type(of).__name__ == kind]
+        if len(names) > 1:
+            raise ValueError(f"{config.path} has several columns of {kind}: {', '.join(names)}; "
+                             "keep one")  # fmt: skip
+        found.append(names[0] if names else "")
+    plain = [name for name in PLAIN if name in features]
+    if not found[1] and plain and not config.captions:
+        raise ValueError(
+            f"{config.path}: {plain[0]} is no ClassLabel, so that the classes are not known; cast "
+            "it and save the data set"
+        )
+    return found[0], found[1]
 
 
 def rows(config: DataConfig, columns: list[str], wanted: set[int]) -> Iterator[tuple[int, Any]]:
@@ -100,13 +123,25 @@ def rows(config: DataConfig, columns: list[str], wanted: set[int]) -> Iterator[t
     )
 
 
+def content_of(image: dict[str, Any] | None) -> bytes:
+    """The bytes of an image, which a data set holds or names; none where it has no image."""
+    from datasets.utils.file_utils import xopen
+
+    if image is None:
+        return b""
+    if image["bytes"] is not None:
+        return image["bytes"]
+    with xopen(image["path"], "rb") as file:
+        return file.read()
+
+
 def draw_stream(
     config: DataConfig, seed: int, counts: dict[Split, int], out: dict[Split, np.ndarray]
 ) -> tuple[dict[Split, np.ndarray], list[str]]:
     """Fill the uint8 images of every split in one pass; (labels by split, class names).
 
     Raises ValueError for a data set without images, and as `rows` does."""
-    image, label = column_of(config, "Image"), column_of(config, "ClassLabel")
+    image, label = image_and_label(config)
     if not image:
         raise ValueError(f"{config.path} has no column of images")
     names = features_of(stream(config))[label].names if label else [config.path]
@@ -116,17 +151,29 @@ def draw_stream(
         for at, place in enumerate(places(config, seed, split, number)):
             asked.setdefault(place.index, []).append((split, at, place.flip))
     for index, sample in rows(config, [image, *([label] if label else [])], set(asked)):
-        pixels = read(Held(f"{config.path}, sample {index}", sample[image]))
+        pixels = read(Held(f"{config.path}, sample {index}", content_of(sample[image])))
         for split, at, flip in asked[index]:
             out[split][at] = CenterCrop(0, 0, flip).cut(pixels, config.resolution_px)
             labels[split][at] = sample[label] if label else 0
     return labels, list(names)
 
 
-def stream_captions(config: DataConfig, seed: int, split: Split, number: int) -> list[str]:
-    """The captions of a split's crops, of the column that `data.captions` names."""
-    if not config.captions:
+def stream_captions(
+    config: DataConfig, seed: int, counts: dict[Split, int]
+) -> dict[Split, list[str]]:
+    """The captions of every split's crops in one pass, of the column that `data.captions` names;
+    raises ValueError for what is no text."""
+    column = config.captions
+    if not column:
         raise ValueError("text to image needs captions: name their column by data.captions")
-    asked = [place.index for place in places(config, seed, split, number)]
-    said = {i: str(s[config.captions]) for i, s in rows(config, [config.captions], set(asked))}
-    return [said[index] for index in asked]
+    asked = {
+        split: [p.index for p in places(config, seed, split, n)] for split, n in counts.items()
+    }
+    said: dict[int, str] = {}
+    for index, sample in rows(config, [column], {i for of in asked.values() for i in of}):
+        if not isinstance(sample[column], str):
+            raise ValueError(
+                f"{config.path}, sample {index}: {column} is {sample[column]!r}, which is no text"
+            )
+        said[index] = sample[column]
+    return {split: [said[i] for i in of] for split, of in asked.items()}

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from davae.core.digests import file_digest
 from davae.core.ranks import ranks
+from davae.core.store import write_json
 
 INDEX, SUMS = "index.json", "SHA256SUMS"
 ROWS = 512
@@ -42,6 +43,8 @@ def write_shards(
     if not total:
         raise ValueError(f"{folder.name} would have no rows")
     here, known = ranks(), torch.empty(0) if ready is None else ready
+    if here.told(here.main and finished(folder, total)):
+        return
     if here.main:
         folder.mkdir(exist_ok=True)
     here.wait()
@@ -61,6 +64,11 @@ def write_shards(
     if here.main:
         write_index(folder, -(-total // ROWS))
     here.wait()
+
+
+def finished(folder: Path, total: int) -> bool:
+    """Whether all rows were written before, as the index says, which is written last."""
+    return (folder / INDEX).exists() and len(Shards(folder)) == total
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -108,7 +116,7 @@ def write_index(folder: Path, count: int) -> None:
         shards.append({"file": path.name, "rows": shape[0], "start": start})
     index = {"row": shape[1:], "dtype": str(dtype).removeprefix("torch."), "shards": shards}
     (folder / SUMS).write_text("".join(sum_path(path).read_text() for path in paths))
-    (folder / INDEX).write_text(json.dumps(index, indent=1))
+    write_json(folder / INDEX, index)
     for left in (*folder.glob("*.tmp"), *folder.glob("*.sha256")):
         left.unlink()
 
@@ -163,10 +171,13 @@ class Shards:
         if isinstance(index, slice):
             rows = np.arange(*index.indices(len(self)))
         else:
-            rows = np.asarray(index).astype(np.int64)
-            rows = np.where(rows < 0, rows + len(self), rows)
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"{self.folder.name} has {len(self)} rows; asked for {rows.max()}")
+            asked = np.asarray(index)
+            if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iu"):
+                raise TypeError(f"rows are indexed by a slice or by their numbers, not {index!r}")
+            rows = np.where(asked < 0, asked + len(self), asked).astype(np.int64)
+            beyond = asked[(rows < 0) | (rows >= len(self))]
+            if len(beyond):
+                raise IndexError(f"{self.folder.name} has {len(self)} rows; asked for {beyond[0]}")
         found = torch.empty(len(rows), *self.shape[1:], dtype=self.dtype)
         data = found.view(len(rows), -1).view(torch.uint8).numpy() if len(rows) else None
         of_shard = np.searchsorted(self.ends, rows, side="right")

@@ -32,8 +32,9 @@ def webdataset(config: DataConfig) -> Source:
                          ".tar files")  # fmt: skip
     found: dict[str, dict[str, Region]] = defaultdict(dict)
     for shard in tqdm(shards, desc="reading shards", unit="shard", delay=2, leave=False):
+        within = shard.relative_to(top).as_posix() if top.is_dir() else shard.name
         for key, files in samples_of(shard).items():
-            name = f"{shard.name}/{key}"
+            name = f"{within}/{key}"
             found[class_of(name, files)][name] = sample(name, files, config)
     if "" in found and len(found) > 1:
         unsaid = next(iter(found[""]))
@@ -51,12 +52,15 @@ def webdataset(config: DataConfig) -> Source:
 
 
 def samples_of(shard: Path) -> dict[str, dict[str, Member]]:
-    """The files of each sample by their ending."""
+    """The files of each sample by their ending; raises ValueError for two of one name."""
     found: dict[str, dict[str, Member]] = defaultdict(dict)
     for member in members(shard):
         folder, _, file = member.name.rpartition("/")
         stem, _, ending = file.partition(".")
-        found[f"{folder}/{stem}".lstrip("/")][ending.lower()] = member
+        files = found[f"{folder}/{stem}".lstrip("/")]
+        if ending.lower() in files:
+            raise ValueError(f"{member} is there twice; give each sample a name of its own")
+        files[ending.lower()] = member
     return found
 
 
@@ -85,7 +89,8 @@ def class_of(name: str, files: dict[str, Member]) -> str:
     """What a sample says of its class; empty where it says none."""
     if CLASS in files:
         return files[CLASS].read_bytes().decode().strip()
-    return str(fields(files).get("cls", ""))
+    said = fields(files).get("cls")
+    return "" if said is None else str(said)
 
 
 def caption_of(files: dict[str, Member]) -> str:

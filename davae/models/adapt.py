@@ -232,12 +232,17 @@ def save_adapters(transformer: Any, path: Path) -> None:
 
 
 def load_adapters(transformer: Any, path: Path, lora: Lora) -> None:
-    """Add adapters as they were saved by `save_adapters`."""
-    from peft import set_peft_model_state_dict
+    """Add adapters as they were saved by `save_adapters`; raises ValueError for those of other
+    layers."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
 
     add_lora(transformer, lora)
-    set_peft_model_state_dict(transformer, load_file(path), adapter_name=ADAPTER)
+    tensors = load_file(path)
+    wrong = sorted(set(tensors) ^ set(get_peft_model_state_dict(transformer, adapter_name=ADAPTER)))
+    if wrong:
+        raise ValueError(f"{path}: missing or unexpected: {', '.join(wrong)}")
+    set_peft_model_state_dict(transformer, tensors, adapter_name=ADAPTER)
 
 
 def load_adaptation(transformer: Any, path: Path | str, layout: Layout | None = None) -> None:

@@ -179,7 +179,7 @@ def first_crops(p: Patient) -> str:
     if data.name not in FILES:
         images, _, classes = draw_images(data, p.e.data_seed, "train", 4)
         return f"{len(images)} of {images.shape[2]} px, {len(classes)} classes"
-    files = image_files(Path(data.path))
+    files = image_files(Path(data.path), archives=data.name == "webdataset")
     if not files:
         raise ValueError(f"data.path {data.path!r} holds no images ({', '.join(SUFFIXES)})")
     shown = files[:: max(1, len(files) // SAMPLED)]
@@ -189,12 +189,13 @@ def first_crops(p: Patient) -> str:
     )
 
 
-def image_files(top: Path) -> list[File]:
-    """The images of a folder, those in its archives or in one archive."""
+def image_files(top: Path, *, archives: bool) -> list[File]:
+    """The images of a folder, or those in its archives or in one archive."""
     paths = sorted(top.rglob("*")) if top.is_dir() else [top]
-    archived = [m for path in paths if path.suffix == ".tar" for m in members(path)]
-    loose = [path for path in paths if path.suffix.lower() in SUFFIXES]
-    return [*loose, *(m for m in archived if Path(m.name).suffix.lower() in SUFFIXES)]
+    if not archives:
+        return [path for path in paths if path.suffix.lower() in SUFFIXES]
+    inside = (m for path in paths if path.suffix == ".tar" for m in members(path))
+    return [m for m in inside if Path(m.name).suffix.lower() in SUFFIXES]
 
 
 def images_of(e: Experiment) -> np.ndarray:

@@ -42,10 +42,11 @@ MODEL = "model"
 def crops(folder: Path, split: str, count: int = 0) -> tuple[Any, np.ndarray]:
     """uint8 images [N, 3, H, W] and labels [N] of a split, or its first `count`: read from the
     file as they are used, or cut out of the data as they are used."""
-    labels, stored = np.load(folder / f"{split}_labels.npy"), folder / f"{split}_images.npy"
+    labels = np.load(folder / f"{split}_labels.npy")
     count = min(count or len(labels), len(labels))
-    images = np.load(stored, mmap_mode="c")[:count] if stored.exists() else cut(folder).first(count)
-    return images, labels[:count]
+    if split == "train" and (folder / CUT).exists():
+        return cut(folder).first(count), labels[:count]
+    return np.load(folder / f"{split}_images.npy", mmap_mode="c")[:count], labels[:count]
 
 
 @lru_cache(maxsize=1)

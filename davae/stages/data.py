@@ -16,7 +16,7 @@ from davae.core.runtime import Runtime
 from davae.core.store import write_json
 from davae.data.captions import draw_captions
 from davae.data.crops import draw_images, load_source, planned
-from davae.data.hub import draw_stream
+from davae.data.hub import draw_stream, stream_captions
 from davae.data.pixels import downsample, to_unit
 from davae.data.source import Split
 from davae.stages.artifacts import CUT
@@ -50,13 +50,14 @@ def first_of_each(labels: np.ndarray, classes: list[int]) -> np.ndarray:
     return np.stack(by_class, 1).ravel()
 
 
+def splits_of(data: DataConfig) -> dict[Split, int]:
+    """How many crops each split has."""
+    return {"heldout": data.eval_crops, "fresh": data.eval_crops, "train": data.train_crops}
+
+
 def make_crops(work: Work, data: DataConfig, seed: int) -> None:
     """uint8 crops and labels of the three splits, and the class names."""
-    splits: dict[Split, int] = {
-        "heldout": data.eval_crops,
-        "fresh": data.eval_crops,
-        "train": data.train_crops,
-    }
+    splits = splits_of(data)
     if data.name == "hub":
         labels, classes = make_streamed(work, data, seed, splits)
     else:
@@ -105,8 +106,10 @@ def make_drawn(
         if split == "train" and source is not None and not stores(work.runtime, work.folder, data):
             plan = planned(data, source, seed, split, count)
             found[split] = np.array([crop.label for crop in plan], np.int64)
+            (work.folder / f"{split}_images.npy").unlink(missing_ok=True)  # of a killed attempt
             write_json(work.folder / CUT, {"data": asdict(data), "seed": seed})
         else:
+            (work.folder / CUT).unlink(missing_ok=True)
             file = images_file(work, data, split, count)
             _, found[split], classes = draw_images(data, seed, split, count, source, out=file)
             check_shown(data, classes)
@@ -151,15 +154,19 @@ def make_pool(work: Work) -> None:
 
 def make_captions(work: Work, data: DataConfig, seed: int) -> None:
     """The captions of every split's crops."""
-    for split in get_args(Split):
-        count = data.train_crops if split == "train" else data.eval_crops
-        write_json(work.folder / f"{split}_captions.json", draw_captions(data, seed, split, count))
+    splits = splits_of(data)
+    if data.name == "hub":
+        said = stream_captions(data, seed, splits)
+    else:
+        said = {split: draw_captions(data, seed, split, count) for split, count in splits.items()}
+    for split, captions in said.items():
+        write_json(work.folder / f"{split}_captions.json", captions)
 
 
 def base_images(
     images: np.ndarray, scale: int, antialias: bool, batch: int = 512, clamp: bool = False
 ) -> torch.Tensor:
     """Float base images of uint8 high-resolution ones: in about [-1, 1], or exactly, by `clamp`."""
-    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+    parts = (images[i : i + batch] for i in range(0, len(images), batch))
     small = torch.cat([downsample(to_unit(part), scale, antialias) for part in parts])
     return small.clamp_(-1, 1) if clamp else small

@@ -149,7 +149,8 @@ def base_stages(e: Experiment) -> Stages:
     s["base_latents"] = Stage("base_latents", 1, autoencoder.make_base_latents, encoded, at_vae)
     at_latents = {**at_vae, "base_latents": s["base_latents"]}
     if family.conditions == "captions":
-        said = e.data.captions or e.data.path  # of shards, which hold them
+        said = e.data.captions if e.data.name == "folder" else e.data.path  # which holds them
+        version += e.data.crop == "center"  # whose captions were of random crops
         s["captions"] = Stage("captions", version, data.make_captions, drawn_data(e), content=said)
     else:
         network = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}

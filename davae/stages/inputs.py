@@ -59,9 +59,25 @@ def judging_problems(e: Experiment) -> list[str]:
     return problems
 
 
+def adapter_problems(e: Experiment) -> list[str]:
+    """What adapters of a class-conditional network cannot be trained with, each in a sentence."""
+    if not e.adapt.lora_rank or family_of(e).conditions != "classes":
+        return []
+    problems = []
+    if e.adapt.init == "scratch":
+        problems.append("adapt.init 'scratch' has nothing pretrained to adapt; leave lora_rank 0")
+    if e.adapt.train.snapshots or any(e.adapt.detail_lag):
+        problems.append(
+            "adapt.lora_rank: adapters are merged when training ends, so that there are no "
+            "snapshots of it, and train no layer of the detail's own time; leave lora_rank 0"
+        )
+    return problems
+
+
 def input_problems(e: Experiment) -> list[str]:
     """What the experiment needs and is not there, each in a sentence."""
-    problems = []
+    problems = adapter_problems(e)
+    captions = e.data.captions if e.data.name == "folder" else ""  # of the hub it is a column
     for field, path, use in (
         (
             "data.path",
@@ -70,15 +86,15 @@ def input_problems(e: Experiment) -> list[str]:
         ),
         (
             "data.captions",
-            e.data.captions,
+            captions,
             "a .csv, .tsv or .jsonl file with the columns file and caption",
         ),
     ):
         if path and not Path(path).exists():
             problems.append(f"{field} is {path!r}, which is not there: {use}")
-    if e.data.captions and Path(e.data.captions).exists():
+    if captions and Path(captions).exists():
         try:
-            caption_table(Path(e.data.captions))
+            caption_table(Path(captions))
         except ValueError as error:
             problems.append(f"data.captions: {error}")
     if family_of(e).conditions == "classes":
@@ -99,6 +115,8 @@ def input_problems(e: Experiment) -> list[str]:
                 file()
             except MissingWeights as error:
                 problems.append(str(error))
+    if e.data.name == "hub" and find_spec("datasets") is None:
+        problems.append("data.name 'hub' needs datasets: pip install 'davae[hub]'")
     if e.adapt.lora_rank and find_spec("peft") is None:
         problems.append("LoRA needs peft: pip install 'davae[sd3]'")
     return problems

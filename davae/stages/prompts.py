@@ -65,7 +65,7 @@ def make_prompts(work: Work, base_dit: BaseDiTConfig) -> None:
 
     def rows(part: range) -> torch.Tensor:
         found = encoded(prompts[part.start : part.stop])
-        return torch.cat([found[name].flatten(1) for name in sorted(example)], 1)
+        return torch.cat([found[name].flatten(1) for name in sorted(example)], 1).cpu()
 
     batch = work.runtime.images_at_once or AT_ONCE
     write_shards(work.folder / ROWS, len(prompts), batch, rows, "prompts")

@@ -101,7 +101,9 @@ def train_text(
     train, heldout = (joined_latents(work, split, *roles) for split in ("train", "heldout"))
     prompts, checked = training_prompts(work)
     data = LatentSet(train, torch.arange(len(train)))
-    check = LatentSet(heldout[:checked], len(prompts) - 1 - checked + torch.arange(checked))
+    first = len(prompts) - 1 - checked  # behind those of training
+    checked = min(checked, len(heldout))
+    check = LatentSet(heldout[:checked], first + torch.arange(checked))
     if "prompts" in work.inputs:
         denoiser = prompted_by(pipe, base_dit.family, work.inputs["prompts"], detail)
     else:

@@ -77,8 +77,8 @@ def train_network(
         return
     if merge:
         merge_lora(trained)
-        if train.round_weights:
-            trained.to(torch.bfloat16).float()
+        for parameter in trained.parameters() if train.round_weights else ():
+            parameter.data = parameter.bfloat16().float()
     save_model(trained, work.folder / MODEL, rounded=train.round_weights)
 
 
@@ -141,7 +141,6 @@ def make_adapted(
     if any(adapt.detail_lag):
         network.give_detail_time()
     if adapt.lora_rank:
-        check_adapters(adapt)
         seeded(seed, "adapt/lora")  # peft draws A from the global generator
         add_lora(network, lora_of(family, adapt.lora_rank))
     roles = ("base_latents", "detail_latents")
@@ -157,17 +156,6 @@ def make_adapted(
         adapt_config=adapt,
         merge=bool(adapt.lora_rank),
     )
-
-
-def check_adapters(adapt: AdaptConfig) -> None:
-    """Raise ValueError for what adapters of a class-conditional network cannot be trained with."""
-    if adapt.init == "scratch":
-        raise ValueError("adapt.init 'scratch' has nothing pretrained to adapt; leave lora_rank 0")
-    if adapt.train.snapshots or any(adapt.detail_lag):
-        raise ValueError(
-            "adapt.lora_rank: adapters are merged when training ends, so that there are no "
-            "snapshots of it, and train no layer of the detail's own time; leave lora_rank 0"
-        )
 
 
 def training_flops(network: nn.Module, forward: Callable[[], torch.Tensor]) -> int:

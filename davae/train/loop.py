@@ -86,6 +86,10 @@ class Trainer:
             check_shares({f"the batch of {task.name}": config.batch_size})
             self.parallel = Parallel(self.stepping, task.idle, bool(runtime.compile))
             self.stepping = self.parallel.wrapped
+            if runtime.ema_on_host and self.parallel.plain is not None:
+                raise ValueError(
+                    "runtime.ema_on_host: a sharded average stays on the GPUs; leave it False"
+                )
         self.parameters = [p for p in task.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters,

@@ -69,6 +69,17 @@ def test_the_stage_leaves_what_is_read_alike(tree, tmp_path, crop):
     cut.cache_clear()
 
 
+def test_an_attempt_that_stored_leaves_nothing_to_one_that_does_not(tree, tmp_path):
+    """Nor the other way round."""
+    data = data_of(tree, "center")
+    expected = draw_images(data, 0, "train", 50)[0]
+    np.save(tmp_path / "train_images.npy", np.zeros_like(expected))
+    for store in (False, True):
+        make_crops(Work(tmp_path, {}, Runtime(store_crops=store)), data, 0)
+        cut.cache_clear()
+        assert np.array_equal(crops(tmp_path, "train")[0][:], expected)
+
+
 def test_they_are_stored_where_they_take_a_quarter_of_what_is_free(tree, tmp_path, monkeypatch):
     data = data_of(tree, "center")
     free = 4 * 3 * 50 * 16**2

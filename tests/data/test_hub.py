@@ -12,10 +12,12 @@ from davae.core.experiment import DataConfig
 from davae.core.runtime import Runtime
 from davae.data.captions import draw_captions
 from davae.data.crops import load_source
-from davae.data.hub import draw_stream, places
+from davae.data.hub import draw_stream, places, stream_captions
 from davae.stages.artifacts import class_names, crops
 from davae.stages.data import make_crops
+from davae.stages.inputs import input_problems
 from davae.stages.stage import Work
+from tests.small_pipelines import experiment
 
 COUNTS = {"heldout": 8, "fresh": 8, "train": 20}
 
@@ -72,6 +74,45 @@ def test_one_pass_fills_all_splits_with_what_belongs_together(parquet):
     darker = {s: images[:, 0, 8, 2] < images[:, 0, 8, 13] for s, images in out.items()}
     assert (darker["fresh"] != darker["train"][:8]).all()  # mirrored where the others are not
     assert 0 < darker["train"].mean() < 1
+
+
+def test_what_is_no_text_and_no_class_is_named(tmp_path):
+    features = datasets.Features(
+        {"picture": datasets.Image(), "cls": datasets.Value("int64"),
+         "text": datasets.Value("string")}
+    )  # fmt: skip
+    rows = {"picture": [picture(i) for i in range(12)], "cls": [0] * 12,
+            "text": [None if i == 4 else "a" for i in range(12)]}  # fmt: skip
+    (tmp_path / "a").mkdir()
+    datasets.Dataset.from_dict(rows, features).to_parquet(str(tmp_path / "a" / "train.parquet"))
+    data = config(tmp_path / "a", captions="text")
+    with pytest.raises(ValueError, match="sample 4: text is None, which is no text"):
+        stream_captions(data, 0, {"train": 6, "heldout": 3})
+    out = np.zeros((5, 3, 16, 16), np.uint8)
+    labels, names = draw_stream(data, 0, {"train": 5}, {"train": out})  # captions are enough
+    assert names == [data.path]
+    assert not labels["train"].any()
+    with pytest.raises(ValueError, match="cls is no ClassLabel"):
+        draw_stream(replace(data, captions=""), 0, {"train": 5}, {"train": out})
+
+
+def test_pictures_may_be_files_beside_the_table(tmp_path):
+    """As of a folder of images, whose rows name their files."""
+    for i in range(10):
+        (tmp_path / "cat").mkdir(exist_ok=True)
+        (tmp_path / "dog").mkdir(exist_ok=True)
+        content = picture(i)["bytes"]
+        (tmp_path / ("cat", "dog")[i % 2] / f"{i}.png").write_bytes(content)
+    out = np.zeros((4, 3, 16, 16), np.uint8)
+    labels, names = draw_stream(config(tmp_path), 0, {"train": 4}, {"train": out})
+    assert names == ["cat", "dog"]
+    assert [(level(image) - 20) // 4 % 2 for image in out] == labels["train"].tolist()
+
+
+def test_a_columns_name_is_no_file(parquet, tmp_path):
+    e = experiment("sd3", "none")
+    problems = input_problems(replace(e, data=config(parquet, captions="text")))
+    assert not any("captions" in problem for problem in problems)
 
 
 def test_more_crops_are_more_of_the_same(parquet):

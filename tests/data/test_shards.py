@@ -42,6 +42,9 @@ def test_rows_are_read_as_a_tensor_is_indexed(tmp_path, dtype):
         assert torch.equal(found[index], rows[index if not isinstance(index, np.ndarray) else []])
     with pytest.raises(IndexError, match="1300 rows; asked for 1300"):
         found[[1_300]]
+    for index in (3, torch.tensor(3), torch.ones(TOTAL, dtype=torch.bool)):
+        with pytest.raises(TypeError, match="by a slice or by their numbers"):
+            found[index]
     assert torch.equal(found.first(10)[:], rows[:10])
     assert len(found.first(10)) == 10
     assert len(found.first(9_000)) == TOTAL
@@ -101,6 +104,17 @@ def test_a_shard_that_was_damaged_meanwhile_is_made_again(tmp_path):
     assert asked[0].start == 0
     assert torch.equal(found[:], values())
     found.check()
+
+
+def test_what_is_finished_is_not_made_again(tmp_path):
+    """As the first split, where the writing was killed in a later one."""
+    write(tmp_path / "a", values())
+    asked = []
+    found = write(tmp_path / "a", values(), asked=asked)
+    assert asked == []
+    found.check()
+    assert len(write(tmp_path / "a", values()[:700], asked=asked)) == 700  # of another length
+    assert asked
 
 
 def test_damage_is_named(tmp_path):

@@ -63,6 +63,30 @@ def test_images_captions_and_classes_belong_together(tmp_path, caption):
     assert not set(seen) & {by_colour[tuple(image[:, 0, 0].tolist())] for image in held}
 
 
+def test_shards_of_one_name_in_two_folders_are_two(tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        with webdataset.TarWriter(str(tmp_path / folder / "0.tar")) as sink:
+            for i in range(10):
+                number = i + 10 * (folder == "y")
+                pixels = np.full((40, 40, 3), colour_of(number), np.uint8)
+                sink.write({"__key__": f"{i}", "png": pixels, "cls": number % 2,
+                            "txt": f"colour {colour_of(number)}"})  # fmt: skip
+    data = config(tmp_path)
+    assert sum(len(r) for s in ("train", "heldout") for r in load_source(data).regions(s)) == 20
+    images = draw_images(data, 0, "train", 16)[0]
+    for image, text in zip(images, draw_captions(data, 0, "train", 16), strict=True):
+        assert text == f"colour {tuple(image[:, 0, 0].tolist())}"
+
+
+def test_a_file_that_is_there_twice_is_an_error(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for _ in range(2):
+            tar.addfile(tarfile.TarInfo("one.png"), io.BytesIO(b""))
+    with pytest.raises(ValueError, match=r"a\.tar: one\.png is there twice"):
+        load_source(config(tmp_path))
+
+
 def test_random_crops_have_their_captions_too(tmp_path):
     top = write(tmp_path / "a", 25, ending="webp.png")
     data = DataConfig(name="webdataset", path=str(top), resolution_px=16, min_crop_px=20,

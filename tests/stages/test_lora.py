@@ -6,10 +6,20 @@ import pytest
 import torch
 
 from davae.core.presets import PRESETS
-from davae.models.adapt import Lora, adapt, add_lora, lora_of, merge_lora, widened_layers
+from davae.models.adapt import (
+    Lora,
+    adapt,
+    add_lora,
+    load_adapters,
+    lora_of,
+    merge_lora,
+    save_adapters,
+    widened_layers,
+)
 from davae.models.dit import DiT
 from davae.stages.artifacts import MODEL
 from davae.stages.graph import graph
+from davae.stages.inputs import input_problems
 from tests.small_models import small_dit, without_zeros
 
 NANO = PRESETS["nano"]
@@ -60,11 +70,26 @@ def test_a_run_with_adapters_leaves_a_plain_network(nano):
 @pytest.mark.parametrize(
     "changed", [{"init": "scratch"}, {"detail_lag": (0.1, 0.2)}], ids=["scratch", "lag"]
 )
-def test_what_adapters_cannot_be_trained_with_is_said(nano, changed):
-    pipeline, _, _ = nano
+def test_what_adapters_cannot_be_trained_with_is_said_before_anything_starts(changed):
     e = replace(NANO, adapt=replace(NANO.adapt, lora_rank=2, **changed))
-    with pytest.raises(ValueError, match="leave lora_rank 0"):
-        pipeline.path(graph(e)["adapted"])
+    assert ["leave lora_rank 0" in problem for problem in input_problems(e)] == [True]
+    assert input_problems(replace(e, adapt=replace(e.adapt, lora_rank=0))) == []
+    assert input_problems(replace(NANO, adapt=replace(NANO.adapt, lora_rank=2))) == []
+
+
+def test_adapters_of_other_layers_are_refused(tmp_path):
+    dit, lora = small_dit(), lora_of("lightning", 2)
+    add_lora(dit, Lora(2, 2, ("attn.qkv",)))
+    save_adapters(dit, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"missing or unexpected: .*mlp\.w3"):
+        load_adapters(small_dit(), tmp_path / "a.safetensors", lora)
+    again = small_dit()
+    load_adapters(again, tmp_path / "a.safetensors", Lora(2, 2, ("attn.qkv",)))
+    own, other = (
+        {k: v for k, v in m.state_dict().items() if ".lora_A." in k} for m in (dit, again)
+    )
+    assert own
+    assert all(torch.equal(v, other[k]) for k, v in own.items())
 
 
 def test_a_target_that_is_not_there_is_named():

@@ -29,7 +29,19 @@ Benchmarks: pytest benchmarks/ --benchmark-json out.json. Report: python -m repo
 
 
 def main() -> None:
-    """Entry point of the `davae` command."""
+    """Entry point of the `davae` command; quiet where what reads its output has ended."""
+    try:
+        try:
+            command()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what exit flushes
+        sys.exit(141)
+
+
+def command() -> None:
+    """The command that the arguments name."""
     if int(os.environ.get("RANK", "0")):  # of several processes one draws progress bars
         os.environ["TQDM_DISABLE"] = "1"
     argv = sys.argv[1:]

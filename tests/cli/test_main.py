@@ -55,3 +55,9 @@ def test_flags_stand_alone():
     options = parse("tiny", PRESETS["tiny"], ["--brief", "--seed", "2", "--from-scratch"])
     assert (options.brief, options.from_scratch, options.experiment.seed) == (True, True, 2)
     assert not parse("tiny", PRESETS["tiny"], []).brief
+
+
+def test_a_reader_that_ends_early_gets_no_traceback():
+    words = f"{sys.executable} -m davae --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (141, "")

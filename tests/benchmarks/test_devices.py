@@ -19,6 +19,7 @@ from benchmarks.scenarios import Scenario
 from benchmarks.trainers import dit_trainer
 from davae.core.runtime import Runtime
 from davae.models.unweighted import first
+from davae.train.ema import EMA
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 FORWARDS = (
@@ -92,3 +93,24 @@ def test_a_training_draws_and_learns_the_same(device, tmp_path):
     reference = losses("cpu", tmp_path)
     assert len(set(reference.tolist())) == 5
     assert difference(losses(device, tmp_path), reference) < SAME
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_an_average_on_the_host_is_the_average(device):
+    weights = [torch.nn.Parameter(torch.randn(4, 3).to(device)) for _ in range(2)]
+    averages = [EMA(weights, 0.9, on_host) for on_host in (False, True)]
+    for step in range(3):
+        with torch.no_grad():
+            for weight in weights:
+                weight.add_(1.0)
+        for ema in averages:
+            ema.update(step)
+    beside, hosted = averages
+    assert {a.device.type for a in hosted.average} == {"cpu"}
+    for a, b in zip(beside.average, hosted.average, strict=True):
+        torch.testing.assert_close(a.cpu(), b)
+    before = [weight.clone() for weight in weights]
+    with hosted.swapped():
+        for weight, average in zip(weights, beside.average, strict=True):
+            torch.testing.assert_close(weight, average)
+    assert all(torch.equal(w, b) for w, b in zip(weights, before, strict=True))

@@ -45,9 +45,9 @@ def draw(
     generated: row of the table to the role whose samples make that block of rows, in order.
     """
     at_crops = pipeline.path(stages["crops"])
-    names = class_names(at_crops)
-    classes = [names[k] for k in shown_classes(len(names))]
-    blocks = sample_blocks(pipeline, stages, generated, at_crops)
+    numbers = shown_classes(at_crops, stages["references"].config["metrics"].count)
+    classes = [class_names(at_crops)[k] for k in numbers]
+    blocks = sample_blocks(pipeline, stages, generated, numbers)
     lines = {fill(RUN_ROWS.get(r, r), TITLE): images[:LINES] for r, images in blocks.items()}
     image_rows(folder / "samples.png", lines, classes)
     draw_glance(folder / "glance.png", blocks, classes)
@@ -72,11 +72,10 @@ def draw(
 
 
 def sample_blocks(
-    pipeline: Pipeline, stages: dict[str, Stage], generated: dict[str, str], at_crops: Path
+    pipeline: Pipeline, stages: dict[str, Stage], generated: dict[str, str], classes: list[int]
 ) -> dict[str, np.ndarray]:
     """Real crops, then the first samples of every method: [SHOWN, classes, 3, H, W] each."""
-    images, labels = crops(at_crops, "fresh")
-    classes = shown_classes(len(class_names(at_crops)))
+    images, labels = crops(pipeline.path(stages["crops"]), "fresh")
     blocks = {"real": by_image(images[first_of_each(labels, classes)], len(classes))}
     for row, role in generated.items():
         samples = np.load(pipeline.path(stages[role]) / "shown.npz")["samples"]

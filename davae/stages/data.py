@@ -26,14 +26,19 @@ SHARE = 0.25
 """Of the free space of the disk, which stored training crops take at most."""
 SHOWN_CLASSES = 32
 """Classes that the grids show at most, evenly among all."""
+JUDGED = ("heldout", "fresh")
+"""Splits whose crops are judged and shown."""
 SHOWN = 4
 """Crops, and samples, a class that the grids show."""
 
 
-def shown_classes(count: int) -> list[int]:
-    """Which of `count` classes the grids show."""
-    most = min(count, SHOWN_CLASSES)
-    return [i * count // most for i in range(most)]
+def shown_classes(crops: Path, count: int) -> list[int]:
+    """Which classes the grids show: evenly among those of which held-out and fresh crops are
+    judged, of the first `count` of an artifact of crops, or all of them for 0."""
+    judged = [np.load(crops / f"{split}_labels.npy")[: count or None] for split in JUDGED]
+    among = sorted(set.intersection(*(set(labels.tolist()) for labels in judged)))
+    most = min(len(among), SHOWN_CLASSES)
+    return [among[i * len(among) // most] for i in range(most)]
 
 
 def first_of_each(labels: np.ndarray, classes: list[int]) -> np.ndarray:

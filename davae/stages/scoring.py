@@ -25,7 +25,7 @@ from davae.method.alignment import alignment_loss, channel_variance, orthogonal
 from davae.method.latent import join
 from davae.method.spread import spread
 from davae.models.davae import DAVAE
-from davae.stages.artifacts import class_names, latents, load_davae, load_vae
+from davae.stages.artifacts import latents, load_davae, load_vae
 from davae.stages.autoencoder import raw_detail
 from davae.stages.data import base_images, first_of_each, shown_classes
 from davae.stages.judging import (
@@ -132,8 +132,8 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
         details |= other_details(detail)
         measured[own_row] += detail_measurements(detail, base, work)
     judge = Judge(work, "heldout", metrics)
-    classes = len(class_names(work.inputs["crops"]))
-    shown, kept = first_of_each(labels, shown_classes(classes)), {}
+    shown = first_of_each(labels, shown_classes(work.inputs["crops"], metrics.count))
+    kept = {}
     for row, rows_of in details.items():
         images = scratch_images(work, row, heldout.shape)
         decode_all(model, base, rows_of, work.runtime, images)
@@ -292,5 +292,5 @@ def make_generation(
     measured += content_measurements(work, images, labels, metrics)
     measured += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, {arm: measured})
-    shown = first_of_each(labels, shown_classes(len(class_names(work.inputs["crops"]))))
+    shown = first_of_each(labels, shown_classes(work.inputs["crops"], metrics.count))
     np.savez_compressed(work.folder / "shown.npz", samples=images[shown])

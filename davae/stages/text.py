@@ -21,6 +21,7 @@ from davae.models.adapt import (
     save_adaptation,
     save_adapters,
 )
+from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import MODEL, joined_latents, load_davae, seeded
 from davae.stages.prompts import pretrained_pipeline, prompted, prompted_by, training_prompts
 from davae.stages.stage import Work, together
@@ -108,6 +109,10 @@ def train_text(
         denoiser = prompted_by(pipe, base_dit.family, work.inputs["prompts"], detail)
     else:
         denoiser = prompted(pipe, base_dit.family, prompts, detail)
+    if work.runtime.compile:  # block by block: alike ones are compiled once
+        for blocks in FAMILIES[base_dit.family].blocks:
+            for block in getattr(pipe.transformer, blocks):
+                block.compile()
     task = transformer_task(
         name, denoiser, data, {"heldout": check}, flow=flow, dropout=base_dit.class_dropout,
         seed=seed, adapt=config if structured else None, epochs=config.train.epochs,

@@ -22,7 +22,7 @@ from davae.run.execute import run_experiment
 from davae.stages.autoencoder import MODEL
 from davae.stages.prompts import NO_PROMPT, prompted_by
 from davae.stages.run_graph import run_stages
-from davae.stages.stage import Pipeline
+from davae.stages.stage import Pipeline, Work
 from davae.stages.text import ADAPTERS
 from tests.small_pipelines import experiment, save_flux, save_sd3
 
@@ -154,6 +154,28 @@ def test_stored_prompts_train_as_prompts_encoded_at_every_step(family, pipes, tm
         for name in one:
             if "loss" in name or "base" in name or "detail" in name:
                 assert one[name] == pytest.approx(other[name], rel=1e-5)
+
+
+def test_compiled_blocks_train_as_they_are(pipes, tmp_path):
+    e = experiment("flux", pipes["flux"])
+    data = replace(e.data, train_crops=26, eval_crops=96)
+    e = replace(e, data=data, adapt=replace(e.adapt, stored_prompts=True))
+    adapted = run_stages(e)["adapted"]
+    plain, compiled = (
+        Pipeline(Store(tmp_path / "store"), Runtime(compile=c), lambda text: None)
+        for c in (False, True)
+    )
+    for upstream in adapted.upstream.values():
+        plain.path(upstream)
+    logs = []
+    for name, pipeline in (("plain", plain), ("compiled", compiled)):
+        (tmp_path / name).mkdir()
+        inputs = {role: pipeline.path(up) for role, up in adapted.upstream.items()}
+        adapted.make(Work(tmp_path / name, inputs, pipeline.runtime), **adapted.config)
+        logs.append(read_log(tmp_path / name))
+    for one, other in zip(*logs, strict=True):
+        assert one.keys() == other.keys()
+        assert one.get("loss", 0.0) == pytest.approx(other.get("loss", 0.0), rel=1e-4)
 
 
 def test_a_row_of_stored_prompts_is_what_the_encoders_say(pipes, tmp_path):

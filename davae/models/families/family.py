@@ -91,6 +91,8 @@ class Family:
     """What the config of its public VAE says beside the experiment's widths, for plans."""
     patch_size: int = 0
     """Of its pretrained transformer, where the experiment has no choice; 0: it has."""
+    blocks: tuple[str, ...] = ()
+    """Lists of a pipeline's transformer whose blocks are compiled one by one in training."""
     lora_targets: tuple[str, ...] = (
         "to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "norm1.linear"
     )  # fmt: skip

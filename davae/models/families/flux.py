@@ -131,6 +131,7 @@ FAMILY = Family(
     guided=guided,
     pipeline=pipeline,
     encode_prompts=encode_prompts,
+    blocks=("transformer_blocks", "single_transformer_blocks"),
     same_for_all_prompts=("txt_ids",),
     velocity=velocity,
     vae={

@@ -138,6 +138,7 @@ FAMILY = Family(
     guided=guided,
     pipeline=pipeline,
     encode_prompts=encode_prompts,
+    blocks=("transformer_blocks",),
     velocity=velocity,
     vae={
         "use_quant_conv": False,

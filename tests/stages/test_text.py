@@ -157,7 +157,7 @@ def test_stored_prompts_train_as_prompts_encoded_at_every_step(family, pipes, tm
 
 
 def test_compiled_blocks_train_as_they_are(pipes, tmp_path):
-    e = experiment("flux", pipes["flux"])
+    e = experiment("sd3", pipes["sd3"])
     data = replace(e.data, train_crops=26, eval_crops=96)
     e = replace(e, data=data, adapt=replace(e.adapt, stored_prompts=True))
     adapted = run_stages(e)["adapted"]

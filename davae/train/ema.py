@@ -15,11 +15,7 @@ class EMA:
 
     def __init__(self, parameters: list[nn.Parameter], decay: float, on_host: bool = False):
         self.parameters, self.decay, self.on_host = parameters, decay, on_host
-        self.average = self.current()
-
-    def current(self) -> list[torch.Tensor]:
-        """Copies of the parameters where the average is."""
-        return [self.beside(p.detach()).clone() for p in self.parameters]
+        self.average = [self.beside(p.detach()).clone() for p in parameters]
 
     def beside(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor where the average is."""

@@ -76,6 +76,12 @@ def sort_key(value: object) -> str:
     return found[0].replace(",", "") if found else str(value)
 
 
+def folded(summary: str, *parts: Markup) -> Markup:
+    """Parts that are shown when asked for."""
+    inner = Markup("\n").join(parts)
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, inner)
+
+
 def picture(path: Path, alt: str, caption: str = "") -> Markup:
     """A PNG, inlined as a palette image where that is smaller, at most WIDEST pixels wide."""
     image = Image.open(path).convert("RGB")

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 from markupsafe import Markup
 
-from reports.html import paragraph, table
+from reports.html import folded, paragraph, table
 
 FOLDED = 14
 """Tables of more rows are shown when asked for."""
@@ -24,7 +24,7 @@ def blocks(text: str, caption: str) -> list[Markup]:
         shown = table(frame, f"{caption}: {', '.join(frame.columns[:2])}")
         if len(frame) > FOLDED:
             summary = f"A table of {len(frame)} rows: {', '.join(frame.columns[:3])} …"
-            shown = Markup("<details><summary>{}</summary>{}</details>").format(summary, shown)
+            shown = folded(summary, shown)
         found.append(shown)
     return found
 

@@ -83,22 +83,25 @@ def draw_roofline(
     ridge = product / bytes_per_second
     high = max(points["intensity"].max(), ridge) * 3
     x = np.geomspace(low, high, 200)
+    roofs = []
     for rate, what, style in ((product, "product", "-"), (convolution, "convolution", "--")):
-        axis.loglog(x, np.minimum(rate, bytes_per_second * x) / 1e9, style, color=INK, lw=1.2)
-        axis.text(low, rate / 1e9 * 1.03, f"{what} {rate / 1e9:.0f} GFLOP/s", fontsize=7)
+        roof, label = np.minimum(rate, bytes_per_second * x), f"{what}, {rate / 1e9:,.0f} GFLOP/s"
+        roofs += axis.loglog(x, roof / 1e9, style, color=INK, lw=1.2, label=label)
     stages = points["case"].str.split("-").str[2].fillna("other")
     for i, stage in enumerate(dict.fromkeys(stages)):
-        label: str | None = stage
+        label = stage
         for _, row in points[stages == stage].iterrows():
             x, y = row["intensity"], row["flops_per_second"] / 1e9
-            gid = named(f"{row['case']}: {y:.0f} GFLOP/s at {x:.1f} FLOPs a byte")
+            gid = named(f"{row['case']}: {y:,.0f} GFLOP/s at {x:.1f} FLOPs a byte")
             axis.plot([x], [y], ms=5, label=label, gid=gid, **{**look(i), "ls": ""})
-            label = None
+            label = "_"
     axis.set(
         xlabel="FLOPs a byte that operators read or write", ylabel="GFLOP/s",
-        title=f"copy {bytes_per_second / 1e9:.0f} GB/s: it meets the product's rate at "
+        title=f"copy {bytes_per_second / 1e9:,.0f} GB/s: it meets the product's rate at "
         f"{ridge:.1f} FLOPs a byte",
     )  # fmt: skip
-    axis.legend(fontsize=7, frameon=False, loc="lower right")
+    axis.add_artist(axis.legend(handles=roofs, fontsize=7, frameon=False, loc="upper left"))
+    handles = [line for line in axis.get_lines() if line not in roofs and line.get_label() != "_"]
+    axis.legend(handles=handles, fontsize=7, frameon=False, loc="lower right")
     figure.tight_layout()
     return figure

@@ -119,11 +119,22 @@ class Rows:
     """The last failure of each arm and seed that is asked for, has no values, and is as declared
     now."""
     left: list[str]
-    """Arms and seeds of other rows: of settings, versions or names of before."""
+    """Arms with the seeds of other rows: of settings, versions or names of before."""
     unrun: list[str]
-    """Arms and seeds that are asked for and have no row as they are now."""
+    """Arms with the seeds that are asked for and have no row as they are now."""
+
+
+NAMED = 6
+"""Arms of the same seeds that are named, before the others are counted."""
 
 
 def named(seeds: Mapping[str, Iterable[int]]) -> list[str]:
-    """Every arm with its seeds, as text."""
-    return [f"{arm} (seeds {', '.join(map(str, of_arm))})" for arm, of_arm in seeds.items()]
+    """Arms that share their seeds, with these, as text."""
+    alike: dict[str, list[str]] = {}
+    for arm, of_arm in seeds.items():
+        alike.setdefault(", ".join(map(str, of_arm)), []).append(arm)
+    found = []
+    for numbers, arms in alike.items():
+        more = f" and {len(arms) - NAMED} more" if len(arms) > NAMED else ""
+        found.append(f"{', '.join(arms[:NAMED])}{more} (seeds {numbers})")
+    return found

@@ -21,7 +21,7 @@ from davae.analysis.tables import (
 )
 from davae.core import records
 from davae.core.presets import PRESETS
-from reports.html import paragraph, picture, table
+from reports.html import folded, paragraph, picture, table
 from reports.results import Kept, Results
 from reports.section import Section
 
@@ -80,20 +80,23 @@ def of_group(results: Results, name: str, runs: list[Kept]) -> list[Markup]:
     """The tables of one preset's runs by base seed, and the pictures of the first."""
     frame = latest_of(runs)
     parts = [Markup("<h3>{}</h3>").format(name)]
-    for base_seed, part in frame.groupby("base_seed"):
-        seeds = ", ".join(str(seed) for seed in sorted(part["seed"].unique()))
+    shown: set[str] = set()
+    for base_seed, whole in frame.groupby("base_seed"):
+        seeds = ", ".join(str(seed) for seed in sorted(whole["seed"].unique()))
         about = f"{name}, base seed {base_seed}, seeds {seeds}"
-        intervals = ""
+        part = whole[~whole["key"].isin(shown)]
+        intervals = "; what is as above left out" if len(part) < len(whole) else ""
+        shown |= set(whole["key"])
         if part["seed"].nunique() > 1:
-            intervals = ", 95% half widths over seeds, conditional on the models they share"
+            intervals += ", 95% half widths over seeds, conditional on the models they share"
         parts.append(table(summary(part, RUN_COLUMNS), f"{about}: means{intervals}"))
         stages = stage_table(part)
-        folded = "<details><summary>Stages and their times: {}</summary>{}{}</details>"
         parts.append(
-            Markup(folded).format(
-                about, table(stages, f"Stages of {about}"), paragraph(doubtful(stages).strip())
+            folded(
+                f"Stages and their times: {about}", table(stages, f"Stages of {about}"),
+                paragraph(doubtful(stages).strip()),
             )
-        )
+        )  # fmt: skip
     found = claims(runs)
     if len(found):
         parts.append(table(found, f"{name}: claims, and their computed verdicts"))

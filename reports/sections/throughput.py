@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from davae.analysis.bench_plots import roofline_svg
-from reports.html import Svg, figure, paragraph, table
+from reports.html import Svg, figure, folded, paragraph, table
 from reports.results import Bench, Results
 from reports.section import Section
 
@@ -30,6 +30,20 @@ def cases(bench: Bench) -> pd.DataFrame:
         frame[name] = frame[name] / unit if name in frame else None
     there = [name for name in COLUMNS if name in frame]
     return frame[there].rename(columns=COLUMNS)
+
+
+def pairs(bench: Bench) -> pd.DataFrame:
+    """The cases that were timed on the native model, which has 4 times the tokens or none, and on
+    the widened one alike."""
+    rates = cases(bench).set_index("case")["img/s"]
+    rows = []
+    for case, native in rates.items():
+        widened = rates.get(str(case).replace("-native-", "-widened-"))
+        if "-native-" in str(case) and widened is not None:
+            name = str(case).replace("-native-", ", ")
+            rows.append({"case": name, "native img/s": native, "widened img/s": widened,
+                         "times": widened / native})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def roofline_points(bench: Bench) -> pd.DataFrame:
@@ -55,15 +69,16 @@ def ceilings(bench: Bench) -> tuple[float, float, float]:
     return product, convolution, copy
 
 
-def of_file(bench: Bench) -> list[Markup]:
-    """A file's table and roofline."""
+def of_file(results: Results, bench: Bench) -> list[Markup]:
+    """A file's tables and roofline."""
     about = bench.about
+    name = str(bench.path.relative_to(results.top)).removesuffix(".benchmark.json")
     rates = ceilings(bench)
     where = f"{about['machine']['cpu']}, {about['machine']['cores']} cores"
     where = ", ".join(about["machine"]["gpus"]) or where
     dtype = about.get("rates_of", "torch.float32").removeprefix("torch.")
     parts = [
-        Markup("<h3>{}</h3>").format(bench.path.name.partition(".")[0]),
+        Markup("<h3>{}</h3>").format(name),
         paragraph(
             f"On {where}; in the same run its matrix product in {dtype} reached "
             f"{rates[0] / 1e9:,.0f} GFLOP/s, its convolution "
@@ -71,8 +86,14 @@ def of_file(bench: Bench) -> list[Markup]:
             "A share is of the rate of its own "
             "kind and dtype, measured beside the case. Weights are random where that is said."
         ),
-        table(cases(bench), f"Cases of {bench.path.name}"),
     ]
+    both, every = pairs(bench), cases(bench)
+    if len(both):
+        parts.append(table(both, f"Native and widened, {name}"))
+    parts.append(
+        folded(f"All {len(every)} cases, with their share of what the machine can do",
+               table(every, f"Cases of {name}"))
+    )  # fmt: skip
     for _, row in bench.frame[bench.frame["status"] != "ok"].iterrows():
         parts.append(paragraph(f"Failed: {row['arm']}: {row['error']}"))
     points = roofline_points(bench)
@@ -136,7 +157,10 @@ def of_counters(results: Results, path: Path) -> list[Markup]:
             f"Exact, under torch {content['torch']}: every change of the code is compared with "
             "them (davae track counters)."
         ),
-        table(pd.DataFrame(rows), f"Counters of {path.relative_to(results.top)}"),
+        folded(
+            f"The counters of {len(rows)} cases",
+            table(pd.DataFrame(rows), f"Counters of {path.relative_to(results.top)}"),
+        ),
     ]
 
 
@@ -144,7 +168,7 @@ def body(results: Results) -> Markup | None:
     """Every benchmark file, and the counters."""
     parts = []
     for bench in results.benchmarks:
-        one = results.tried(bench.path, of_file, bench)
+        one = results.tried(bench.path, of_file, results, bench)
         parts += one or []
     parts += counters(results)
     return Markup("\n").join(parts) if parts else None

@@ -21,7 +21,7 @@ from davae.core.runtime import Runtime
 from davae.stages.stage import Pipeline
 from davae.sweep.execute import run_sweeps
 from davae.sweep.launch import here, in_processes, on_ray, tasks_of
-from davae.sweep.sweep import Sweep
+from davae.sweep.sweep import Sweep, named
 
 TOY = str(Path(__file__).parent / "toy.py")
 ROOT = Path(__file__).parents[2]
@@ -91,6 +91,12 @@ def test_an_arm_that_was_left_out_is_said(tmp_path):
     assert "Not run: level 2 (seeds 0, 1)." in (one.folder / "table.md").read_text()
     run(tmp_path)
     assert "Not run" not in (one.folder / "table.md").read_text()
+
+
+def test_arms_of_the_same_seeds_are_named_together_and_many_counted():
+    assert named({"a": [0, 1], "b": [2], "c": [0, 1]}) == ["a, c (seeds 0, 1)", "b (seeds 2)"]
+    many = named({str(arm): [0] for arm in range(9)})
+    assert many == ["0, 1, 2, 3, 4, 5 and 3 more (seeds 0)"]
 
 
 def command(out, **environment):

@@ -64,12 +64,14 @@ def kept(names: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
     """(name, what its stat was, digest) of the files that are kept."""
     if not cache_file().exists():
         return
-    with closing(sqlite3.connect(cache_file(), timeout=60)) as database:
-        database.execute(TABLE)
-        for start in range(0, len(names), AT_ONCE):
-            part = names[start : start + AT_ONCE]
-            marks = ", ".join("?" * len(part))
-            yield from database.execute(f"SELECT * FROM files WHERE path IN ({marks})", part)
+    try:
+        with closing(sqlite3.connect(cache_file(), timeout=60)) as database:
+            for start in range(0, len(names), AT_ONCE):
+                part = names[start : start + AT_ONCE]
+                marks = ", ".join("?" * len(part))
+                yield from database.execute(f"SELECT * FROM files WHERE path IN ({marks})", part)
+    except sqlite3.Error as error:
+        print(f"{cache_file()} cannot be read, so that files are: {error}", flush=True)
 
 
 def keep(rows: Iterator[tuple[str, str, bytes]]) -> None:
@@ -82,5 +84,5 @@ def keep(rows: Iterator[tuple[str, str, bytes]]) -> None:
         with closing(sqlite3.connect(cache_file(), timeout=60)) as database, database:
             database.execute(TABLE)
             database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", found)
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.Error) as error:
         print(f"digests are not kept, so that files are read every time: {error}", flush=True)

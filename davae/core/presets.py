@@ -140,10 +140,10 @@ IMAGENET512 = Experiment(
         name="folder",
         path="imagenet/train",
         resolution_px=512,
-        train_crops=1_281_167,
+        train_crops=2 * 1_229_920,  # each training file both ways round: two epochs
         eval_crops=50_000,
         crop="center",
-        heldout_fraction=0.04,
+        heldout_fraction=0.04,  # of 1,281,167 files
     ),
     base_vae=BaseVAEConfig(
         pretrained="weights/vavae",

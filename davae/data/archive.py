@@ -94,6 +94,11 @@ def members(archive: Path) -> Iterator[Member]:
                 if info.offset_data + info.size > end:
                     raise tarfile.ReadError(f"it ends within {info.name}")
                 yield Member(archive, info.name, info.offset_data, info.size)
+            last = tar.offset
+        with archive.open("rb") as stream:
+            stream.seek(last)
+            if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("its end is missing: it was cut off")
     except tarfile.TarError as error:
         raise ValueError(f"{archive} cannot be read as a tar ({error}); repair it, or unpack it "
                          "if it is compressed") from error  # fmt: skip

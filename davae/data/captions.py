@@ -12,7 +12,7 @@ from davae.core.experiment import DataConfig
 from davae.data.crops import drawn_regions, load_source
 from davae.data.hub import stream_captions
 from davae.data.scenes import plan_scene
-from davae.data.source import Region, Split
+from davae.data.source import Region, Source, Split
 
 
 def caption_table(path: Path) -> dict[str, str]:
@@ -44,8 +44,11 @@ def caption_table(path: Path) -> dict[str, str]:
     return dict(zip(table["file"].astype(str), table["caption"].astype(str), strict=True))
 
 
-def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> list[str]:
-    """The captions of the crops that `draw_images` gives for the same arguments.
+def draw_captions(
+    config: DataConfig, seed: int, split: Split, count: int, source: Source | None = None
+) -> list[str]:
+    """The captions of the crops that `draw_images` gives for the same arguments; source: what is
+    drawn from, where it is loaded already.
 
     Raises ValueError for data without captions and for images that have none.
     """
@@ -58,12 +61,17 @@ def draw_captions(config: DataConfig, seed: int, split: Split, count: int) -> li
         raise ValueError(
             f"text to image needs captions: data.name is {config.name!r} and data.captions is empty"
         )
-    source = load_source(config)
+    source = source or load_source(config)
     drawn = drawn_regions(config, source, seed, split, count)
     if config.name == "webdataset":
         return captions_beside(config, drawn)
+    return captions_of(config, [Path(region.name) for region in drawn])
+
+
+def captions_of(config: DataConfig, files: list[Path]) -> list[str]:
+    """The captions of files of a folder; raises ValueError where one has none."""
     caption_of, top = caption_table(Path(config.captions)), Path(config.path)
-    names = [Path(region.name).relative_to(top).as_posix() for region in drawn]
+    names = [file.relative_to(top).as_posix() for file in files]
     absent = sorted({name for name in names if name not in caption_of})
     if absent:
         raise ValueError(

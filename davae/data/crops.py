@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from davae.core import keyed
-from davae.core.experiment import DataConfig
+from davae.core.experiment import FILES, DataConfig
 from davae.data import center
 from davae.data.cut import CutImages, Planned
 from davae.data.folder import folder
@@ -72,15 +72,19 @@ def draw_images(
     return images, labels, list(source.classes)
 
 
-def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index: int) -> Crop:
-    """Crop `index` of a split: classes in turn, log-uniform side, uniform place, fair flip."""
+def plan_crop(
+    config: DataConfig, source: Source, seed: int, split: Split, index: int,
+    region: int | None = None,
+) -> Crop:  # fmt: skip
+    """Crop `index` of a split: classes in turn, a region at random where none is given,
+    log-uniform side, uniform place, fair flip."""
 
     def draw(what: str) -> float:
         return float(keyed.uniform(seed, f"crop/{split}/{what}", 0, [index])[0])
 
     label = index % len(source.classes)
     regions = source.regions(split)[label]
-    region = int(draw("region") * len(regions))
+    region = int(draw("region") * len(regions)) if region is None else region
     width, height = regions[region].size
     low = min(config.min_crop_px, width, height)
     high = min(config.max_crop_px, width, height)
@@ -92,10 +96,19 @@ def plan_crop(config: DataConfig, source: Source, seed: int, split: Split, index
 def planned(
     config: DataConfig, source: Source, seed: int, split: Split, count: int
 ) -> list[Planned]:
-    """The first `count` crops of a split."""
+    """The first `count` crops of a split. Those of files take each file of a class once before any
+    twice; the few regions of photographs are drawn."""
     if config.crop == "center":
         return list(center.plan(source, seed, split, count))
-    return [plan_crop(config, source, seed, split, index) for index in range(count)]
+    taken: list[int | None] = [None] * count
+    if config.name in FILES:
+        classes = source.regions(split)
+        for label, files in enumerate(classes):
+            indices = range(label, count, len(classes))
+            purpose = f"crop/{split}/file/{label}"
+            order = keyed.in_turn(seed, purpose, range(len(indices)), len(files))
+            taken[label :: len(classes)] = order.tolist()
+    return [plan_crop(config, source, seed, split, i, region) for i, region in enumerate(taken)]
 
 
 def drawn_regions(

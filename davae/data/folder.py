@@ -34,6 +34,8 @@ def region_of(
     return Region(name, (0, 0, *size), reduce, partial(read, file), caption)
 
 
+BROKEN = (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises for files that are broken, or that are larger than it decodes."""
 T = TypeVar("T")
 
 
@@ -42,7 +44,7 @@ def checked(function: Callable[[File], T], file: File) -> T:
     one."""
     try:
         return function(file)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow's, of broken PNGs
+    except BROKEN as error:
         raise ValueError(
             f"{file} cannot be read as an image ({error}); repair or remove it"
         ) from error
@@ -64,11 +66,10 @@ def split_of(names: list[str], config: DataConfig, label: str) -> tuple[list[str
     return order[:-heldout], order[-heldout:]
 
 
-def folder(config: DataConfig) -> Source:
-    """The images at `config.path`: one class a sub-folder, or a single class of a flat folder.
+def listed(config: DataConfig) -> dict[str, list[Path]]:
+    """The image files at `config.path` by class, none of them opened.
 
-    Raises ValueError for a missing folder, no images, and unreadable or too small ones.
-    """
+    Raises ValueError for a missing folder, one without images, and files beside class folders."""
     top = Path(config.path)
     if not top.is_dir():
         raise ValueError(f"data.path is {config.path!r}, which is not a directory")
@@ -78,15 +79,24 @@ def folder(config: DataConfig) -> Source:
         raise ValueError(
             f"{loose[0]} lies beside class folders; move it into one of {', '.join(named)}"
         )
-    classes, train, heldout = [], [], []
+    found = {}
     for name, sub in named.items():
-        paths = sorted(path for path in sub.rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not paths:
+        found[name] = sorted(path for path in sub.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found[name]:
             raise ValueError(
                 f"{sub} holds no images ({', '.join(SUFFIXES)}); add some or remove the folder"
             )
+    return found
+
+
+def folder(config: DataConfig) -> Source:
+    """The images at `config.path`: one class a sub-folder, or a single class of a flat folder.
+
+    Raises ValueError as `listed` does, and for unreadable or too small images and for a class of
+    one."""
+    train, heldout, by_class = [], [], listed(config)
+    for name, paths in by_class.items():
         first, last = split_of([str(path) for path in paths], config, name)
-        classes.append(name)
         train.append(tuple(region_of(Path(path), config, path) for path in first))
         heldout.append(tuple(region_of(Path(path), config, path) for path in last))
-    return Source(tuple(classes), tuple(train), tuple(heldout))
+    return Source(tuple(by_class), tuple(train), tuple(heldout))

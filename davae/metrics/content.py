@@ -35,8 +35,8 @@ def nearest_distance(features: np.ndarray, candidates: np.ndarray) -> np.ndarray
 
 
 def nearest_ratio(features: np.ndarray, training: np.ndarray, unseen: np.ndarray) -> np.ndarray:
-    """Distance of each image to the nearest training crop over that to the nearest unseen crop of
-    the same regions, as many candidates of each, in features: [N].
+    """Distance of each image to the nearest training crop over that to the nearest unseen crop, as
+    many candidates of each, in features: [N].
 
     For images that owe nothing to the training crops both are distances to draws of one
     distribution, so that the median is 1; for copies it is 0."""

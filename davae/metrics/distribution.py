@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,22 @@ class Moments:
         if len(x) < 2:
             raise ValueError(f"a covariance needs at least 2 images; {len(x)} given")
         return Moments(x.mean(0), np.atleast_2d(np.cov(x, rowvar=False, ddof=ddof)), len(x))
+
+    @staticmethod
+    def of_parts(parts: Iterable[np.ndarray]) -> Moments:
+        """The same, over n - 1, of features [N, d] that are seen in parts (Chan et al. 1983)."""
+        n, mean, scatter = 0, np.zeros(()), np.zeros(())
+        for part in parts:
+            x = part.astype(np.float64)
+            centre = x.mean(0)
+            apart, total = centre - mean, n + len(x)
+            scatter = scatter + (x - centre).T @ (x - centre)
+            if n:
+                scatter = scatter + np.outer(apart, apart) * (n * len(x) / total)
+            mean, n = mean + apart * (len(x) / total), total
+        if n < 2:
+            raise ValueError(f"a covariance needs at least 2 samples; {n} given")
+        return Moments(mean, scatter / (n - 1), n)
 
 
 def check_pair(x: np.ndarray, y: np.ndarray) -> None:

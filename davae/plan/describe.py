@@ -16,7 +16,7 @@ from davae.core.runtime import Runtime
 from davae.models.families.family import Architecture
 from davae.models.unweighted import architecture, davae_config, tokens
 from davae.plan.count import Count, count
-from davae.plan.stages import forwards, stage_rows
+from davae.plan.stages import CORES, forwards, stage_rows
 from davae.stages.data import training_bytes
 from davae.stages.fit import GPUS, SHARE
 
@@ -142,7 +142,12 @@ def stage_lines(e: Experiment, rows: pd.DataFrame) -> list[str]:
     """The table of stages, and its sums."""
     lines = rows.to_string(index=False, na_rep="", float_format="{:.3g}".format).splitlines()
     days, disk = rows["hours"].sum() / 24, rows["disk GiB"].sum()
-    lines += ["", f"In all {days:.3g} GPU-days and {disk:,.0f} GiB of disk."]
+    more = rows["scratch GiB"].max()
+    lines += [
+        "",
+        f"In all {days:.3g} GPU-days, judging on {CORES} cores among them, and {disk:,.0f} GiB of "
+        f"disk, {more:,.0f} more while a stage measures.",
+    ]
     if e.data.name in FILES:
         lines.append(
             f"{training_bytes(e.data) / 2**30:,.0f} GiB of it are training crops, which are cut as "

@@ -19,8 +19,9 @@ from davae.core.experiment import FILES, Experiment
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.data.archive import members
+from davae.data.captions import captions_of
 from davae.data.crops import draw_images
-from davae.data.folder import SUFFIXES, read
+from davae.data.folder import SUFFIXES, listed, region_of, split_of
 from davae.data.hub import draw_stream
 from davae.data.image_sets import ArrayImages
 from davae.data.reading import File
@@ -32,8 +33,8 @@ from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.families.registry import FAMILIES, family_of
 from davae.models.unweighted import CLASSES
 from davae.plan.count import count
-from davae.plan.stages import disk_of, without_files
-from davae.stages.data import base_images, stores, training_bytes
+from davae.plan.stages import disk_of, scratch_of, without_files
+from davae.stages.data import base_images, check_shown, stores, training_bytes
 from davae.stages.fit import Fit, fits
 from davae.stages.inputs import input_problems
 from davae.stages.prompts import pretrained_pipeline, prompted
@@ -141,11 +142,14 @@ def gpu_memory(p: Patient) -> str:
 
 def disk(p: Patient) -> str:
     """Room for what is not in the store yet; raises ValueError where there is too little."""
-    plain, store = without_files(p.e), Store(p.store)  # a folder's content would be read for keys
-    stages = run_stages(plain)
+    store = Store(p.store)
+    begun = (p.store / "crops").exists()  # by a run that has read the data for its keys
+    stages = run_stages(p.e if begun else without_files(p.e))
     missing = {s.key: s for s in stages.values() if not store.has(s.name, s.key)}
     counted = count(p.e)
     needed = sum(disk_of(p.e, stage, counted) for stage in missing.values()) / 2**30
+    passing = [scratch_of(p.e, r, s) for r, s in stages.items() if s.key in missing]
+    needed += max(passing, default=0.0) / 2**30
     top = next(folder for folder in (p.store, *p.store.absolute().parents) if folder.exists())
     if not stores(p.runtime, top, p.e.data) and stages["crops"].key in missing:
         needed -= training_bytes(p.e.data) / 2**30
@@ -179,22 +183,33 @@ def first_crops(p: Patient) -> str:
     if data.name not in FILES:
         images, _, classes = draw_images(data, p.e.data_seed, "train", 4)
         return f"{len(images)} of {images.shape[2]} px, {len(classes)} classes"
-    files = image_files(Path(data.path), archives=data.name == "webdataset")
+    files = listed_files(p.e) if data.name == "folder" else archived(Path(data.path))
     if not files:
         raise ValueError(f"data.path {data.path!r} holds no images ({', '.join(SUFFIXES)})")
     shown = files[:: max(1, len(files) // SAMPLED)]
-    sizes = [min(read(file).size) for file in shown]
+    sizes = [min(region_of(file, data, str(file)).read().size) for file in shown]
     return (
         f"{len(shown)} of {len(files):,} files read, shorter sides {min(sizes)} to {max(sizes)} px"
     )
 
 
-def image_files(top: Path, *, archives: bool) -> list[File]:
-    """The images of a folder, or those in its archives or in one archive."""
-    paths = sorted(top.rglob("*")) if top.is_dir() else [top]
-    if not archives:
-        return [path for path in paths if path.suffix.lower() in SUFFIXES]
-    inside = (m for path in paths if path.suffix == ".tar" for m in members(path))
+def listed_files(e: Experiment) -> list[File]:
+    """The images of a folder; raises ValueError where its classes cannot be split or shown, and
+    for an image without a caption, if captions are needed."""
+    by_class = listed(e.data)
+    for name, paths in by_class.items():
+        split_of([str(path) for path in paths], e.data, name)
+    check_shown(e.data, list(by_class))
+    files: list[File] = [path for paths in by_class.values() for path in paths]
+    if family_of(e).conditions == "captions":
+        captions_of(e.data, [path for paths in by_class.values() for path in paths])
+    return files
+
+
+def archived(top: Path) -> list[File]:
+    """The images in a folder's archives, or in one archive."""
+    paths = sorted(top.rglob("*.tar")) if top.is_dir() else [top]
+    inside = (m for path in paths for m in members(path))
     return [m for m in inside if Path(m.name).suffix.lower() in SUFFIXES]
 
 

@@ -1,4 +1,5 @@
-"""What every stage of a run takes: time, GPU memory and disk. All of it is predicted."""
+"""What every stage of a run takes: time on a GPU and a host of 16 cores, GPU memory and disk. All
+of it is predicted."""
 
 from __future__ import annotations
 
@@ -19,6 +20,11 @@ from davae.stages.stage import Stage
 
 RECOMPUTED = 4 / 3
 """Of a training's time where activations are recomputed: one more forward beside three."""
+CORES = 16
+"""Of the host that is planned with."""
+REDUCED, COMPARED = 2.3e-7, 4.8e-7
+"""Seconds of a core a pixel, as measured on an EPYC core: an image is reduced to what a judge's
+network takes; the SSIM of a pair."""
 
 
 NOWHERE = "not read by plans"
@@ -92,6 +98,33 @@ def flops_of(e: Experiment, role: str, stage: Stage, counted: Count) -> float:
     return float(per_stage.get(stage.name, 0.0))
 
 
+def host_seconds(e: Experiment, role: str, stage: Stage) -> float:
+    """What judging takes of CORES cores: sets of images reduced for networks, and pairs compared;
+    the networks of judges are small beside it."""
+    judged, area = e.eval.count or e.data.eval_crops, e.data.resolution_px**2
+    judges, ssim = len(e.eval.judges), "ssim" in e.eval.metrics
+    decoded = 4 if role == "reconstruction" else 1  # Fig. S2's rows among them
+    small = 1 / e.data.scale**2
+    reduced, compared = {
+        "references": (4 * (judges + 1), 0.0),
+        "baselines": (2 * judges + 2, 2 + small),
+        "reconstruction": (decoded * judges, decoded),
+        "generation": (judges + 1, 0.0),
+    }.get(stage.name, (0, 0.0))
+    return judged * area * (reduced * REDUCED + compared * COMPARED * ssim) / CORES
+
+
+def scratch_of(e: Experiment, role: str, stage: Stage) -> float:
+    """Bytes of files that are there only while a stage measures."""
+    judged, image = e.eval.count or e.data.eval_crops, 3.0 * e.data.resolution_px**2
+    detail = 4.0 * (e.davae.detail_channels if role == "reconstruction" else 0)
+    sets = {
+        "baselines": (2 + 2 / e.data.scale**2) * image,
+        "reconstruction": image + detail * e.latent_size**2,
+    }
+    return judged * sets.get(stage.name, 0.0)
+
+
 def disk_of(e: Experiment, stage: Stage, counted: Count) -> float:
     """Bytes that a finished stage keeps."""
     judged, area = e.eval.count or e.data.eval_crops, e.latent_size**2
@@ -132,14 +165,16 @@ def stage_rows(
         trains = fit is not None and fit.need.setting == "micro_batch"
         rate = tflops * 1e12 * mfu["training" if trains else "sampling"]
         slower = RECOMPUTED if fit is not None and fit.recomputed else 1.0
+        seconds = slower * flops / rate + host_seconds(plain, role, stage)
         rows.append(
             {
                 "stage": role,
-                "hours": slower * flops / rate / 3600 if flops else None,
+                "hours": seconds / 3600 or None,
                 "GPU GiB": fit.bytes / 2**30 if fit else None,
                 "samples at once": fit.count if fit else None,
                 "settings": settings_text(fit),
                 "disk GiB": disk_of(plain, stage, counted) / 2**30 or None,
+                "scratch GiB": scratch_of(plain, role, stage) / 2**30 or None,
             }
         )
     return pd.DataFrame(rows)

@@ -23,7 +23,7 @@ from davae.core.hashing import sha256
 from davae.core.ranks import ranks
 from davae.data.crops import load_source, planned
 from davae.data.cut import CutImages
-from davae.data.mapped import blocks
+from davae.data.mapped import blocks, new_array
 from davae.data.shards import Shards
 from davae.models.base_vae import normalise
 from davae.models.davae import DAVAE
@@ -93,7 +93,7 @@ def write_parts(
     if row is None:
         raise ValueError(f"{path.name} would have no rows")
     if here.main:
-        open_memmap(path, "w+", row[1], (total, *row[0])).flush()
+        new_array(path, row[1], (total, *row[0])).flush()
     here.wait()
     file = open_memmap(path, "r+")
     with tqdm(total=len(parts), desc=said, unit="batch", delay=2) as progress:

@@ -120,23 +120,26 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
         seeded(seed, "davae/generation")
         generation = GenerationAlignment(dit, vae, davae.detail_channels, scale)
         generation = generation.to(work.runtime.device)
-    task = davae_task(model, train, base, (heldout, held_base), davae, seed, generation)
+    part = work.runtime.micro_batch or davae.train.batch_size  # what fits beside the optimizer
+    task = davae_task(model, train, base, (heldout, held_base), davae, seed, generation, part)
     model = Trainer(task, davae.train, work.runtime, work.folder).run()["davae"]
     if not ranks().main:
         return
     if davae.detail_channels:
         first = crops(work.inputs["crops"], "train", STATISTICS_SAMPLES)[0]
-        modes = raw_detail(model, first, work.runtime)
+        modes = raw_detail(model, first, work.runtime, part)
         model.set_detail_statistics(*detail_statistics(modes))
         if not davae.train.round_weights:
             np.save(work.folder / DETAIL_MODES, modes.numpy())
     save_model(model, work.folder / MODEL, rounded=davae.train.round_weights)
 
 
-def raw_detail(model: DAVAE, images: np.ndarray, runtime: Runtime) -> torch.Tensor:
+def raw_detail(
+    model: DAVAE, images: np.ndarray, runtime: Runtime, at_once: int = ENCODED
+) -> torch.Tensor:
     """The posterior mode of the detail before normalisation, of uint8 images: float32 [N, D, h, w]
-    on the CPU."""
-    batch = runtime.images_at_once or ENCODED
+    on the CPU; at_once: those that are encoded together, where the runtime says nothing else."""
+    batch = runtime.images_at_once or at_once
     modes = torch.empty(len(images), *model.detail_shape(images.shape[2:]))  # not piece by piece
     # between the batches, whose memory would then lie in holes too small for the next
     with (

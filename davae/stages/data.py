@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 
 from davae.core.experiment import FILES, DataConfig
 from davae.core.runtime import Runtime
@@ -17,6 +16,7 @@ from davae.core.store import write_json
 from davae.data.captions import draw_captions
 from davae.data.crops import draw_images, load_source, planned
 from davae.data.hub import draw_stream, stream_captions
+from davae.data.mapped import new_array
 from davae.data.pixels import downsample, to_unit
 from davae.data.source import Split
 from davae.stages.artifacts import CUT
@@ -87,7 +87,7 @@ def check_shown(data: DataConfig, classes: list[str]) -> None:
 def images_file(work: Work, data: DataConfig, split: Split, count: int) -> np.ndarray:
     """The file of a split's images, to be filled."""
     shape = (count, 3, data.resolution_px, data.resolution_px)
-    return open_memmap(work.folder / f"{split}_images.npy", "w+", np.uint8, shape)
+    return new_array(work.folder / f"{split}_images.npy", np.uint8, shape)
 
 
 def make_streamed(
@@ -144,12 +144,8 @@ def make_pool(work: Work) -> None:
             np.load(path / f"{split}_images.npy", mmap_mode="r") for path in work.inputs.values()
         ]
         each = min(len(images) for images in sets)
-        file = open_memmap(
-            work.folder / f"{split}_images.npy",
-            "w+",
-            np.uint8,
-            (each * len(sets), *sets[0].shape[1:]),
-        )
+        shape = (each * len(sets), *sets[0].shape[1:])
+        file: Any = new_array(work.folder / f"{split}_images.npy", np.uint8, shape)
         for i, images in enumerate(sets):
             file[i :: len(sets)] = images[:each]
         file.flush()
@@ -163,7 +159,8 @@ def make_captions(work: Work, data: DataConfig, seed: int) -> None:
     if data.name == "hub":
         said = stream_captions(data, seed, splits)
     else:
-        said = {split: draw_captions(data, seed, split, count) for split, count in splits.items()}
+        source = load_source(data) if data.name in FILES else None
+        said = {split: draw_captions(data, seed, split, n, source) for split, n in splits.items()}
     for split, captions in said.items():
         write_json(work.folder / f"{split}_captions.json", captions)
 

@@ -58,7 +58,9 @@ WAYS = ((False, False), (True, False), (False, True), (True, True))
 def at_once(need: Need, room: int) -> int:
     """Samples that fit, as equal parts of `most` where that costs less than half of them; 0: none
     does."""
-    most = min(need.most, int(room - need.fixed) // max(1, need.of_one))
+    most = need.most
+    if need.bytes(most) > room:
+        most = min(most - 1, (room - need.bytes(1) + need.of_one) // max(1, need.of_one))
     parts = [n for n in range(1, max(0, most) + 1) if need.most % n == 0]
     return parts[-1] if parts and 2 * parts[-1] > most else max(0, most)
 

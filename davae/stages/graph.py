@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from davae.core.experiment import DataConfig, Experiment
+from davae.core.experiment import FILES, DataConfig, Experiment
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
 from davae.stages import autoencoder, data, judging, latents, own, proxies, scoring, transformer
@@ -15,12 +15,14 @@ from davae.stages.stage import Stage
 
 LAGGING = ("davae", "repeat")
 """Methods whose samples are of the adapted network, so that its detail may lag."""
-DRAWN = {"scenes": 2, "folder": 3}
+DRAWN = {"scenes": 2, "folder": 4, "webdataset": 2}
 """Version of the stages that draw crops and captions, where it is not 1, by data set."""
 
 
 AGAINST_HELDOUT = {"against": "heldout"}
 """How images of captions are judged, which are those of held-out images."""
+UNSEEN_HELDOUT = {"unseen": "heldout"}
+"""What no training saw of files, which are trained on as wholes: fresh crops are of the same."""
 
 
 def graph(e: Experiment) -> Stages:
@@ -52,6 +54,7 @@ def graph(e: Experiment) -> Stages:
     row: dict[str, Any] = {**metrics, "arm": method.row}
     if family_of(e).conditions == "captions":
         row |= {**AGAINST_HELDOUT, "patches": True}
+    row |= unseen(e)
     s["generation"] = Stage(
         "generation", 3, scoring.make_generation, row, {**scoring_inputs, "samples": s["samples"]}
     )
@@ -63,6 +66,11 @@ def graph(e: Experiment) -> Stages:
             "latent_distance", 1, latents.make_latent_distance, {"arm": method.row}, sampled
         )
     return s
+
+
+def unseen(e: Experiment) -> dict[str, str]:
+    """Which split the search for copies of training crops compares with."""
+    return UNSEEN_HELDOUT if e.data.name in (*FILES, "hub") else {}
 
 
 def check_metrics(e: Experiment) -> None:
@@ -151,7 +159,9 @@ def base_stages(e: Experiment) -> Stages:
     if family.conditions == "captions":
         said = e.data.captions if e.data.name == "folder" else e.data.path  # which holds them
         version += e.data.crop == "center"  # whose captions were of random crops
-        s["captions"] = Stage("captions", version, data.make_captions, drawn_data(e), content=said)
+        s["captions"] = Stage(
+            "captions", version, data.make_captions, drawn_data(e), at_crops, content=said
+        )
     else:
         network = {"base_dit": e.base_dit, "flow": e.flow, "seed": e.base_seed}
         content = e.base_dit.pretrained
@@ -162,6 +172,7 @@ def base_stages(e: Experiment) -> Stages:
     scoring_inputs = {**at_latents, "references": s["references"]}
     judged = {"metrics": e.eval, **images}
     judged |= AGAINST_HELDOUT if family.conditions == "captions" else {}
+    judged |= unseen(e)
     s["baselines"] = Stage("baselines", 3, scoring.make_baselines, judged, scoring_inputs)
     return s
 

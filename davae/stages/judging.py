@@ -12,6 +12,7 @@ import numpy as np
 from davae.core.experiment import EvalConfig
 from davae.core.records import Measurement
 from davae.data.image_sets import ArrayImages
+from davae.data.source import Split
 from davae.features.extract import Host, extract
 from davae.features.registry import open_extractor
 from davae.metrics import content
@@ -143,19 +144,20 @@ def probe_of(references: Path) -> Any:
 
 
 def content_measurements(
-    work: Work, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig
+    work: Work, images: np.ndarray, labels: np.ndarray, metrics: EvalConfig, split: Split
 ) -> list[Measurement]:
-    """A linear probe's accuracy, and how much nearer than unseen crops the training crops are.
+    """A linear probe's accuracy, and how much nearer than unseen crops, those of `split`, the
+    training crops are.
 
-    The ratio is left out for the unseen (fresh) crops themselves."""
-    real, unseen = (np.load(work.inputs["references"] / f"{s}.npz") for s in ("train", "fresh"))
+    The ratio is left out for the unseen crops themselves."""
+    real, unseen = (np.load(work.inputs["references"] / f"{s}.npz") for s in ("train", split))
     features = features_of(images, metrics.probe, work.runtime.device)
     weights = open_extractor(metrics.probe, Host(work.runtime.device)).weights
     extractor = f"{features.shape[1]} features at {metrics.probe_px} px; weights {weights}"
     measured = []
     if str(unseen["hash"]) != images_hash(images):
         ratios = content.nearest_ratio(features, real["probe_features"], unseen["probe_features"])
-        protocol = f"median; {len(unseen['labels'])} training and fresh crops each; {extractor}"
+        protocol = f"median; {len(unseen['labels'])} training and {split} crops each; {extractor}"
         ratio = Measurement(
             "nearest_ratio", float(np.median(ratios)), len(images), protocol=protocol
         )

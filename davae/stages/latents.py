@@ -12,6 +12,7 @@ import torch
 from davae.core.experiment import DataConfig
 from davae.core.records import Measurement, write_measurements
 from davae.data.crops import draw_images, load_source
+from davae.data.mapped import blocks
 from davae.data.pixels import to_unit
 from davae.data.source import Split
 from davae.metrics import latents as space
@@ -172,33 +173,46 @@ def latent_patches(latents: np.ndarray) -> np.ndarray:
     return parts.reshape(-1, 4 * c)
 
 
-def latent_distances(latents: np.ndarray, real: np.ndarray, channels: int) -> list[Measurement]:
+PART = 1_024
+"""Samples whose latents are in memory at once."""
+
+
+def latent_distances(sampled: Any, real: Any, channels: int) -> list[Measurement]:
     """Frechet distances of normalised latents [N, C + D, h, w], or of their first C = `channels`,
-    to real ones, by channel group. They do not see any decoder."""
+    to real ones, by channel group; arrays, or what is indexed as one. They do not see any
+    decoder."""
+    widths = [latents[:1].shape[1] for latents in (sampled, real)]
     groups = {"base": slice(0, channels), "detail": slice(channels, None)}
     measured = []
     for name, group in groups.items():
-        own, other = latents[:, group], real[:, group]
-        if not own.shape[1] or not other.shape[1]:
+        wide, other = (len(range(*group.indices(width))) for width in widths)
+        if not wide or not other:
             continue
-        distance = frechet_of_moments(*(Moments.of(latent_patches(v)) for v in (own, other)))
-        protocol = f"2x2 positions of {own.shape[1]} channels; {len(other)} fresh crops"
+        distance = frechet_of_moments(*(patch_moments(v, group) for v in (sampled, real)))
+        protocol = f"2x2 positions of {wide} channels; {len(real)} fresh crops"
         measured.append(
             Measurement(
-                f"latent_fd_{name}", distance, len(own), higher_is_better=False, protocol=protocol
+                f"latent_fd_{name}", distance, len(sampled), higher_is_better=False,
+                protocol=protocol,
             )
-        )
+        )  # fmt: skip
     return measured
+
+
+def patch_moments(latents: Any, group: slice) -> Moments:
+    """Of the patches of some channels of latents."""
+    parts = (np.asarray(part[:, group]) for (part,) in blocks(latents, size=PART))
+    return Moments.of_parts(map(latent_patches, parts))
 
 
 def make_latent_distance(work: Work, arm: str) -> None:
     """Sampled latents against those of fresh crops; beside a DA-VAE's, those of held-out crops."""
     roles = [role for role in ("base_latents", "detail_latents") if role in work.inputs]
-    real = joined_latents(work, "fresh", *roles)[:].numpy()
+    real = joined_latents(work, "fresh", *roles)
     channels = load_vae(work).config.latent_channels
-    sampled = np.load(work.inputs["sampled"] / LATENTS)
+    sampled = np.load(work.inputs["sampled"] / LATENTS, mmap_mode="c")
     measured = {arm: latent_distances(sampled, real, channels)}
     if len(roles) > 1:
-        held = joined_latents(work, "heldout", *roles)[:].numpy()
+        held = joined_latents(work, "heldout", *roles)
         measured["real_heldout"] = latent_distances(held, real, channels)
     write_measurements(work.folder, measured)

@@ -46,6 +46,8 @@ class Need:
     """Counts the same with activations recomputed in the backward pass; None where none can be."""
     average: int = 0
     """Bytes of the fixed ones that are the average of the weights, which can be on the host."""
+    gradients: int = 0
+    """Bytes of the gradients, which are there already when the second of several parts starts."""
 
     @cached_property
     def recomputed(self) -> Need | None:
@@ -54,6 +56,10 @@ class Need:
 
     def bytes(self, count: int) -> int:
         """Bytes with `count` samples at once."""
+        return self.first_part(count) + (self.gradients if count < self.most else 0)
+
+    def first_part(self, count: int) -> int:
+        """Bytes while there are no gradients yet."""
         return self.fixed + count * self.of_one
 
     def varied(self, recomputed: bool, on_host: bool) -> Need | None:
@@ -65,7 +71,7 @@ class Need:
         return replace(need, fixed=need.fixed - self.average) if on_host else need
 
 
-ADAM, AVERAGE = 8, 4
+ADAM, AVERAGE, GRADIENT = 8, 4, 4
 """Bytes a trained parameter."""
 
 
@@ -73,7 +79,18 @@ def need_of(e: Experiment, stage: Stage) -> Need | None:
     """What a stage of the experiment takes; None for those that have no rule: they run on the host
     or hold a judge's network, which is small beside the others."""
     rule = RULES.get(stage.name)
-    return rule(e, stage) if rule else None
+    return rule(natively(e) if native(stage) else e, stage) if rule else None
+
+
+def native(stage: Stage) -> bool:
+    """Whether a stage works on the base model's latents at the full resolution."""
+    drawn_by = stage.upstream.get("dit") or stage.upstream.get("sampled")
+    return stage.name.startswith("native") or (drawn_by is not None and native(drawn_by))
+
+
+def natively(e: Experiment) -> Experiment:
+    """The experiment whose base latents are of the full resolution."""
+    return replace(e, data=replace(e.data, scale=1))
 
 
 def like(stage: Stage) -> Hashable:
@@ -85,6 +102,7 @@ def like(stage: Stage) -> Hashable:
         roles,
         repr(stage.config.get("davae")),
         stage.config.get("batch"),
+        stage.config.get("scale"),
         repr(davae),
     )
 
@@ -169,16 +187,17 @@ def training(
     """The need of a training whose loss of `count` samples is `run(count)`; recompute: the network
     whose blocks can be recomputed."""
     held, trained = weights(*networks)
-    # gradients are not there yet at the peak: they fill up as activations are freed
+    # gradients are not there yet at the peak of the first part: they fill up as activations go
     average = AVERAGE * trained if config.ema_decay else 0
     held += ADAM * trained + average
-    whole = replace(growing(run, held, config.batch_size, "micro_batch"), average=average)
+    beside: dict[str, Any] = {"average": average, "gradients": GRADIENT * trained}
+    whole = replace(growing(run, held, config.batch_size, "micro_batch"), **beside)
     if recompute is None:
         return whole
 
     def less() -> Need:
         with imagined_gpu(), recomputing(recompute):
-            return growing(run, held, config.batch_size, "micro_batch")
+            return replace(growing(run, held, config.batch_size, "micro_batch"), **beside)
 
     return replace(whole, recompute=less)
 
@@ -239,7 +258,7 @@ def transformer(e: Experiment, detail: int) -> Any:
 
 def training_dit(e: Experiment, stage: Stage) -> Need:
     """The class-conditional transformer, widened or, as the control, as it is."""
-    detail = 0 if stage.name == "control" else e.davae.detail_channels
+    detail = 0 if stage.name in ("control", "native") else e.davae.detail_channels
     channels = e.base_vae.latent_channels + detail
     with imagined_gpu():
         network = imagine(lambda: with_adapters(e, transformer(e, detail), stage))
@@ -343,6 +362,8 @@ RULES: dict[str, Callable[[Experiment, Stage], Need]] = {
     "davae": training_davae,
     "adapted": training_dit,
     "control": training_dit,
+    "native": training_dit,
+    "native_latents": encoding_base,
     "prompts": encoding_prompts,
     "text_adapted": training_text,
     "text_tuned": training_text,

@@ -43,7 +43,12 @@ class Patches:
             return np.stack([self[i] for i in range(*index.indices(len(self)))])
         top, left = self.corners[index]
         image = self.images[index // OF_IMAGE]
-        return np.asarray(image[:, top : top + self.px, left : left + self.px])
+        return np.array(image[:, top : top + self.px, left : left + self.px])
+
+    @property
+    def _mmap(self) -> Any:
+        """What the images lie in, whose memory `give_back` gives back."""
+        return getattr(self.images, "_mmap", None)
 
 
 def patch_measurements(

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.lib.format import open_memmap
 
 from davae.core import keyed
 from davae.core.experiment import EvalConfig
 from davae.core.records import Measurement, write_measurements
 from davae.core.runtime import Runtime
 from davae.core.store import read_log
-from davae.data.mapped import blocks, give_back
+from davae.data.mapped import blocks, give_back, new_array
 from davae.data.pixels import to_uint8, upsample
 from davae.data.shards import Shards
 from davae.data.source import Split
-from davae.method.alignment import alignment_loss, channel_variance, orthogonal
+from davae.method.alignment import alignment_loss, orthogonal
 from davae.method.latent import join
 from davae.method.spread import spread
 from davae.models.davae import DAVAE
@@ -39,7 +38,7 @@ from davae.stages.judging import (
 from davae.stages.patches import patch_measurements
 from davae.stages.stage import Work
 from davae.stages.transformer import CHECKS
-from davae.train.davae import VARIANCE_SAMPLES
+from davae.train.davae import base_variance
 
 BATCH = 20
 """Latents decoded at once."""
@@ -49,8 +48,9 @@ PART = 2_048
 
 @torch.no_grad()
 def make_baselines(
-    work: Work, metrics: EvalConfig, scale: int, antialias: bool, against: Split = "fresh"
-) -> None:
+    work: Work, metrics: EvalConfig, scale: int, antialias: bool, against: Split = "fresh",
+    unseen: Split = "fresh",
+) -> None:  # fmt: skip
     """Rows without a DA-VAE: bicubic, the base VAE at its own resolution, and real crops, which
     are judged against those that samples are."""
     device = work.runtime.device
@@ -74,15 +74,15 @@ def make_baselines(
     for split in ("heldout", "fresh"):
         images, labels = judged_crops(work, split, metrics)
         row = measured.setdefault(f"real_{split}", [])
-        row += content_measurements(work, images, labels, metrics)
+        row += content_measurements(work, images, labels, metrics, unseen)
         row += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, measured)
 
 
 def scratch_images(work: Work, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """An array of uint8 images that lies in a file of the stage's folder, which is removed when the
-    stage ends: a set of any size costs no memory."""
-    return open_memmap(work.folder / f"scratch.{name}.npy", "w+", np.uint8, shape)
+    stage ends: a set of any size costs no memory. An array of the same name is written over."""
+    return new_array(work.folder / f"scratch.{name}.npy", np.uint8, shape)
 
 
 @torch.no_grad()
@@ -126,7 +126,7 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     base = latents(work, "base_latents", "heldout").first(len(heldout))
     detail = encoded_detail(work, model, heldout)
     own_row = "davae" if model.config.detail_channels else "no_detail"
-    details: dict[str, Rows] = {own_row: lambda rows: torch.from_numpy(detail[rows])}
+    details: dict[str, Rows] = {own_row: lambda rows: taken(detail, rows)}
     measured: dict[str, list[Measurement]] = {own_row: []}
     if model.config.detail_channels:
         details |= other_details(detail)
@@ -135,7 +135,7 @@ def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     shown = first_of_each(labels, shown_classes(work.inputs["crops"], metrics.count))
     kept = {}
     for row, rows_of in details.items():
-        images = scratch_images(work, row, heldout.shape)
+        images = scratch_images(work, "decoded", heldout.shape)
         decode_all(model, base, rows_of, work.runtime, images)
         pixels = pixel_measurements(images, heldout, metrics, work.runtime.device)
         facts = scene_measurements(images, labels, metrics)
@@ -151,7 +151,7 @@ def encoded_detail(work: Work, model: DAVAE, images: np.ndarray) -> np.ndarray:
     shape = (len(images), *model.detail_shape(images.shape[2:]))
     if not model.config.detail_channels:
         return np.empty(shape, np.float32)
-    file = open_memmap(work.folder / "scratch.detail.npy", "w+", np.float32, shape)
+    file = new_array(work.folder / "scratch.detail.npy", np.float32, shape)
     for start in range(0, len(images), PART):
         part = slice(start, start + PART)
         file[part] = raw_detail(model, images[part], work.runtime).numpy()
@@ -170,13 +170,20 @@ def other_details(detail: np.ndarray) -> dict[str, Rows]:
         return mean + std * keyed.normal(0, "reconstruction/random", 0, drawn, detail.shape[1:])
 
     def exchanged(rows: slice) -> torch.Tensor:
-        return torch.from_numpy(detail[[i - 1 for i in range(*rows.indices(count))]])
+        return taken(detail, [i - 1 for i in range(*rows.indices(count))])
 
     return {
-        "davae_zeroed": lambda rows: torch.zeros_like(torch.from_numpy(detail[rows])),
+        "davae_zeroed": lambda rows: torch.zeros_like(taken(detail, rows)),
         "davae_random": random,
         "davae_exchanged": exchanged,
     }
+
+
+def taken(array: np.ndarray, rows: slice | list[int]) -> torch.Tensor:
+    """Rows of an array that lies in a file, copied, its pages given back."""
+    found = torch.from_numpy(np.array(array[rows]))
+    give_back(array)
+    return found
 
 
 def tensors(*arrays: np.ndarray | Shards) -> Iterator[Any]:
@@ -232,10 +239,9 @@ def decode_all(
 def detail_measurements(detail: np.ndarray, base: Shards, work: Work) -> list[Measurement]:
     """How much of the raw detail alignment does not act on, and how much of z it leaves
     unexplained."""
-    train = latents(work, "base_latents", "train")[:VARIANCE_SAMPLES]
     left = spread(orthogonal(part, base.shape[1]) for part in tensors(detail)).variance
     share = float(left.sum() / spread(tensors(detail)).variance.sum())
-    variance = channel_variance(train)
+    variance = base_variance(latents(work, "base_latents", "train"))
     losses = [(alignment_loss(d, b, variance), len(d)) for d, b in tensors(detail, base)]
     align = float(sum(loss * (n / len(detail)) for loss, n in losses))
     protocol = "posterior modes of held-out crops"
@@ -279,17 +285,18 @@ def make_flow(work: Work, check_crops: int = 0) -> None:
 
 
 def make_generation(
-    work: Work, metrics: EvalConfig, arm: str, against: Split = "fresh", patches: bool = False
-) -> None:
+    work: Work, metrics: EvalConfig, arm: str, against: Split = "fresh", patches: bool = False,
+    unseen: Split = "fresh",
+) -> None:  # fmt: skip
     """The samples against fresh crops of the training regions, or another split's; on patches of
-    them, too."""
+    them, too. unseen: the split that no training saw."""
     images = np.load(work.inputs["samples"] / "images.npy", mmap_mode="c")
     labels = np.load(work.inputs["samples"] / "labels.npy")
     measured = Judge(work, against, metrics)(images, "g")
     if patches:
         real, _ = judged_crops(work, against, metrics)
         measured += patch_measurements(images, real, metrics, work.runtime.device, against)
-    measured += content_measurements(work, images, labels, metrics)
+    measured += content_measurements(work, images, labels, metrics, unseen)
     measured += scene_measurements(images, labels, metrics)
     write_measurements(work.folder, {arm: measured})
     shown = first_of_each(labels, shown_classes(work.inputs["crops"], metrics.count))

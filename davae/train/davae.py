@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -29,8 +30,17 @@ from davae.train.generation import GenerationAlignment
 from davae.train.loop import Task, Terms
 
 Drawn = tuple[torch.Tensor, ...]
-VARIANCE_SAMPLES = 20_480
-"""Latents that the variance of the alignment loss is taken over, the first ones."""
+CHECKED = 39
+"""Held-out images whose PSNR is logged, the first ones."""
+VARIANCE_SAMPLES, VARIANCE_VALUES = 20_480, 2**28
+"""Latents that the variance of the alignment loss is taken over, the first ones, and the values
+that they hold at most."""
+
+
+def base_variance(base_latents: Any) -> torch.Tensor:
+    """The variance [C] of the channels of base latents [N, C, h, w], over the first of them."""
+    most = max(1, VARIANCE_VALUES // math.prod(base_latents.shape[1:]))
+    return channel_variance(base_latents[: min(VARIANCE_SAMPLES, most)])
 
 
 class VAELoss:
@@ -132,15 +142,17 @@ def davae_task(
     config: DetailConfig,
     seed: int,
     generation: GenerationAlignment | None = None,
+    at_once: int = 0,
 ) -> Task:
     """Train on uint8 images [N, 3, H, W] with their cached base latents [N, C, h, w], tensors or
     what is indexed as one.
 
     `heldout` is such a pair; its PSNR with the detail and with the detail zeroed is logged.
-    generation: what aligns, in the place of Eq. 3.
+    generation: what aligns, in the place of Eq. 3; at_once: held-out images that are decoded at
+    once, as many as a training step takes where it is 0.
     """
     device = next(model.parameters()).device
-    variance = channel_variance(base_latents[:VARIANCE_SAMPLES]).to(device)
+    variance = base_variance(base_latents).to(device)
     losses = VAELoss(config, model, variance, generation)
     trained = nn.ModuleDict({"davae": model})
     if losses.discriminator is not None:
@@ -192,14 +204,20 @@ def davae_task(
         return {"loss": loss, **parts, **terms, **align_terms, **gan_terms}
 
     def evaluate() -> dict[str, float]:
-        x, z = (torch.as_tensor(part[:39]).to(device) for part in heldout)
-        x = to_unit(x)
-        detail = model.detail_moments(x)[0]
-        figures = {"psnr_db": logged_psnr(model.decode_raw(join(z, detail)), x)}
-        if wide:
-            zeroed = join(z, torch.zeros_like(detail))
-            figures["psnr_zeroed_db"] = logged_psnr(model.decode_raw(zeroed), x)
-        return figures
+        count, part = len(heldout[0][:CHECKED]), at_once or config.train.batch_size
+        found: dict[str, list[torch.Tensor]] = {}
+        for start in range(0, count, part):
+            rows = slice(start, min(start + part, count))
+            x, z = (torch.as_tensor(images[rows]).to(device) for images in heldout)
+            x = to_unit(x)
+            detail = model.detail_moments(x)[0]
+            shown = {"psnr_db": detail}
+            if wide:
+                shown["psnr_zeroed_db"] = torch.zeros_like(detail)
+            for name, chosen_detail in shown.items():
+                decoded = model.decode_raw(join(z, chosen_detail))
+                found.setdefault(name, []).append(logged_psnr(decoded, x))
+        return {name: float(torch.cat(values).mean()) for name, values in found.items()}
 
     return Task(
         "DA-VAE" if wide else "decoder without detail",
@@ -212,9 +230,9 @@ def davae_task(
     )
 
 
-def logged_psnr(reconstruction: torch.Tensor, images: torch.Tensor) -> float:
-    """Mean PSNR in dB of float images in [-1, 1], for the training log."""
-    return float(psnr(reconstruction.float().clamp(-1, 1), images, data_range=2.0).mean())
+def logged_psnr(reconstruction: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """PSNR in dB [N] of float images in [-1, 1], for the training log."""
+    return psnr(reconstruction.float().clamp(-1, 1), images, data_range=2.0)
 
 
 def detail_statistics(modes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -62,3 +62,12 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, read, monkeypatch, cap
     write(tmp_path / "data", {"a": "one"})
     assert content_digest(str(tmp_path / "data"))
     assert "digests are not kept" in capsys.readouterr().out
+
+
+def test_a_cache_that_cannot_be_read_is_said_and_files_are(tmp_path, read, capsys):
+    (tmp_path / "a.png").write_bytes(b"a")
+    digests.cache_file().parent.mkdir(parents=True, exist_ok=True)
+    digests.cache_file().write_bytes(b"no database" * 1000)
+    expected = hashlib.sha256(b"a").digest()
+    assert digests.file_digests([tmp_path / "a.png"]) == [expected]
+    assert "cannot be read" in capsys.readouterr().out

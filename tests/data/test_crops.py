@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from davae.core.experiment import DataConfig
-from davae.data.crops import draw_crops, draw_images, load_source, plan_crop
+from davae.data.crops import draw_crops, draw_images, load_source, plan_crop, planned
 
 DATA = DataConfig()
 
@@ -48,6 +48,21 @@ def images(tmp_path):
                 tmp_path / name / f"{i}.png"
             )
     return tmp_path
+
+
+def test_crops_of_files_take_each_file_of_a_class_before_any_twice(images):
+    config = DataConfig(
+        name="folder", path=str(images), resolution_px=32, min_crop_px=32, max_crop_px=64,
+        heldout_fraction=0.25,
+    )  # fmt: skip
+    source = load_source(config)
+    crops = planned(config, source, 0, "train", 14)
+    assert [c.label for c in crops] == [0, 1] * 7
+    for label in (0, 1):
+        regions = [c.region for c in crops if c.label == label]
+        assert sorted(regions[:3]) == sorted(regions[3:6]) == [0, 1, 2]
+    assert planned(config, source, 0, "train", 6) == crops[:6]
+    assert planned(config, source, 1, "train", 14) != crops
 
 
 def test_scenes_are_a_data_set_like_the_others():

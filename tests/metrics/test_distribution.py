@@ -68,6 +68,17 @@ def test_kernel_distance_is_unbiased():
     assert min(values) < 0
 
 
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_moments_of_parts_are_those_of_the_whole(size):
+    x = np.random.default_rng(0).normal(3.0, 2.0, (40, 5)).astype(np.float32)
+    found, whole = Moments.of_parts(x[i : i + size] for i in range(0, 40, size)), Moments.of(x)
+    assert found.n == whole.n == 40
+    np.testing.assert_allclose(found.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.covariance, whole.covariance, rtol=1e-11)
+    with pytest.raises(ValueError, match="at least 2 samples; 1 given"):
+        Moments.of_parts([x[:1]])
+
+
 def test_degenerate_sets_are_said_and_not_hidden():
     x, y = normal(30, 40, 0), normal(30, 40, 1)
     assert "N = 30 <= d = 40" in frechet(x, y).note

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from davae.cli.doctor import run
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
+from davae.core.store import Store
 from davae.plan import doctor
-from davae.plan.doctor import Patient, examine
+from davae.plan.doctor import Patient, disk, examine, first_crops
+from davae.stages.run_graph import run_stages
 from tests.stages.test_text import experiment, save_flux, save_sd3
 
 NANO = PRESETS["nano"]
@@ -54,7 +57,8 @@ def test_everything_that_is_missing_is_listed(tmp_path, monkeypatch):
 def test_a_broken_file_and_a_full_disk_are_found(tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "0.png").write_bytes(b"no image")
+        for i in range(2):
+            (tmp_path / "data" / name / f"{i}.png").write_bytes(b"no image")
     data = replace(NANO.data, name="folder", path=str(tmp_path / "data"))
     assert "cannot be read" in results(replace(NANO, data=data), tmp_path)["first crops"].text
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
@@ -69,3 +73,47 @@ def test_the_command_says_how_many_stop_it(capsys, tmp_path, monkeypatch):
     shown = capsys.readouterr()
     assert "STOPS machine and versions" in shown.out
     assert "would stop the run" in shown.err
+
+
+def test_a_folder_that_a_run_would_refuse_is_found(tmp_path):
+    def said(**changes):
+        data = replace(NANO.data, name="folder", path=str(tmp_path / "data"), **changes)
+        return first_crops(Patient(replace(NANO, data=data), Runtime(), tmp_path / "store"))
+
+    def write(name, count, side=96):
+        (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            Image.new("RGB", (side, 120)).save(tmp_path / "data" / name / f"{i}.png")
+
+    write("a", 3)
+    write("b", 1)
+    with pytest.raises(ValueError, match="class 'b' has 1 image"):
+        said()
+    write("b", 3)
+    assert "6 of 6 files read, shorter sides 96 to 96 px" in said()
+    with pytest.raises(ValueError, match="2 classes need 8 or more"):
+        said(eval_crops=7)
+    write("b", 3, side=20)
+    with pytest.raises(ValueError, match=r"its shorter side must be at least 48 px"):
+        said()
+    (tmp_path / "data" / "loose.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="lies beside class folders"):
+        said()
+
+
+def test_what_the_store_has_needs_no_room(tmp_path, monkeypatch):
+    """Data in files, whose stages have keys of their content."""
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (96, 96), (i, 0, 0)).save(tmp_path / "data" / name / f"{i}.png")
+    e = replace(NANO, data=replace(NANO.data, name="folder", path=str(tmp_path / "data")))
+    patient = Patient(e, Runtime(), tmp_path / "store")
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
+    with pytest.raises(ValueError, match="name a larger disk"):
+        disk(patient)
+    for stage in run_stages(e).values():
+        folder = Store(patient.store).folder(stage.name, stage.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.json").write_text("{}")
+    assert disk(patient).startswith("0.0 GiB are written")

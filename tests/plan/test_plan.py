@@ -118,7 +118,7 @@ def test_every_stage_of_a_plan_has_its_time_memory_and_disk(tmp_path):
     assert rows.loc["adapted", "hours"] == pytest.approx(hours, rel=1e-5)
     losses = 100_000 * 32 * (found.davae_step + found.losses) / (989e12 * 0.35) / 3600
     assert rows.loc["davae", "hours"] == pytest.approx(losses, rel=1e-5)
-    images = 1_281_167 + 2 * 50_000
+    images = 2 * 1_229_920 + 2 * 50_000
     assert rows.loc["crops", "disk GiB"] == pytest.approx(images * 3 * 512**2 / 2**30, rel=1e-5)
     assert rows.loc["base_latents", "disk GiB"] == pytest.approx(
         images * 4 * 32 * 256 / 2**30, rel=1e-5

@@ -10,6 +10,7 @@ from davae.core.experiment import DataConfig, Experiment
 from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
+from davae.plan.stages import without_files
 from davae.stages.graph import graph
 
 COMMITTED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
@@ -93,3 +94,26 @@ def test_a_drawing_has_a_version_of_its_own():
         graph(replace(Experiment(), data=DataConfig(name=n))) for n in ("photos", "scenes")
     )
     assert (photographs["crops"].version, drawn["crops"].version) == (1, 2)
+
+
+def test_captions_follow_the_images_that_are_there(tmp_path):
+    """Which captions are drawn depends on the files, though their own file stays as it is."""
+    (tmp_path / "captions.csv").write_text("file,caption\na.png,one\nb.png,two\nc.png,three\n")
+    images = tmp_path / "images"
+    images.mkdir()
+    data = DataConfig(
+        name="folder", path=str(images), captions=str(tmp_path / "captions.csv"), min_crop_px=48
+    )
+    e = replace(PRESETS["sd35m_1k"], data=data)
+    keys = []
+    for name in ("a", "b", "c"):
+        (images / f"{name}.png").write_bytes(name.encode())
+        keys.append(graph(e)["captions"].key)
+    assert len(set(keys)) == 3
+
+
+def test_what_no_training_saw_of_files_is_held_out():
+    for preset, config in (("nano", {}), ("imagenet512", {"unseen": "heldout"})):
+        stages = graph(without_files(PRESETS[preset]))
+        for role in ("baselines", "generation"):
+            assert {k: v for k, v in stages[role].config.items() if k == "unseen"} == config

@@ -83,7 +83,7 @@ def as_measured(monkeypatch, device, e, stage, count, recompute):
     }.items():
         monkeypatch.setattr(memory, name, value)
     if not recompute:
-        return need_of(e, stage).bytes(count)
+        return need_of(e, stage).first_part(count)
     trained = memory.training
 
     def only_recomputed(run, networks, config, network):
@@ -91,7 +91,7 @@ def as_measured(monkeypatch, device, e, stage, count, recompute):
             return trained(run, networks, config)
 
     monkeypatch.setattr(memory, "training", only_recomputed)
-    return need_of(e, stage).bytes(count)
+    return need_of(e, stage).first_part(count)
 
 
 @pytest.mark.parametrize(("device", "preset", "role", "count"), CASES)
@@ -106,7 +106,7 @@ def test_a_stage_takes_what_is_planned(device, preset, role, count, monkeypatch)
         recompute = not at_once(need, room)
         need = need.recomputed if recompute else need
         count = at_once(need, room)
-    planned = need.bytes(count)
+    planned = need.first_part(count)
     monkeypatch.setattr(memory, "conditions", partial(conditions_on, device))
     taken = as_measured(monkeypatch, device, e, stage, count, recompute)
     how = f"{count} at once" + ", recomputed" * recompute

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from davae.core.experiment import EvalConfig
+from davae.data.mapped import give_back, new_array
 from davae.data.pixels import downsample, to_uint8, to_unit
 from davae.stages.patches import OF_IMAGE, Patches, patch_measurements
 
@@ -33,6 +34,13 @@ def test_patches_are_parts_of_their_images_at_places_of_their_own():
     assert np.array_equal(Patches(images[:3], 32).corners, patches.corners[:12])
     with pytest.raises(ValueError, match="no patches of 100 px"):
         Patches(images, 100)
+
+
+def test_patches_of_a_file_give_its_memory_back(tmp_path):
+    file = new_array(tmp_path / "images.npy", np.uint8, (4, 3, 40, 40))
+    assert Patches(file, 32)._mmap is file._mmap
+    give_back(Patches(file, 32))
+    give_back(Patches(np.asarray(file[:]), 32))  # nothing to give back
 
 
 def test_patches_tell_fine_texture():

@@ -8,7 +8,8 @@ import torch
 from davae.core.experiment import DetailConfig, TrainConfig
 from davae.core.runtime import Runtime
 from davae.core.store import read_log
-from davae.train.davae import davae_task
+from davae.method.alignment import channel_variance
+from davae.train.davae import base_variance, davae_task
 from davae.train.loop import Trainer
 from tests.small_models import small_davae
 
@@ -43,6 +44,32 @@ def test_options_of_the_vae_loss(tmp_path, changes):
     assert ("gan" in terms) == (config.gan_weight > 0)
     assert ("pyramid" in terms) == (config.pyramid_weight > 0)
     assert all(torch.equal(v, frozen[k]) for k, v in model.base_encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("channels", [0, 12])
+@torch.no_grad()
+def test_held_out_images_are_checked_in_parts_that_fit(monkeypatch, channels):
+    """What a GPU takes of a training step; a preset's 39 images at once would be 100 GiB."""
+    config = DetailConfig(detail_channels=channels, train=TrainConfig(batch_size=4))
+    model, images, latents = small_davae(channels)
+    decode, sizes = model.decode_raw, []
+    monkeypatch.setattr(model, "decode_raw", lambda z: (sizes.append(len(z)), decode(z))[1])
+    found = []
+    for at_once, most in ((len(images), len(images)), (0, 4), (3, 3), (1, 1)):
+        sizes.clear()
+        task = davae_task(model, images, latents, (images, latents), config, 0, at_once=at_once)
+        found.append(task.evaluate())
+        assert max(sizes) == most
+    assert set(found[0]) == {"psnr_db", *(["psnr_zeroed_db"] if channels else [])}
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-5)
+
+
+def test_the_base_variance_is_of_as_many_latents_as_memory_takes(monkeypatch):
+    latents = torch.randn(10, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(base_variance(latents), channel_variance(latents))
+    monkeypatch.setattr("davae.train.davae.VARIANCE_VALUES", 3 * 16 + 5)
+    assert torch.equal(base_variance(latents), channel_variance(latents[:3]))
 
 
 def test_a_learned_projection_is_trained_with_the_vae(tmp_path):

@@ -34,7 +34,7 @@ reproduce: .venv/installed  ## the first run, an ablation, a few benchmarks and 
 	@echo "Report:   runs/report/index.html"
 
 test: .venv/installed  ## unit tests with every stage at nano
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2 --dist loadfile --durations=12
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2 --dist loadgroup --durations=12
 
 lint: .venv/installed  ## style, types and layers
 	$(BIN)/ruff check .

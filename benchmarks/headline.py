@@ -45,7 +45,7 @@ from davae.core.environment import machine, versions
 from davae.core.runtime import Runtime
 from davae.core.store import write_json
 from davae.measure.roofline import convolution_rate, matmul_rate
-from davae.plan.describe import PEAK_TFLOPS
+from davae.plan.shares import PEAK_TFLOPS
 
 FORMS: tuple[Form, ...] = ("native", "widened")
 RUN = records.new_run_id()

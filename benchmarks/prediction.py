@@ -18,7 +18,8 @@ from davae.core.presets import PRESETS
 from davae.measure.flops import count_flops
 from davae.models.unweighted import architecture, tokens
 from davae.plan.count import Count, count
-from davae.plan.describe import PEAK_TFLOPS, forwards
+from davae.plan.shares import PEAK_TFLOPS
+from davae.plan.stages import forwards
 
 PRESET = "sd35m_1k"
 PUBLISHED_IMG_S: dict[tuple[Form, int], float] = {("native", 1024): 0.25, ("widened", 1024): 1.03}

@@ -12,6 +12,14 @@ from davae.stages.stage import Pipeline
 os.environ.pop("PYTEST_XDIST_WORKER", None)  # pytest's benchmarks, which some tests start, refuse
 
 
+def pytest_collection_modifyitems(items):
+    """Of the processes that share the tests, one has all that need the nano run, which is made once
+    then; otherwise a file's tests stay together."""
+    for item in items:
+        group = "nano" if "nano" in item.fixturenames else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def nano(tmp_path_factory) -> tuple[Pipeline, Path, RunResult]:
     """The whole nano run, once a session: pipeline, output folder and result."""

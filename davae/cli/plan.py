@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,21 @@ import tyro
 from davae.cli.guard import guard
 from davae.cli.presets import preset_of
 from davae.core.experiment import Experiment
+from davae.plan.shares import Shares
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Settings of a run that are planned with."""
+
+    micro_batch: int = 0
+    """Samples that a training step takes at once; 0: as many as fit."""
+    images_at_once: int = 0
+    """Images that are encoded, sampled or decoded at once; 0: as many as fit."""
+    checkpoint_activations: bool = False
+    """Recompute activations wherever that is possible."""
+    ema_on_host: bool = False
+    """Keep the average of the weights in the host's memory."""
 
 
 @dataclass(frozen=True)
@@ -21,21 +36,14 @@ class PlanOptions:
     """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    sampling_mfu: float = 0.45
-    """Assumed share of the GPU's dense bfloat16 peak in sampling (0 to 1)."""
-    training_mfu: float = 0.35
-    """Assumed share of the peak in training (0 to 1)."""
+    share: Shares = field(default_factory=Shares)
+    """What is reached of the GPU's dense bfloat16 peak, between 0 and 1; 0: as it was measured or,
+    for an A100, published."""
     gpu: Literal["a100", "h100", "h200"] = "h100"
     """What every stage is planned on, alone; a stage that does not fit is refused."""
     gpu_gib: float = 0.0
     """Memory of that GPU, where it is not the usual 79, 78 or 139 GiB."""
-    micro_batch: int = 0
-    """Samples that a training step takes at once, as --runtime.micro_batch of a run; 0: as many as
-    fit."""
-    images_at_once: int = 0
-    """Images that are encoded, sampled or decoded at once, as --runtime.images_at_once."""
-    checkpoint_activations: bool = False
-    """Recompute activations wherever that is possible, as --runtime.checkpoint_activations."""
+    runtime: Asked = field(default_factory=Asked)
     table: Path | None = None
     """A .csv file that the table of stages is written to as well."""
 
@@ -59,14 +67,10 @@ def run(argv: list[str]) -> int:
 
     def action() -> None:
         from davae.core.runtime import Runtime
-        from davae.plan.describe import Assumptions, Gpu, describe
+        from davae.plan.describe import Gpu, describe
 
-        assumed = Assumptions(options.sampling_mfu, options.training_mfu)
-        asked = Runtime(
-            "cuda", micro_batch=options.micro_batch, images_at_once=options.images_at_once,
-            checkpoint_activations=options.checkpoint_activations,
-        )  # fmt: skip
+        asked = Runtime("cuda", **vars(options.runtime))
         gpu = Gpu(options.gpu, options.gpu_gib, asked)
-        print(describe(preset, options.experiment, assumed, gpu, options.table))
+        print(describe(preset, options.experiment, options.share, gpu, options.table))
 
     return guard(action, "nothing more was written")

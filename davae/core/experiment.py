@@ -91,6 +91,9 @@ class DataConfig:
             raise ValueError(
                 f"heldout_fraction is {self.heldout_fraction}; it lies between 0 and 1"
             )
+        if self.name == "photos":
+            unread("photos are those of packages; data.name is folder for your own",
+                   path=(self.path, ""), captions=(self.captions, ""))  # fmt: skip
         if self.name == "scenes":
             unread("scenes are drawn, not cropped", path=(self.path, ""),
                    captions=(self.captions, ""), min_crop_px=(self.min_crop_px, 48),

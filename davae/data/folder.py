@@ -26,9 +26,10 @@ def region_of(
     size, reduce = checked(upright_size, file), 1.0
     if config.crop != "center":
         if min(size) < config.min_crop_px:
-            need = f"{config.min_crop_px} px (data.min_crop_px)"
             raise ValueError(
-                f"{file} is {size[0]}x{size[1]} px; its shorter side must be at least {need}"
+                f"{file} is {size[0]}x{size[1]} px; its shorter side must be at least "
+                f"{config.min_crop_px} px: lower data.min_crop_px, remove the file, or take center "
+                "crops, which enlarge small ones"
             )
         reduce = min(1.0, config.short_side_px / min(size))
     return Region(name, (0, 0, *size), reduce, partial(read, file), caption)

@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from davae.core import keyed
 from davae.core.experiment import Experiment
+from davae.core.hashing import content_digest, digest
 from davae.core.runtime import Runtime
+from davae.core.store import write_json
 from davae.data.pixels import to_uint8
 from davae.models.families.registry import family_of
 from davae.stages.samples import adapted_pipeline, noise_shape, text_images
@@ -54,6 +56,7 @@ def export(
         raise ValueError(f"images is {images}; GenEval takes 4 a prompt")
     lines = read_metadata(metadata)
     check_same_prompts(out, lines)
+    check_same_source(out, e, folder)
     pipe = adapted_pipeline(runtime, e.base_dit, folder)
     pipe.transformer.forward = runtime.compiled(pipe.transformer.forward, sampling=True)
     shape = noise_shape(pipe, e.data.resolution_px)
@@ -80,6 +83,26 @@ def save(image: Any, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     Image.fromarray(image).save(temporary, format="PNG")
     temporary.replace(path)
+
+
+SOURCE = "source.json"
+"""In OUT: what its images are of."""
+
+
+def check_same_source(out: Path, e: Experiment, folder: Path) -> None:
+    """Write down what the images of OUT are of; raises ValueError where it holds others'."""
+    asked = {"sample": e.sample, "seed": e.seed, "resolution_px": e.data.resolution_px}
+    found = {
+        "adaptation": content_digest(str(folder)),
+        "base": content_digest(e.base_dit.pretrained) or e.base_dit.pretrained,
+        "settings": digest(asked),
+    }
+    file = out / SOURCE
+    if file.exists() and (there := json.loads(file.read_text())) != found:
+        other = ", ".join(name for name in found if there.get(name) != found[name])
+        raise ValueError(f"{out} holds images of another {other}; give another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(file, found)
 
 
 def check_same_prompts(out: Path, lines: list[dict[str, Any]]) -> None:

@@ -16,12 +16,11 @@ from davae.core.runtime import Runtime
 from davae.models.families.family import Architecture
 from davae.models.unweighted import architecture, davae_config, tokens
 from davae.plan.count import Count, count
+from davae.plan.shares import PEAK_TFLOPS, Shares, said
 from davae.plan.stages import CORES, forwards, stage_rows
 from davae.stages.data import training_bytes
 from davae.stages.fit import GPUS, SHARE
 
-PEAK_TFLOPS = {"A100": 312.0, "H100": 989.0, "H200": 989.0}
-"""Dense bfloat16 tensor-core peaks of the SXM boards, TFLOP/s, from the vendor's data sheets."""
 DAY = 86_400.0
 PUBLISHED = {
     "imagenet512": "FID-50k 4.84, with guidance 1.68, at 80 epochs",
@@ -30,22 +29,6 @@ PUBLISHED = {
     "flux_1k": "native FLUX-dev: 0.04 img/s on one A100 (the adapted one is beyond the paper)",
 }
 """The paper's figures, by preset."""
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What the predictions assume."""
-
-    sampling_mfu: float = 0.45
-    """Share of the GPU's dense bfloat16 peak in sampling; the paper's 1.03 img/s on an A100 is 0.48
-    by our count."""
-    training_mfu: float = 0.35
-    """Share of the peak in training, recomputed activations not counted as work."""
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value <= 1:
-                raise ValueError(f"{name} is {value}; a share of the peak lies in (0, 1]")
 
 
 def human(count: float) -> str:
@@ -101,15 +84,13 @@ def counted_lines(e: Experiment, counted: Count, arch: Architecture) -> list[str
     return [f"  {name:<18} {text}" for name, text in lines.items()]
 
 
-def predicted_lines(e: Experiment, counted: Count, assumed: Assumptions) -> list[str]:
+def predicted_lines(e: Experiment, counted: Count, given: Shares) -> list[str]:
     """Images a second on each GPU: a prediction."""
     image = forwards(e) * counted.forward + counted.decode
     lines = []
     for gpu, peak in PEAK_TFLOPS.items():
-        rate = peak * 1e12 * assumed.sampling_mfu / image
-        lines.append(
-            f"  {gpu:<5} {rate:10.3f} img/s at {assumed.sampling_mfu:.0%} of {peak:.0f} TFLOP/s"
-        )
+        rate = peak * 1e12 * given.on(gpu).sampling / image
+        lines.append(f"  {gpu:<5} {rate:10.3f} img/s: {said(gpu, given)}")
     return lines
 
 
@@ -124,18 +105,31 @@ class Gpu:
     asked: Runtime = field(default_factory=lambda: Runtime("cuda"))
     """Settings that are asked for."""
 
+    def __post_init__(self) -> None:
+        if self.memory_gib < 0:
+            raise ValueError(f"the GPU's memory is {self.memory_gib} GiB; give what it has")
+
     @property
     def room(self) -> float:
         """GiB of its memory."""
         return self.memory_gib or GPUS[self.name]
 
 
-def planned(e: Experiment, counted: Count, assumed: Assumptions, gpu: Gpu) -> pd.DataFrame:
+def planned(e: Experiment, counted: Count, given: Shares, gpu: Gpu) -> pd.DataFrame:
     """`stage_rows` of one GPU; raises ValueError where a stage does not fit it."""
+    name = gpu.name.upper()
     return stage_rows(
-        e, counted, memory_gib=gpu.room, tflops=PEAK_TFLOPS[gpu.name.upper()],
-        mfu={"training": assumed.training_mfu, "sampling": assumed.sampling_mfu}, asked=gpu.asked,
+        e, counted, memory_gib=gpu.room, tflops=PEAK_TFLOPS[name], shares=given.on(name),
+        asked=gpu.asked,
     )  # fmt: skip
+
+
+LEGEND = (
+    "adapted: with the DA-VAE; control: the base model as it is or trained as long; tuned: by "
+    "adapters at its own resolution; no_detail, *_decoded: by a decoder without detail; "
+    "*_upsampled: enlarged."
+)
+"""Of the stages' names."""
 
 
 def stage_lines(e: Experiment, rows: pd.DataFrame) -> list[str]:
@@ -148,6 +142,7 @@ def stage_lines(e: Experiment, rows: pd.DataFrame) -> list[str]:
         f"In all {days:.3g} GPU-days, judging on {CORES} cores among them, and {disk:,.0f} GiB of "
         f"disk, {more:,.0f} more while a stage measures.",
     ]
+    lines.append(LEGEND)
     if e.data.name in FILES:
         lines.append(
             f"{training_bytes(e.data) / 2**30:,.0f} GiB of it are training crops, which are cut as "
@@ -173,7 +168,7 @@ def origin_lines(name: str, e: Experiment) -> list[str]:
 def describe(
     name: str,
     e: Experiment,
-    assumed: Assumptions | None = None,
+    shares: Shares | None = None,
     gpu: Gpu | None = None,
     table: Path | None = None,
 ) -> str:
@@ -185,8 +180,8 @@ def describe(
             "a plan compares the widened model with its base: davae.detail_channels must be above 0"
         )
     counted, arch = count(e), architecture(e)
-    assumed, gpu = assumed or Assumptions(), gpu or Gpu()
-    rows = planned(e, counted, assumed, gpu)
+    shares, gpu = shares or Shares(), gpu or Gpu()
+    rows = planned(e, counted, shares, gpu)
     if table is not None:
         table.parent.mkdir(parents=True, exist_ok=True)
         rows.to_csv(table, index=False, float_format="%.6g")
@@ -197,7 +192,7 @@ def describe(
         *counted_lines(e, counted, arch),
         "",
         "Predicted, not measured",
-        *predicted_lines(e, counted, assumed),
+        *predicted_lines(e, counted, shares),
         "",
         f"Every stage on one {gpu.name.upper()} of {gpu.room:g} GiB, {SHARE:.0%} of them planned "
         "with; predicted, memory from storages counted on networks without weights",

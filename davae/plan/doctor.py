@@ -135,7 +135,9 @@ def about(p: Patient) -> str:
 def gpu_memory(p: Patient) -> str:
     """The largest stage; raises ValueError where one does not fit."""
     if p.runtime.kind != "cuda":
-        return "no GPU is asked for; on a CPU nothing is refused"
+        return "no GPU is asked for (--runtime.device cuda); on a CPU nothing is refused"
+    if not torch.cuda.is_available():
+        raise ValueError("no GPU is there")
     largest = max(p.fits.values(), key=lambda fit: fit.bytes)
     return f"{largest.role} takes most, {largest.bytes / 2**30:.1f} of {p.memory_gib:.1f} GiB"
 
@@ -170,6 +172,10 @@ def inputs(p: Patient) -> str:
 
 SAMPLED = 64
 """Files of a folder that are read."""
+PATIENCE_S = 60.0
+"""How long headers of the others are read."""
+NAMED = 5
+"""Files with a problem that are named."""
 
 
 def first_crops(p: Patient) -> str:
@@ -186,10 +192,27 @@ def first_crops(p: Patient) -> str:
     files = listed_files(p.e) if data.name == "folder" else archived(Path(data.path))
     if not files:
         raise ValueError(f"data.path {data.path!r} holds no images ({', '.join(SUFFIXES)})")
-    shown = files[:: max(1, len(files) // SAMPLED)]
-    sizes = [min(region_of(file, data, str(file)).read().size) for file in shown]
+    step = max(1, len(files) // SAMPLED)
+    shown = [file for first in range(step) for file in files[first::step]]  # spread at any time
+    whole = len(files[::step])
+    sizes, problems, start = [], [], time.monotonic()
+    for i, file in enumerate(shown):
+        if i >= whole and time.monotonic() - start > PATIENCE_S:
+            break
+        try:
+            region = region_of(file, data, str(file))
+            sizes.append(min(region.read().size if i < whole else region.size))
+        except ValueError as error:
+            problems.append(str(error))
+    checked = len(sizes) + len(problems)
+    if problems:
+        more = f"; and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+        raise ValueError(
+            f"{len(problems)} of {checked:,} files: {'; '.join(problems[:NAMED])}{more}"
+        )
     return (
-        f"{len(shown)} of {len(files):,} files read, shorter sides {min(sizes)} to {max(sizes)} px"
+        f"{whole} of {len(files):,} files read, the headers of {checked:,}; shorter sides "
+        f"{min(sizes)} to {max(sizes)} px"
     )
 
 

@@ -3,7 +3,6 @@ of it is predicted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from davae.core.experiment import FILES, Experiment, TrainConfig
 from davae.core.runtime import Runtime
 from davae.models.unweighted import architecture
 from davae.plan.count import Count
+from davae.plan.shares import Shares
 from davae.stages.fit import Fit, fits
 from davae.stages.prompts import TEXT_CHECKS
 from davae.stages.run_graph import run_stages
@@ -148,22 +148,21 @@ def disk_of(e: Experiment, stage: Stage, counted: Count) -> float:
 
 
 def stage_rows(
-    e: Experiment, counted: Count, *, memory_gib: float, tflops: float, mfu: Mapping[str, float],
+    e: Experiment, counted: Count, *, memory_gib: float, tflops: float, shares: Shares,
     asked: Runtime,
 ) -> pd.DataFrame:  # fmt: skip
     """A row a stage of a run: hours, GiB of GPU memory, the settings under which it fits, and GiB
     of disk.
 
-    tflops: the GPU's peak; mfu: the share of it in `training` and `sampling`. Raises ValueError
-    where a stage does not fit."""
+    tflops: the GPU's peak; shares: what is reached of it. Raises ValueError where a stage does not
+    fit."""
     plain = without_files(e)
     stages = run_stages(plain)
     found = fits(plain, stages, memory_gib, asked)
     rows: list[dict[str, Any]] = []
     for role, stage in stages.items():
         flops, fit = flops_of(plain, role, stage, counted), found.get(role)
-        trains = fit is not None and fit.need.setting == "micro_batch"
-        rate = tflops * 1e12 * mfu["training" if trains else "sampling"]
+        rate = tflops * 1e12 * share_of(stage, shares)
         slower = RECOMPUTED if fit is not None and fit.recomputed else 1.0
         seconds = slower * flops / rate + host_seconds(plain, role, stage)
         rows.append(
@@ -178,6 +177,18 @@ def stage_rows(
             }
         )
     return pd.DataFrame(rows)
+
+
+TRANSFORMERS = {
+    **dict.fromkeys(("adapted", "control", "native", "text_adapted", "text_tuned"), "training"),
+    **dict.fromkeys(("sampled", "text_samples", "prompts"), "sampling"),
+}
+"""Which share the stages have whose work is a transformer's; that of others is autoencoders'."""
+
+
+def share_of(stage: Stage, shares: Shares) -> float:
+    """The share of the peak that a stage reaches."""
+    return float(getattr(shares, TRANSFORMERS.get(stage.name, "autoencoder")))
 
 
 def settings_text(fit: Fit | None) -> str:

@@ -26,7 +26,9 @@ from davae.core.hashing import digest
 from davae.core.presets import PRESETS
 from davae.core.ranks import alone, ranks
 from davae.core.records import Measurement, read_measurements
+from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY, write_json
+from davae.models.unweighted import architecture
 from davae.run.pictures import draw
 from davae.stages.costs import training_cost
 from davae.stages.fit import fits, settings
@@ -34,7 +36,7 @@ from davae.stages.inputs import check_inputs
 from davae.stages.methods import METHODS
 from davae.stages.run_graph import compared_methods, role_prefix, run_stages
 from davae.stages.stage import Pipeline, Stage
-from davae.train.parallel import check_shares
+from davae.train.parallel import asked_classes, check_sharding, check_shares
 
 MEASURED = ("baselines", "reconstruction", "no_detail", "generation")
 """The stages whose values make the rows, in the order they are built; those of other methods
@@ -77,14 +79,17 @@ def run_experiment(
 ) -> RunResult:
     """Build every stage, append the records and redraw table, curves and grids below `out`."""
     check_inputs(e)
-    check_shares(trained_batches(e))
+    check_launch(e, pipeline.runtime)
     stages = run_stages(e, methods)
+    keyed(stages)
     others = {name: f"{role_prefix(e, name)}_generation" for name in compared_methods(e, methods)}
     distances = [
         role for role in stages if role == "latent_distance" or role.endswith("_latent_distance")
     ]
     measured = (*(role for role in MEASURED if role in stages), *others.values(), *distances)
     pipeline = fitted(e, stages, pipeline)
+    on_host = [fit.get("ema_on_host", False) for fit in pipeline.settings.values()]
+    check_launch(e, replace(pipeline.runtime, ema_on_host=any(on_host)))
     counting = pipeline.counting(stages[role] for role in measured)
     for role in measured:
         counting.path(stages[role])
@@ -92,6 +97,24 @@ def run_experiment(
         sys.exit(0)
     with alone():
         return reported(e, preset, pipeline, out, stages, measured, others)
+
+
+def check_launch(e: Experiment, runtime: Runtime) -> None:
+    """Raise ValueError for what the launched processes cannot do, before hours are spent."""
+    check_shares(trained_batches(e))
+    if asked_classes():
+        with torch.device("meta"):
+            there = {type(m).__name__ for m in architecture(e).build().modules()}
+        check_sharding(there, compiled=bool(runtime.compile), ema_on_host=runtime.ema_on_host)
+
+
+def keyed(stages: dict[str, Stage]) -> None:
+    """Let the main rank read data and weights for the keys first, so that what it found is kept
+    where the others look."""
+    if ranks().main:
+        for stage in stages.values():
+            _ = stage.key
+    ranks().wait()
 
 
 def trained_batches(e: Experiment) -> dict[str, int]:

@@ -24,7 +24,7 @@ from davae.stages.artifacts import (
 from davae.stages.autoencoder import ENCODED_BASE, encode_all
 from davae.stages.samples import LATENTS
 from davae.stages.stage import Work, together
-from davae.stages.transformer import CHECKS, matched, train_network
+from davae.stages.transformer import CHECKS, further_terms, matched, train_network
 from davae.train.loop import Trainer
 from davae.train.regressor import regressor_task
 
@@ -63,6 +63,7 @@ def make_native(
         flow=flow,
         dropout=class_dropout,
         seed=seed,
+        adapt_config=further_terms(adapt),
     )
 
 

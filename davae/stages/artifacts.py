@@ -83,24 +83,52 @@ def write_parts(
     path: Path, total: int, size: int, make: Callable[[range], np.ndarray], said: str
 ) -> None:
     """An .npy file of `total` rows, of which `make` gives `size` at once; each rank makes its own
-    parts.
+    parts. What a killed attempt finished, in parts of this size, is kept.
 
     said: what the progress bar says."""
-    here = ranks()
-    parts = here.parts(total, size)
+    here, head = ranks(), f"{total} {size}"
+    kept = finished_parts(path, head)
+    here.wait()  # all have looked
+    parts = [part for part in here.parts(total, size) if str(part.start) not in kept]
     first = make(parts[0]) if parts else None
-    row = here.told(None if first is None else (first.shape[1:], first.dtype))
-    if row is None:
-        raise ValueError(f"{path.name} would have no rows")
-    if here.main:
-        new_array(path, row[1], (total, *row[0])).flush()
-    here.wait()
-    file = open_memmap(path, "r+")
-    with tqdm(total=len(parts), desc=said, unit="batch", delay=2) as progress:
+    if not kept:
+        row = here.told(None if first is None else (first.shape[1:], first.dtype))
+        if row is None:
+            raise ValueError(f"{path.name} would have no rows")
+        if here.main:
+            for marks in marks_of(path):
+                marks.unlink()
+            new_array(path, row[1], (total, *row[0])).flush()
+        here.wait()
+    file, marks = open_memmap(path, "r+"), path.with_suffix(f".{here.rank}.parts")
+    with (
+        marks.open("a") as done,
+        tqdm(total=len(parts), desc=said, unit="batch", delay=2) as progress,
+    ):
+        print(head, file=done)
         for part in parts:
             file[part.start : part.stop] = first if part == parts[0] else make(part)
+            file.flush()
+            print(part.start, file=done, flush=True)
             progress.update()
-    file.flush()
+    here.wait()
+    if here.main:
+        for marks in marks_of(path):
+            marks.unlink()
+
+
+def marks_of(path: Path) -> list[Path]:
+    """The files in which ranks say which parts of `path` they finished."""
+    return sorted(path.parent.glob(f"{path.stem}.*.parts"))
+
+
+def finished_parts(path: Path, head: str) -> set[str]:
+    """The first rows of the parts of a file that an attempt finished, whose marks start with
+    `head`; none where one has another."""
+    lines = [marks.read_text().split("\n") for marks in marks_of(path)]
+    if not path.exists() or any(of_one[0] != head for of_one in lines):
+        return set()
+    return {line for of_one in lines for line in of_one[:-1] if line != head}
 
 
 def save_model(model: Any, folder: Path, *, rounded: bool) -> None:

@@ -86,15 +86,14 @@ def fit(role: str, stage: Stage, need: Need, room: int, asked: Runtime) -> Fit:
         as_asked = Fit(role, stage, need, given or at_once(of, room) or 1, recompute, on_host)
         if as_asked.bytes <= room:
             return as_asked
-        taken = f"{gib(as_asked.bytes)} with {words(as_asked)}"
+        whole = " (its whole batch)" if given == need.most else ""
+        taken = f"{gib(as_asked.bytes)} with {words(as_asked)}{whole}"
     else:
         taken = f"{gib(need.bytes(1))} with one sample at once"
     if found is None or given or recompute or on_host:
         would = words(found) if found else larger(need)
-        raise ValueError(
-            f"{role} ({stage.name}) takes {taken}; {gib(room)} are planned with "
-            f"({SHARE:.0%} of the GPU's memory). What fits: {would}"
-        )
+        name = role if role == stage.name else f"{role} ({stage.name})"
+        raise ValueError(f"{name} takes {taken}; what fits: {would}")
     return found
 
 
@@ -119,15 +118,25 @@ def gib(size: float) -> str:
 def fits(
     e: Experiment, stages: Mapping[str, Stage], memory_gib: float, asked: Runtime
 ) -> dict[str, Fit]:
-    """Every stage that takes much of a GPU, by role; raises ValueError as `fit` does."""
-    room, found = int(SHARE * memory_gib * 2**30), {}
+    """Every stage that takes much of a GPU, by role; raises ValueError that says of each that does
+    not fit what `fit` says of it."""
+    room, found, problems = int(SHARE * memory_gib * 2**30), {}, []
     counted: dict[Hashable, Need | None] = {}
     for role, stage in stages.items():
         if like(stage) not in counted:
             counted[like(stage)] = need_of(e, stage)
         need = counted[like(stage)]
-        if need is not None:
+        if need is None:
+            continue
+        try:
             found[role] = fit(role, stage, need, room, asked)
+        except ValueError as error:
+            problems.append(f"\n  - {error}")
+    if problems:
+        raise ValueError(
+            f"{gib(room)} are planned with ({SHARE:.0%} of the GPU's memory), in which not all "
+            f"stages fit:{''.join(problems)}"
+        )
     return found
 
 

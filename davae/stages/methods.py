@@ -159,9 +159,19 @@ def longer(e: Experiment, s: Stages) -> Stages:
     }
     config = training_config(e)
     control = Stage(
-        "control", 1, transformer.make_control, {**config, **_family_config(e)}, upstream
+        "control",
+        plain_version(e),
+        transformer.make_control,
+        {**config, **_family_config(e)},
+        upstream,
     )
     return {"adapted": adapted, "control": control}
+
+
+def plain_version(e: Experiment) -> int:
+    """Of the stages that train a network without detail: their loss has the adaptation's further
+    terms from the second on."""
+    return 1 if transformer.further_terms(e.adapt) is None else 2
 
 
 def classes_only(e: Experiment, why: str) -> None:
@@ -202,7 +212,12 @@ def tuned(e: Experiment, s: Stages) -> Stages:
     upstream = {role: s[role] for role in roles} | stored_prompts(e, s)
     content = e.base_dit.pretrained
     trained = Stage(
-        "text_tuned", 1, text.make_text_tuned, text_config(e), upstream, content=content
+        "text_tuned",
+        plain_version(e),
+        text.make_text_tuned,
+        text_config(e),
+        upstream,
+        content=content,
     )
     return {"tuned": trained, "samples": text_samples(e, s, tuned=trained)}
 
@@ -243,7 +258,7 @@ def native(e: Experiment, s: Stages) -> Stages:
     latents = Stage("native_latents", 1, alternatives.make_native_latents, some, at_vae)
     config = training_config(e)
     upstream = {**at_vae, "base_dit": s["base_dit"], "native_latents": latents, "adapted": adapted}
-    trained = Stage("native", 1, alternatives.make_native, config, upstream)
+    trained = Stage("native", plain_version(e), alternatives.make_native, config, upstream)
     drawn = sampled(e, trained)
     decoded = {"scale": 1, "batch": e.sample.batch_size, "zero_detail": False}
     images = Stage(

@@ -25,6 +25,7 @@ from davae.models.families.registry import FAMILIES
 from davae.stages.artifacts import MODEL, joined_latents, load_davae, seeded
 from davae.stages.prompts import pretrained_pipeline, prompted, prompted_by, training_prompts
 from davae.stages.stage import Work, together
+from davae.stages.transformer import further_terms
 from davae.train.loop import Trainer
 from davae.train.transformer import LatentSet, transformer_task
 
@@ -98,7 +99,8 @@ def train_text(
     base_dit: BaseDiTConfig, config: AdaptConfig, flow: FlowConfig, seed: int, structured: bool,
 ) -> Any:  # fmt: skip
     """Train what of the pipeline's transformer takes gradients on the latents of `roles` and their
-    prompts; structured: by Eq. 12 and 13, otherwise by the plain flow loss."""
+    prompts; structured: by Eq. 12 and 13, otherwise by the plain flow loss and
+    its further terms."""
     train, heldout = (joined_latents(work, split, *roles) for split in ("train", "heldout"))
     prompts, checked = training_prompts(work)
     data = LatentSet(train, torch.arange(len(train)))
@@ -115,7 +117,8 @@ def train_text(
                 block.compile()
     task = transformer_task(
         name, denoiser, data, {"heldout": check}, flow=flow, dropout=base_dit.class_dropout,
-        seed=seed, adapt=config if structured else None, epochs=config.train.epochs,
+        seed=seed, adapt=config if structured else further_terms(config),
+        epochs=config.train.epochs,
     )  # fmt: skip
     return Trainer(task, config.train, work.runtime, work.folder).run()
 

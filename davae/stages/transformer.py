@@ -188,6 +188,14 @@ def matched(
     return replace(train, steps=steps, snapshots=())
 
 
+def further_terms(adapt: AdaptConfig) -> AdaptConfig | None:
+    """What a control's loss has of the adaptation's beside Eq. 13, so that they differ in the
+    method alone; None where there is nothing."""
+    if not adapt.cosine_weight and not adapt.min_snr_gamma:
+        return None
+    return replace(adapt, detail_lag=(0.0, 0.0))
+
+
 @together
 def make_control(
     work: Work,
@@ -209,4 +217,5 @@ def make_control(
         flow=flow,
         dropout=class_dropout,
         seed=seed,
+        adapt_config=further_terms(adapt),
     )

@@ -31,7 +31,14 @@ from davae.measure.timing import timed
 from davae.train.batches import Batch, Batches
 from davae.train.ema import EMA
 from davae.train.optim import lr_factor
-from davae.train.parallel import Parallel, Stepping, check_shares, sharded_like, whole
+from davae.train.parallel import (
+    Parallel,
+    Stepping,
+    check_sharding,
+    check_shares,
+    sharded_like,
+    whole,
+)
 
 CHECKPOINT = "scratch.checkpoint.pt"
 
@@ -84,12 +91,12 @@ class Trainer:
         self.parallel: Parallel | None = None
         if ranks().count > 1:
             check_shares({f"the batch of {task.name}": config.batch_size})
-            self.parallel = Parallel(self.stepping, task.idle, bool(runtime.compile))
-            self.stepping = self.parallel.wrapped
-            if runtime.ema_on_host and self.parallel.plain is not None:
-                raise ValueError(
-                    "runtime.ema_on_host: a sharded average stays on the GPUs; leave it False"
+            if there := {type(m).__name__ for m in asked_blocks(self.stepping)}:
+                check_sharding(
+                    there, compiled=bool(runtime.compile), ema_on_host=runtime.ema_on_host
                 )
+            self.parallel = Parallel(self.stepping, task.idle)
+            self.stepping = self.parallel.wrapped
         self.parameters = [p for p in task.module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.parameters,

@@ -49,15 +49,12 @@ class Parallel:
     """What a task's module becomes: sharded where it has blocks that the launch asked to shard,
     replicated otherwise, as autoencoders are."""
 
-    def __init__(self, stepping: Stepping, idle: bool, compiled: bool):
-        """idle: some parameters have no gradient in some steps. Raises ValueError for a compiled
-        network that is to be sharded."""
+    def __init__(self, stepping: Stepping, idle: bool):
+        """idle: some parameters have no gradient in some steps."""
         here = ranks()
         self.plain: nn.Module | None = None
         """Where the module is sharded: a copy of it that takes whole weights."""
         blocks = asked_blocks(stepping)
-        if blocks and compiled:
-            raise ValueError("FSDP2 is for networks as they are; give --runtime.compile False")
         if blocks:
             self.plain = unweighted(stepping.module)
             for block in blocks:
@@ -90,12 +87,18 @@ class Parallel:
 
 
 def asked_blocks(stepping: Stepping) -> list[nn.Module]:
-    """The blocks of the classes that the launch's `fsdp_config` names, inner ones first; none
-    without it. Raises ValueError where it names none or asks for FSDP's first version."""
+    """The blocks of the classes that the launch names, inner ones first; none without it."""
+    names = asked_classes()
+    return [m for m in reversed(list(stepping.modules())) if type(m).__name__ in names]
+
+
+def asked_classes() -> set[str]:
+    """The classes of blocks that the launch's `fsdp_config` names; none without it. Raises
+    ValueError where it names none or asks for FSDP's first version."""
     from accelerate.utils import FullyShardedDataParallelPlugin, parse_flag_from_env
 
-    if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
-        return []
+    if ranks().count == 1 or not parse_flag_from_env("ACCELERATE_USE_FSDP"):
+        return set()
     asked = FullyShardedDataParallelPlugin()
     names = {name.strip() for name in asked.transformer_cls_names_to_wrap or ()}
     if asked.fsdp_version != 2 or not names:
@@ -104,7 +107,24 @@ def asked_blocks(stepping: Stepping) -> list[nn.Module]:
             "fsdp_transformer_layer_cls_to_wrap, the class of the transformer's blocks (Block, "
             "JointTransformerBlock, FluxTransformerBlock,FluxSingleTransformerBlock)"
         )
-    return [m for m in reversed(list(stepping.modules())) if type(m).__name__ in names]
+    return names
+
+
+def check_sharding(there: set[str], *, compiled: bool, ema_on_host: bool) -> None:
+    """Raise ValueError for a launch that shards what has none of the blocks that it names, or under
+    settings that sharding does not go with. there: the classes of the transformer's modules."""
+    names = asked_classes()
+    if not names:
+        return
+    if not names & there:
+        raise ValueError(
+            f"the launch shards {', '.join(sorted(names))}, of which the transformer has none; "
+            f"its blocks are {', '.join(sorted(n for n in there if n.endswith('Block')))}"
+        )
+    if compiled:
+        raise ValueError("FSDP2 is for networks as they are; give --runtime.compile False")
+    if ema_on_host:
+        raise ValueError("runtime.ema_on_host: a sharded average stays on the GPUs; leave it False")
 
 
 def check_shares(batches: dict[str, int]) -> None:

@@ -1,6 +1,8 @@
 """The layout that GenEval's scorer reads."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def images_of(folder):
 def test_every_prompt_has_a_folder_and_images_of_its_own(adapted, metadata, tmp_path):
     e, folder = adapted
     out = export(e, folder, metadata, tmp_path / "out", Runtime(), images=2)
-    assert sorted(p.name for p in out.iterdir()) == ["00000", "00001"]
+    assert sorted(p.name for p in out.iterdir() if p.is_dir()) == ["00000", "00001"]
     assert [json.loads((out / f"0000{i}" / "metadata.jsonl").read_text()) for i in (0, 1)] == LINES
     images = images_of(out)
     assert list(images) == [f"0000{i}/samples/0000{k}.png" for i in (0, 1) for k in (0, 1)]
@@ -65,6 +67,19 @@ def test_an_export_goes_on_and_does_not_depend_on_the_batch(adapted, metadata, t
     assert kept.stat().st_mtime_ns == before
     for name, image in whole.items():
         assert np.abs(image.astype(int) - again[name].astype(int)).max() <= 1  # rounding of sums
+
+
+def test_images_of_other_settings_or_another_adaptation_are_not_mixed(adapted, metadata, tmp_path):
+    e, folder = adapted
+    out = export(e, folder, metadata, tmp_path / "out", Runtime(), images=1)
+    with pytest.raises(ValueError, match="another settings"):
+        export(replace(e, seed=e.seed + 1), folder, metadata, out, Runtime(), images=1)
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    (other / "note.txt").write_text("of another training")
+    with pytest.raises(ValueError, match="another adaptation"):
+        export(e, other, metadata, out, Runtime(), images=1)
+    export(e, folder, metadata, out, Runtime(), images=2)  # more of the same
 
 
 def test_what_is_wrong_is_said(adapted, metadata, tmp_path):

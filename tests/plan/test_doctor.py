@@ -90,12 +90,17 @@ def test_a_folder_that_a_run_would_refuse_is_found(tmp_path):
     with pytest.raises(ValueError, match="class 'b' has 1 image"):
         said()
     write("b", 3)
-    assert "6 of 6 files read, shorter sides 96 to 96 px" in said()
+    assert "6 of 6 files read, the headers of 6; shorter sides 96 to 96 px" in said()
     with pytest.raises(ValueError, match="2 classes need 8 or more"):
         said(eval_crops=7)
     write("b", 3, side=20)
-    with pytest.raises(ValueError, match=r"its shorter side must be at least 48 px"):
+    with pytest.raises(ValueError, match=r"^3 of 6 files: .*side must be at least 48 px"):
         said()
+    write("b", 200, side=96)
+    (tmp_path / "data" / "b" / "77.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"^1 of 203 files: .*77\.png cannot be read"):
+        said()  # though few are read as wholes
+    (tmp_path / "data" / "b" / "77.png").unlink()
     (tmp_path / "data" / "loose.png").write_bytes(b"")
     with pytest.raises(ValueError, match="lies beside class folders"):
         said()

@@ -11,11 +11,15 @@ import torch
 
 from davae.cli.plan import run
 from davae.core.presets import PRESETS
+from davae.core.records import load_records
 from davae.models.davae import DAVAE
 from davae.models.unweighted import architecture, davae_config, tokens
 from davae.plan.count import count
-from davae.plan.describe import Assumptions, describe
+from davae.plan.describe import describe
+from davae.plan.shares import PEAK_TFLOPS, SHARES, Shares
 from davae.plan.stages import forwards
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def closed(e):
@@ -94,12 +98,12 @@ def test_the_assumed_share_scales_the_prediction():
     e = PRESETS["tiny"]
 
     def rate(share):
-        lines = describe("tiny", e, Assumptions(sampling_mfu=share)).splitlines()
+        lines = describe("tiny", e, Shares(sampling=share)).splitlines()
         return float(next(line for line in lines if "A100" in line).split()[1])
 
     assert rate(0.5) == pytest.approx(2 * rate(0.25), rel=1e-3)
     with pytest.raises(ValueError, match="lies in"):
-        Assumptions(training_mfu=35)
+        Shares(training=35)
 
 
 def test_meta_networks_hold_no_memory():
@@ -111,12 +115,12 @@ def test_every_stage_of_a_plan_has_its_time_memory_and_disk(tmp_path):
     e, table = PRESETS["imagenet512"], tmp_path / "plan.csv"
     found = count(e)
     describe("imagenet512", e, table=table)
-    committed = Path(__file__).parents[2] / "results" / "plans" / "h100" / "imagenet512.csv"
+    committed = RESULTS / "plans" / "h100" / "imagenet512.csv"
     assert table.read_text() == committed.read_text()
     rows = pd.read_csv(table).set_index("stage")
-    hours = 140_000 * 640 * found.training_step / (989e12 * 0.35) / 3600
+    hours = 140_000 * 640 * found.training_step / (989e12 * 0.15) / 3600
     assert rows.loc["adapted", "hours"] == pytest.approx(hours, rel=1e-5)
-    losses = 100_000 * 32 * (found.davae_step + found.losses) / (989e12 * 0.35) / 3600
+    losses = 100_000 * 32 * (found.davae_step + found.losses) / (989e12 * 0.07) / 3600
     assert rows.loc["davae", "hours"] == pytest.approx(losses, rel=1e-5)
     images = 2 * 1_229_920 + 2 * 50_000
     assert rows.loc["crops", "disk GiB"] == pytest.approx(images * 3 * 512**2 / 2**30, rel=1e-5)
@@ -128,9 +132,28 @@ def test_every_stage_of_a_plan_has_its_time_memory_and_disk(tmp_path):
 
 
 def test_a_plan_that_does_not_fit_is_refused_with_what_would(capsys):
-    assert run(["imagenet512", "--micro-batch", "640"]) == 2
+    assert run(["imagenet512", "--runtime.micro-batch", "640"]) == 2
     said = capsys.readouterr().err
-    assert "davae (davae) takes" in said
+    assert "davae takes" in said
+    assert "with --runtime.micro_batch 32 (its whole batch); what fits" in said
     assert "--runtime.micro_batch 8" in said
+    assert "adapted takes" in said  # every stage that does not fit is named
+    assert run(["imagenet512", "--runtime.micro-batch", "8"]) == 0
+    assert "micro_batch 8" in capsys.readouterr().out
     assert run(["imagenet512", "--gpu-gib", "10"]) == 2
     assert "no setting; on a100 or h100 or h200 it would" in capsys.readouterr().err
+    assert run(["imagenet512", "--gpu-gib", "-5"]) == 2
+    assert "give what it has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gpu", ["h100", "h200"])
+def test_the_usual_shares_are_those_that_were_measured(gpu):
+    cases = load_records(RESULTS / gpu / "gpu.benchmark.json").set_index("arm")
+    for share, case in {
+        "sampling": "sd35m_1k-widened-sample-b10-bfloat16",
+        "training": "imagenet512-widened-train-b64-bfloat16",
+        "autoencoder": "imagenet512-widened-train_vae-b4-bfloat16",
+    }.items():
+        one = cases.loc[f"test_scenario[{case}]"]
+        measured = one["img_per_s"] * one["flops_image"] / (PEAK_TFLOPS[gpu.upper()] * 1e12)
+        assert getattr(SHARES[gpu.upper()], share) == pytest.approx(measured, abs=0.006)

@@ -9,10 +9,11 @@ import torch
 
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
-from davae.core.store import SUMMARY
+from davae.core.store import SUMMARY, read_log
 from davae.data.shards import Shards
 from davae.models.regressor import DetailRegressor
 from davae.stages.graph import graph
+from davae.stages.transformer import further_terms
 from davae.train.loop import Trainer
 from davae.train.regressor import regressor_task
 from davae.train.transformer import LatentSet
@@ -35,6 +36,20 @@ def test_a_method_makes_images_from_the_flops_of_the_adaptation(nano, method, ne
     given, _ = trained_flops(pipeline.path(stages["adapted"]))
     taken, step = trained_flops(pipeline.path(stages[network]))
     assert abs(taken - given) <= 0.5 * step + 0.01 * given or taken == step  # at least one
+
+
+def test_a_control_has_the_further_terms_of_the_adaptations_loss(nano):
+    """By the release's recipe; by the paper's there are none, and its keys are as they were."""
+    pipeline, _, _ = nano
+    released = replace(NANO, method="control", adapt=replace(NANO.adapt, cosine_weight=1.0))
+    assert graph(released)["control"].version == 2
+    log = read_log(pipeline.path(graph(released)["control"]))
+    assert all(line["cosine"] > 0 for line in log if "loss" in line)
+    of_paper = graph(replace(NANO, method="control"))["control"]
+    assert of_paper.version == 1
+    assert "cosine" not in read_log(pipeline.path(of_paper))[1]
+    terms = further_terms(replace(NANO.adapt, min_snr_gamma=5.0, detail_lag=(0.1, 0.2)))
+    assert (terms.min_snr_gamma, terms.detail_lag) == (5.0, (0.0, 0.0))
 
 
 def test_the_native_model_sees_four_times_the_positions(nano):

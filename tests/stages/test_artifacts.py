@@ -3,9 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
-from davae.stages.artifacts import JoinedLatents
+from davae.stages.artifacts import JoinedLatents, write_parts
 
 
 def test_joined_latents_are_the_concatenated_normalised_ones(tmp_path):
@@ -17,3 +18,27 @@ def test_joined_latents_are_the_concatenated_normalised_ones(tmp_path):
     assert (len(joined), joined.shape) == (5, (5, 5, 2, 2))
     assert torch.equal(joined[torch.tensor([4, 0, 4])], whole[[4, 0, 4]])
     assert torch.equal(joined[1:99], whole[1:])
+
+
+def test_parts_that_a_killed_attempt_finished_are_kept(tmp_path):
+    path, made = tmp_path / "latents.npy", []
+
+    def make(part, stop=99):
+        if part.start >= stop:
+            raise KeyboardInterrupt
+        made.append(part.start)
+        return np.arange(part.start, part.stop, dtype=np.float32)[:, None] * [1, 2]
+
+    with pytest.raises(KeyboardInterrupt):
+        write_parts(path, 10, 3, lambda part: make(part, 6), "drawing")
+    write_parts(path, 10, 3, make, "drawing")
+    assert made == [0, 3, 6, 9]
+    expected = np.arange(10)[:, None] * [1, 2]
+    np.testing.assert_array_equal(np.load(path), expected)
+    assert [p.name for p in tmp_path.iterdir()] == ["latents.npy"]
+    made.clear()
+    with pytest.raises(KeyboardInterrupt):
+        write_parts(path, 10, 3, lambda part: make(part, 6), "drawing")
+    write_parts(path, 10, 4, make, "drawing")  # in parts of another size: anew
+    assert made == [0, 3, 0, 4, 8]
+    np.testing.assert_array_equal(np.load(path), expected)

@@ -15,8 +15,9 @@ from davae.cli.main import main
 from davae.core.ranks import Ranks
 from davae.core.store import read_log
 from davae.stages.run_graph import run_stages
+from davae.train import parallel
 from davae.train.loop import snapshot_name
-from davae.train.parallel import check_shares
+from davae.train.parallel import check_sharding, check_shares
 from tests.train import ranked
 
 FSDP = {
@@ -143,3 +144,16 @@ def test_sharded_weights_train_as_whole_ones_and_go_on(alone, tmp_path):
     for name in (snapshot_name(5), "model/diffusion_pytorch_model.safetensors"):
         one, two = (load_file(folder(s, "adapted") / name) for s in (alone, store))
         assert one.keys() == two.keys()
+
+
+def test_what_sharding_does_not_go_with_is_said_at_once(monkeypatch):
+    check_sharding({"Linear"}, compiled=True, ema_on_host=True)  # nothing is sharded
+    monkeypatch.setattr(parallel, "asked_classes", lambda: {"FluxTransformerBlock"})
+    with pytest.raises(ValueError, match=r"FluxTransformerBlock, .* none; its blocks are Block"):
+        check_sharding({"Block", "Linear"}, compiled=False, ema_on_host=False)
+    there = {"FluxTransformerBlock"}
+    with pytest.raises(ValueError, match=r"give --runtime\.compile False"):
+        check_sharding(there, compiled=True, ema_on_host=False)
+    with pytest.raises(ValueError, match="a sharded average stays on the GPUs"):
+        check_sharding(there, compiled=False, ema_on_host=True)
+    check_sharding(there, compiled=False, ema_on_host=False)

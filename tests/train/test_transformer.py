@@ -8,7 +8,7 @@ from torch import nn
 
 from davae.core.experiment import AdaptConfig, FlowConfig
 from davae.train.transformer import Denoiser, LatentSet, flow_loss, transformer_task
-from tests.small_models import dit_task, small_dit
+from tests.small_models import dit_task, small_dit, without_zeros
 
 
 def at_samples(task, n, samples):
@@ -29,6 +29,23 @@ def test_adaptation_weighs_the_detail_by_eq_12():
     with_cosine, plain = at_samples(cosine_task, 2, [0, 1]), at_samples(task, 2, [0, 1])
     torch.testing.assert_close(with_cosine["loss"], plain["loss"] + with_cosine["cosine"])
     assert task.evaluate() == task.evaluate()
+
+
+def test_min_snr_weighs_each_sample_in_the_step():
+    """By hand: sigma^2 min((1 - sigma) / sigma, 5) with sigma = 1 - t, of each sample's error."""
+    dit = without_zeros(small_dit(12))
+    data = LatentSet(torch.randn(20, 16, 8, 8), torch.arange(20) % 10)
+    adapt = AdaptConfig(detail_warmup_steps=4, min_snr_gamma=5.0)
+    task = dit_task(dit, data, {}, adapt)
+    x1, noise, t, condition = task.batch(2, [0, 1, 2])
+    sigma = 1 - t
+    weight = sigma**2 * torch.minimum((1 - sigma) / sigma, torch.tensor(5.0))
+    x_t = t[:, None, None, None] * x1 + sigma[:, None, None, None] * noise
+    velocity = Denoiser(dit, dit, 4, 12, dit.config.num_classes).velocity(x_t, t, condition)
+    error = (velocity - (x1 - noise)).square()
+    base, detail = ((weight * part.flatten(1).mean(1)).mean() for part in error.split([4, 12], 1))
+    found = at_samples(task, 2, [0, 1, 2])
+    torch.testing.assert_close(found["loss"], (4 * base + 0.5 * 12 * detail) / (4 + 0.5 * 12))
 
 
 def test_a_dit_step_does_not_depend_on_the_split_of_the_batch():

@@ -19,6 +19,7 @@ REFUSES = {
         f"base_dit.{name}": OWN_ARCHITECTURE
         for name in ("hidden_size", "depth", "num_heads", "qk_norm")
     },
+    "snapshot_step": "its images are of the end of training",
     "eval.count": "every held-out caption has an image",
     "base_dit.train": "the pretrained transformer is not trained at the base resolution",
 }

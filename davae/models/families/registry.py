@@ -43,9 +43,9 @@ def family_of(e: Experiment) -> Family:
 
 
 def _is_set(e: Experiment, field: str) -> bool:
-    """Whether a field, as `adapt.lora_rank`, differs from its default."""
-    part, _, leaf = field.partition(".")
-    config: Any = getattr(e, part)
+    """Whether a field, as `adapt.lora_rank` or `snapshot_step`, differs from its default."""
+    part, _, leaf = field.rpartition(".")
+    config: Any = getattr(e, part) if part else e
     default = next(f for f in fields(config) if f.name == leaf).default
     assert default is not MISSING, f"{field} has no default to be left at"
     return getattr(config, leaf) != default

@@ -34,6 +34,7 @@ from davae.train.optim import lr_factor
 from davae.train.parallel import (
     Parallel,
     Stepping,
+    asked_blocks,
     check_sharding,
     check_shares,
     sharded_like,

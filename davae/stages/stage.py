@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,7 @@ from filelock import FileLock
 
 from davae.core.environment import machine
 from davae.core.hashing import content_digest, digest, hashable
-from davae.core.ranks import alone, ranks, state
+from davae.core.ranks import alone, launched, ranks, state
 from davae.core.runtime import Runtime
 from davae.core.store import Store, write_json
 from davae.measure.roofline import weight_gradient_rates
@@ -106,6 +108,19 @@ def settled(runtime: Runtime, store: Path) -> Runtime:
     return replace(runtime, weight_gradient=known[here])
 
 
+@contextmanager
+def every_core(runtime: Runtime) -> Iterator[None]:
+    """Work on all cores of the machine while its other ranks wait, each of which a launch gives
+    only a share, unless the runtime says how many threads."""
+    before = torch.get_num_threads()
+    if launched().count > 1 and not runtime.threads:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def needed(stages: Iterable[Stage], store: Store) -> Iterator[Stage]:
     """The stages that these read, themselves last, down to those that the store has; a stage that
     several read comes several times."""
@@ -182,7 +197,7 @@ class Pipeline:
             if getattr(stage.make, "together", False):
                 stage.make(Work(folder, inputs, runtime), **stage.config)
             elif ranks().main:
-                with alone():
+                with alone(), every_core(runtime):
                     stage.make(Work(folder, inputs, runtime), **stage.config)
 
         self.store.build(stage.name, stage.key, stage.inputs(), make, asdict(runtime))

@@ -1,9 +1,14 @@
 """Building stages."""
 
+import os
+
+import torch
+
+from davae.core.ranks import Ranks
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.stages import stage as stage_module
-from davae.stages.stage import Pipeline, Stage, settled
+from davae.stages.stage import Pipeline, Stage, every_core, settled
 
 
 def test_pipeline_builds_dependencies_first_and_once(tmp_path):
@@ -62,3 +67,15 @@ def test_what_is_measured_on_a_machine_is_measured_once_a_store(tmp_path, monkey
     rates["channels_last"] = 3.0  # a moment later, beside something else
     assert settled(Runtime(), tmp_path / "store") == first
     assert settled(Runtime(), tmp_path / "other").weight_gradient == "channels_last"
+
+
+def test_the_main_rank_has_every_core_while_the_others_wait(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(before + 3))
+    for runtime, count, expected in (
+        (Runtime(), 1, before), (Runtime(), 4, before + 3), (Runtime(threads=1), 4, before),
+    ):  # fmt: skip
+        monkeypatch.setattr(stage_module, "launched", lambda count=count: Ranks(count=count))
+        with every_core(runtime):
+            assert torch.get_num_threads() == expected
+        assert torch.get_num_threads() == before

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
 from davae.core.environment import machine, versions
@@ -163,11 +164,25 @@ def disk(p: Patient) -> str:
 
 
 def inputs(p: Patient) -> str:
-    """Everything that is named and there; raises ValueError that lists what is not."""
+    """Everything that is named and there, or is fetched from the hub; raises ValueError that lists
+    what is not."""
     problems = input_problems(p.e)
+    fetched = [
+        f"{name} is no folder and not here yet: it would be fetched from the hub"
+        for name in hub_names(p.e)
+        if not isinstance(try_to_load_from_cache(name, "model_index.json"), str)
+    ]
     if problems:
-        raise ValueError("; ".join(problems))
-    return "all there"
+        raise ValueError("; ".join([*problems, *fetched]))
+    return "; ".join(["all there", *fetched])
+
+
+def hub_names(e: Experiment) -> list[str]:
+    """The pretrained models that are named as the hub does."""
+    if family_of(e).conditions != "captions":
+        return []
+    named = dict.fromkeys((e.base_vae.pretrained, e.base_dit.pretrained))
+    return [name for name in named if name.count("/") == 1 and not Path(name).exists()]
 
 
 SAMPLED = 64

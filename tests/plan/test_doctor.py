@@ -10,7 +10,7 @@ from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.plan import doctor
-from davae.plan.doctor import Patient, disk, examine, first_crops
+from davae.plan.doctor import Patient, disk, examine, first_crops, hub_names, inputs
 from davae.stages.run_graph import run_stages
 from tests.stages.test_text import experiment, save_flux, save_sd3
 
@@ -52,6 +52,19 @@ def test_everything_that_is_missing_is_listed(tmp_path, monkeypatch):
     assert "torch sees 0 GPUs" in found["machine and versions"].text
     assert "holds no images" in found["first crops"].text
     assert "base_vae.pretrained" in found["weights, data and settings"].text
+
+
+def test_weights_of_the_hub_that_are_not_here_are_said(tmp_path):
+    e = PRESETS["sd35m_1k"]
+    name = "stabilityai/stable-diffusion-3.5-medium"
+    assert hub_names(e) == [name]
+    with pytest.raises(
+        ValueError, match=f"data.path.*{name} is no folder and not here"
+    ):
+        inputs(Patient(e, Runtime(), tmp_path / "store"))
+    base = replace(e.base_vae, pretrained=str(tmp_path))
+    there = replace(e, base_vae=base, base_dit=replace(e.base_dit, pretrained=str(tmp_path)))
+    assert hub_names(there) == hub_names(NANO) == []
 
 
 def test_a_broken_file_and_a_full_disk_are_found(tmp_path, monkeypatch):

@@ -17,12 +17,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
+WIDTH = 7.0
+"""Inches of a figure: the text of a page of two columns, so that letters keep their size there."""
 INK = "#22303c"
 COLOURS = ("#0b6e99", "#c8553d", "#588157", "#8d6a9f", "#b08900", "#52616b")
 
 plt.rcParams.update(
     {
-        "font.size": 9,
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "axes.labelsize": 7,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.edgecolor": INK,

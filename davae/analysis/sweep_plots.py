@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from davae.analysis.pareto import front
-from davae.analysis.plots import INK, legend_below, look, named, plt, save
+from davae.analysis.plots import INK, WIDTH, legend_below, look, named, plt, save
 from davae.analysis.tables import extractor_of, of_first_extractor
 
 
@@ -36,28 +36,41 @@ def level_figure(
     numeric = all(isinstance(level, (int, float)) for level in levels)
     levels = sorted(levels) if numeric else levels
     places = positions(levels)
-    rows_of_three = math.ceil(len(panels) / 3)
-    figure, axes = plt.subplots(rows_of_three, 3, figsize=(9, 2.7 * rows_of_three), squeeze=False)
+    names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
+    crowded, rows = sum(map(len, names)) > 28, math.ceil(len(panels) / 3)
+    size = (WIDTH, 1.6 * rows + 0.9 if crowded else 2.1 * rows)
+    figure, axes = plt.subplots(rows, 3, figsize=size, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     extractors = extractor_of(frame["protocol"])
-    shown = axes.flat[: len(panels)]
-    for axis, ((metric, extractor), label) in zip(shown, panels.items(), strict=True):
+    for place, (axis, ((metric, extractor), label)) in enumerate(
+        zip(axes.flat[: len(panels)], panels.items(), strict=True)
+    ):
         of_panel = (frame["metric"] == metric) & (extractors == extractor)
         for i, name in enumerate(series.unique()):
             draw_levels(axis, frame[of_panel & (series == name)], places, look(i), name)
-        names = [f"{level:g}" if isinstance(level, (int, float)) else level for level in levels]
-        crowded = sum(map(len, names)) > 28
-        slant = {"rotation": 35, "ha": "right", "fontsize": 7} if crowded else {}
-        axis.set_xticks(list(places.values()), names, **slant)
+        axis.set_xticks(list(places.values()), names)
         axis.margins(x=0.08)
         axis.set_xlabel(factor)
-        axis.set_title(textwrap.fill(label, 34), fontsize=9)
-    figure.suptitle(title, fontsize=9)
+        axis.set_title(textwrap.fill(label, 34))
+        if crowded:
+            slant(axis, lowest=place + 3 >= len(panels), in_layout=place // 3 == rows - 1)
+    figure.suptitle(title, fontsize=8)
     figure.tight_layout()
     if series.nunique() > 1:
         legend_below(figure, axes[0, 0])
     save(figure, *paths)
+
+
+def slant(axis: plt.Axes, *, lowest: bool, in_layout: bool) -> None:
+    """Long names of levels, below the lowest panel of a column alone, which may reach into an empty
+    place."""
+    axis.set_xlabel("")
+    if not lowest:
+        axis.set_xticklabels([])
+    for name in axis.get_xticklabels():
+        name.set(rotation=35, ha="right", rotation_mode="anchor")
+        name.set_in_layout(in_layout)
 
 
 def positions(levels: list[float | str]) -> dict[float | str, float]:
@@ -106,7 +119,7 @@ def means_figure(
         index=["series", "arm"], columns="metric", values="value", sort=False
     )
     panels = {metric: title for metric, title in panels.items() if metric in means}
-    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3), squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.4), squeeze=False)
     for axis, (metric, title) in zip(axes[0], panels.items(), strict=True):
         for i, (series, rows) in enumerate(means.groupby("series", sort=False)):
             axis.plot(rows[x[0]], rows[metric], label=series, **{**look(i), "ls": ""})
@@ -130,7 +143,7 @@ def by_step_figure(
     logarithmic axis): every seed of an arm thin, the arm's mean thick.
 
     curves: (arm, seed) to its curve; panels: column to title."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.2), squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.8), squeeze=False)
     arms = list(dict.fromkeys(arm for arm, _ in curves))
     for axis, (column, title) in zip(axes[0], panels.items(), strict=True):
         for i, arm in enumerate(arms):

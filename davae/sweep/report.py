@@ -195,6 +195,8 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
     plotted = {metric: ablation.metrics[metric] for metric in ablation.plotted or ablation.metrics}
     for name, part in figures_of(ablation, frame).items():
         shown = [level for level in declared if (part["level"] == level).any()]
+        if name and len(shown) == 1:
+            continue  # of this series only what both share was run yet
         level_figure(
             part, column_titles(part, plotted), factor=arms[0].factor, levels=shown,
             title=f"{ablation.question} {name}",

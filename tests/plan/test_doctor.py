@@ -58,9 +58,7 @@ def test_weights_of_the_hub_that_are_not_here_are_said(tmp_path):
     e = PRESETS["sd35m_1k"]
     name = "stabilityai/stable-diffusion-3.5-medium"
     assert hub_names(e) == [name]
-    with pytest.raises(
-        ValueError, match=f"data.path.*{name} is no folder and not here"
-    ):
+    with pytest.raises(ValueError, match=f"data.path.*{name} is no folder and not here"):
         inputs(Patient(e, Runtime(), tmp_path / "store"))
     base = replace(e.base_vae, pretrained=str(tmp_path))
     there = replace(e, base_vae=base, base_dit=replace(e.base_dit, pretrained=str(tmp_path)))

@@ -92,7 +92,7 @@ ABLATION = Ablation(
             data="photos",
         ),
         Claim(
-            text="so does the part of z_d that is no linear function of z",
+            text="the part of z_d that is no linear function of z shows more class structure, too",
             published="",
             metric="knn_purity_z_d_residual",
             a=ALIGNED,

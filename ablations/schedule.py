@@ -69,7 +69,7 @@ ABLATION = Ablation(
             margin=0.005,
         ),
         Claim(
-            text="and after half of the adaptation",
+            text="the schedule lowers the flow loss of the base channels after half of it",
             published="Eq. 12 is there to protect the base",
             metric="flow_base_half",
             a="cosine",

@@ -82,7 +82,7 @@ ABLATION = Ablation(
             margin=0.03,
         ),
         Claim(
-            text="and than those of the same latents through a decoder without detail",
+            text="samples are closer to real images than the same latents decoded without detail",
             published="",
             metric="gkd_effnet",
             a=DAVAE,
@@ -102,7 +102,7 @@ ABLATION = Ablation(
             margin=0.03,
         ),
         Claim(
-            text="and more than a decoder without detail makes of the same latents",
+            text="it shows more detail than a decoder without detail makes of the same latents",
             published="",
             metric="detail_accuracy",
             a=DAVAE,

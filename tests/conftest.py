@@ -8,6 +8,7 @@ from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.run.execute import RunResult, run_experiment
 from davae.stages.stage import Pipeline
+from tests.photo_crops import crops, write
 
 os.environ.pop("PYTEST_XDIST_WORKER", None)  # pytest's benchmarks, which some tests start, refuse
 
@@ -26,3 +27,9 @@ def nano(tmp_path_factory) -> tuple[Pipeline, Path, RunResult]:
     top = tmp_path_factory.mktemp("nano")
     pipeline = Pipeline(Store(top / "store"), Runtime(), announce=lambda text: None)
     return pipeline, top / "runs", run_experiment(PRESETS["nano"], "nano", pipeline, top / "runs")
+
+
+@pytest.fixture
+def sets(tmp_path) -> tuple[Path, Path]:
+    """Two folders of 60 crops of a photograph: made, real."""
+    return write(tmp_path / "made", crops(0)), write(tmp_path / "real", crops(1))

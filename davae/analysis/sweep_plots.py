@@ -163,9 +163,12 @@ def by_step_figure(
     save(figure, path)
 
 
-def pareto_figure(path: Path, values: dict[str, np.ndarray], titles: list[str]) -> None:
+def pareto_figure(
+    path: Path, values: dict[str, np.ndarray], titles: list[str], turned: list[bool]
+) -> None:
     """Arms in the plane of two metrics, [seeds, 2] each and lower is better in both: every seed,
-    the mean, and the front of the means as a staircase."""
+    the mean, and the front of the means as a staircase; turned: the metrics whose sign was changed
+    for that, which the axes show as they are."""
     figure, axis = plt.subplots(figsize=(5, 3.6))
     means = np.stack([seeds.mean(axis=0) for seeds in values.values()])
     for i, ((name, seeds), mean) in enumerate(zip(values.items(), means, strict=True)):
@@ -177,6 +180,9 @@ def pareto_figure(path: Path, values: dict[str, np.ndarray], titles: list[str]) 
     best = best[np.argsort(best[:, 0])]
     axis.step(*best.T, where="post", color=INK, lw=1, ls="--", zorder=0)
     axis.set(xlabel=f"{titles[0]}, better to the left", ylabel=f"{titles[1]}, better below")
+    for side, of_side in zip((axis.xaxis, axis.yaxis), turned, strict=True):
+        if of_side:
+            side.set_major_formatter(lambda value, place: f"{-value:g}")
     figure.tight_layout()
     save(figure, path)
 

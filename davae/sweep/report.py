@@ -206,7 +206,9 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
         titles = [ablation.metrics[metric] for metric in ablation.pareto]
         values = pareto_values(ablation, frame)
         if values:
-            pareto_figure(folder / "pareto.png", values, titles)
+            better = frame.drop_duplicates("metric").set_index("metric")["higher_is_better"]
+            turned = [bool(better[metric]) for metric in ablation.pareto]
+            pareto_figure(folder / "pareto.png", values, titles, turned)
     strips = sample_strips(sweep, frame)
     if strips:
         image_strips(folder / "samples.png", strips)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from markupsafe import Markup
+from PIL import Image
 
 from davae.analysis.findings import CONDITIONS
+from davae.core.presets import ARMS, PRESETS
 from davae.sweep.arm import file_name
-from reports.html import Svg, figure, picture
+from reports.html import Svg, figure, folded, paragraph, picture
 from reports.markdown import blocks
 from reports.results import Kept, Results
 from reports.section import Section
@@ -22,6 +24,8 @@ CAPTIONS = {
     "alignment": "Quality over the alignment error that was reached",
 }
 """What the pictures of an ablation's folder show."""
+TALL = 900
+"""Pixels from which a picture is shown when asked for."""
 SEE = "How verdicts are computed: under “What of the paper holds here”."
 
 
@@ -78,6 +82,8 @@ def pictures(results: Results, folder: Path, name: str) -> list[Markup]:
             continue
         alt = f"{name}: {caption}"
         one = results.tried(path, picture, path, alt, f"{caption}.")
+        if one and Image.open(path).height > TALL:
+            one = folded(f"{caption}: a tall picture", one)
         made += [one] if one else []
     return made
 
@@ -93,7 +99,21 @@ def body(results: Results) -> Markup | None:
         for k in ordered
     ]
     index = Markup('<nav aria-label="Ablations"><ul>{}</ul></nav>').format(Markup("").join(links))
-    return Markup("\n").join([index, *parts]) if parts else None
+    return Markup("\n").join([paragraph(lengths(results)), index, *parts]) if parts else None
+
+
+def lengths(results: Results) -> str:
+    """How long arms are adapted, and whole runs: the same way at two lengths has two qualities."""
+    there = dict.fromkeys(kept.preset for kept in results.ablations)
+    said = [
+        f"at {name} for {ARMS[name].adapt.adapt.train.steps:,} steps, whole runs for "
+        f"{PRESETS[name].adapt.train.steps:,}"
+        for name in there
+        if name in ARMS
+    ]
+    return (
+        f"Arms are adapted for a shorter time than whole runs: {'; '.join(said)}." if said else ""
+    )
 
 
 SECTION = Section(40, "ablations", "Ablations", body)

@@ -78,9 +78,9 @@ def of_file(results: Results, bench: Bench) -> list[Markup]:
     where = ", ".join(about["machine"]["gpus"]) or where
     dtype = about.get("rates_of", "torch.float32").removeprefix("torch.")
     parts = [
-        Markup("<h3>{}</h3>").format(name),
+        Markup("<h3>{}</h3>").format(where),
         paragraph(
-            f"On {where}; in the same run its matrix product in {dtype} reached "
+            f"{name}: in the same run its matrix product in {dtype} reached "
             f"{rates[0] / 1e9:,.0f} GFLOP/s, its convolution "
             f"{rates[1] / 1e9:,.0f}, a copy {rates[2] / 1e9:,.0f} GB/s. "
             "A share is of the rate of its own "

@@ -3,33 +3,9 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from davae.cli.eval import parse as parse_eval
-
-
-def crops(seed, n=60, side=48):
-    """Crops of a photograph: features of noise would all be alike."""
-    from skimage import data
-
-    photo, rng = data.coffee(), np.random.default_rng(seed)
-    corners = rng.integers(0, [400 - side, 600 - side], (n, 2))
-    return np.stack([photo[y : y + side, x : x + side] for y, x in corners])
-
-
-def write(folder, images):
-    folder.mkdir()
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{i:03d}.png")
-    return folder
-
-
-@pytest.fixture
-def sets(tmp_path):
-    """Two folders of 60 crops."""
-    return write(tmp_path / "made", crops(0)), write(tmp_path / "real", crops(1))
 
 
 def test_missing_weights_exit_with_2_and_name_the_offline_metric(sets, tmp_path):

@@ -3,45 +3,10 @@
 import json
 from dataclasses import replace
 
-import numpy as np
-import pytest
-from PIL import Image
-
 from davae.core import records
-from davae.core.runtime import Runtime
-from davae.core.store import Store
 from davae.evaluate.execute import run_eval
 from davae.evaluate.request import EvalRequest
 from davae.evaluate.score import score
-from davae.stages.stage import Pipeline
-
-
-def crops(seed, n=60, side=48):
-    """Crops of a photograph: features of noise would all be alike."""
-    from skimage import data
-
-    photo, rng = data.coffee(), np.random.default_rng(seed)
-    corners = rng.integers(0, [400 - side, 600 - side], (n, 2))
-    return np.stack([photo[y : y + side, x : x + side] for y, x in corners])
-
-
-def write(folder, images):
-    folder.mkdir()
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{i:03d}.png")
-    return folder
-
-
-@pytest.fixture
-def sets(tmp_path):
-    """Two folders of 60 crops."""
-    return write(tmp_path / "made", crops(0)), write(tmp_path / "real", crops(1))
-
-
-@pytest.fixture
-def pipeline(tmp_path):
-    return Pipeline(Store(tmp_path / "store"), Runtime(), announce=lambda text: None)
-
 
 SMALL = {"extractor": "effnet_lite0:input_px=32,blocks=3"}
 

@@ -9,8 +9,6 @@ import torch
 from PIL import Image
 
 from davae.core.records import Protocol, check_same
-from davae.core.runtime import Runtime
-from davae.core.store import Store
 from davae.data.image_sets import ArrayImages
 from davae.data.scenes import CLASSES, scenes
 from davae.evaluate.reference import open_request, read_moments
@@ -25,38 +23,10 @@ from davae.metrics.metric import FeaturePair
 from davae.metrics.reconstruction import psnr
 from davae.metrics.scoring import score_features
 from davae.stages.clip_tiny import clip_tiny_stage
-from davae.stages.stage import Pipeline
 from tests.features.test_inception import FakeInception
 from tests.fingerprints import NANO_CLIP
+from tests.photo_crops import crops, write
 from tests.small_models import effnet_features
-
-
-def crops(seed, n=60, side=48):
-    """Crops of a photograph: features of noise would all be alike."""
-    from skimage import data
-
-    photo, rng = data.coffee(), np.random.default_rng(seed)
-    corners = rng.integers(0, [400 - side, 600 - side], (n, 2))
-    return np.stack([photo[y : y + side, x : x + side] for y, x in corners])
-
-
-def write(folder, images):
-    folder.mkdir()
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{i:03d}.png")
-    return folder
-
-
-@pytest.fixture
-def sets(tmp_path):
-    """Two folders of 60 crops."""
-    return write(tmp_path / "made", crops(0)), write(tmp_path / "real", crops(1))
-
-
-@pytest.fixture
-def pipeline(tmp_path):
-    return Pipeline(Store(tmp_path / "store"), Runtime(), announce=lambda text: None)
-
 
 PUBLISHED = Protocol("inception_legacy_tensorflow", "w", 6, "r", "q", 1, "VIRTUAL", 100)
 

@@ -65,9 +65,11 @@ def test_a_claim_is_one_row_with_the_verdict_of_its_first_extractor(results):
     assert list(found["verdict"]) == ["holds", "holds", "does not hold", "holds"]
     found.to_csv(results / "tiny" / "ablations" / "toy" / "findings.csv", index=False)
     text = page(results)
-    assert "Judged claims, the paper&#39;s: 1 (1 holds)." in text
-    assert "Judged claims, our own: 1 (1 holds)." in text
-    assert ">1 of 2</td>" in text
+    assert "Judged claims, the paper&#39;s: 1." in text
+    assert "Judged claims, our own: 1." in text
+    assert "<strong>Holds (1):</strong>" in text
+    assert ", by 2 of 3 networks)" in text
+    assert ">2 of 3</td>" in text
 
 
 def full_size_row(arm, metric, value, kind="measured, float32"):

@@ -29,6 +29,7 @@ from davae.measure.flops import count_flops
 from davae.measure.roofline import matmul_rate
 from davae.measure.timing import timed
 from davae.train.batches import Batch, Batches
+from davae.train.checkpoint import load_state, save_state
 from davae.train.ema import EMA
 from davae.train.optim import lr_factor
 from davae.train.parallel import (
@@ -41,7 +42,7 @@ from davae.train.parallel import (
     whole,
 )
 
-CHECKPOINT = "scratch.checkpoint.pt"
+CHECKPOINT = "scratch.checkpoint.safetensors"
 
 Terms = dict[str, torch.Tensor]
 
@@ -309,10 +310,7 @@ class Trainer:
         log.flush()
         os.fsync(log.fileno())
         progress = {"progress": asdict(self.state), "log_bytes": (self.folder / LOG).stat().st_size}
-        state = {**progress, **tensors}
-        temporary = self.folder / (CHECKPOINT + ".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.folder / CHECKPOINT)
+        save_state({**progress, **tensors}, self.folder / CHECKPOINT)
 
     def _changing(self) -> dict[str, torch.Tensor]:
         """The module's tensors but for its frozen parameters, which the stage loads again."""
@@ -326,7 +324,7 @@ class Trainer:
             if ranks().main:
                 (self.folder / LOG).write_text("")
             return
-        state = torch.load(path, map_location=self.runtime.device, weights_only=True)
+        state = load_state(path, self.runtime.device)
         current = self.task.module.state_dict()
         saved = {name: sharded_like(t, current[name]) for name, t in state["module"].items()}
         self.task.module.load_state_dict({**current, **saved})

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from davae.analysis.bench_plots import history_svg
-from davae.track.history import read_history, steps
+from davae.track.history import CONSECUTIVE, read_history, steps
 from davae.track.summary import steps_frame
 from reports.html import Svg, figure, paragraph, table
 from reports.results import Results
@@ -20,6 +20,14 @@ RATES = {
 }
 LEAST = 0.05
 """Steps below this share are not shown."""
+
+
+WHAT = (
+    "Cost is a case's time in units of the machine's own matrix product beside it. It still moves "
+    f"between hours and machines: a step is one that {CONSECUTIVE} revisions on both sides agree "
+    "on, and whether one revision is slower than another is for davae track paired, which lets "
+    "both take turns; the tables above say how often that errs."
+)
 
 
 def of_folder(folder: Path) -> list[Markup]:
@@ -34,7 +42,7 @@ def of_folder(folder: Path) -> list[Markup]:
     if history["case"].value_counts().max() < 2:
         return [paragraph(alt)]
     drawn = figure(Svg(history_svg(history, marks), alt, alt))
-    return [drawn, *([table(steps_frame(found), "Lasting steps")] if found else [])]
+    return [paragraph(WHAT), drawn, *([table(steps_frame(found), "Lasting steps")] if found else [])]
 
 
 def rates(results: Results) -> list[Markup]:

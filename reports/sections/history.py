@@ -42,7 +42,11 @@ def of_folder(folder: Path) -> list[Markup]:
     if history["case"].value_counts().max() < 2:
         return [paragraph(alt)]
     drawn = figure(Svg(history_svg(history, marks), alt, alt))
-    return [paragraph(WHAT), drawn, *([table(steps_frame(found), "Lasting steps")] if found else [])]
+    return [
+        paragraph(WHAT),
+        drawn,
+        *([table(steps_frame(found), "Lasting steps")] if found else []),
+    ]
 
 
 def rates(results: Results) -> list[Markup]:

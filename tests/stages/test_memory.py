@@ -175,7 +175,7 @@ def test_the_average_goes_to_the_host_where_nothing_else_fits():
     given = Runtime("cuda", ema_on_host=True, **CUDA)
     assert fit("davae", STAGE, need, 30 * GIB, given).bytes == 22 * GIB
     assert fit("davae", STAGE, NEED, 30 * GIB, given).settings == {}  # there is no average
-    with pytest.raises(ValueError, match=r"--runtime.ema_on_host True.*What fits: no setting"):
+    with pytest.raises(ValueError, match=r"--runtime.ema_on_host True.*what fits: no setting"):
         fit("davae", STAGE, need, 5 * GIB, given)
 
 
@@ -186,7 +186,7 @@ def test_what_is_asked_for_and_does_not_fit_is_refused_with_what_would():
     assert kept.settings == {"micro_batch": 2}
     asked = Runtime("cuda", micro_batch=8, checkpoint_activations=True, **CUDA)
     assert fit("davae", STAGE, NEED, 15 * GIB, asked).bytes == 15 * GIB
-    with pytest.raises(ValueError, match="What fits: no setting; on a100 or h100 or h200"):
+    with pytest.raises(ValueError, match="what fits: no setting; on a100 or h100 or h200"):
         fit("davae", STAGE, NEED, 5 * GIB, Runtime("cuda", **CUDA))
 
 

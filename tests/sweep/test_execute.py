@@ -75,7 +75,7 @@ def test_an_ablation_runs_records_and_reports(nano, tmp_path):
     for part in (
         "align_weight at nano",
         "nano, base seed 0, seeds 0: means",
-        "Cases of core.benchmark.json",
+        "Cases of core",
         "200 GFLOP/s",
         "broken, seed 0",
     ):

@@ -35,8 +35,9 @@ def cases(bench: Bench) -> pd.DataFrame:
 def pairs(bench: Bench) -> pd.DataFrame:
     """The cases that were timed on the native model, which has 4 times the tokens or none, and on
     the widened one alike."""
-    rates = cases(bench).set_index("case")["img/s"]
-    rows = []
+    every = cases(bench).reindex(columns=["case", "img/s"])  # a damaged file may lack them
+    rates = every.set_index("case")["img/s"].dropna()
+    rows: list[dict[str, object]] = []
     for case, native in rates.items():
         widened = rates.get(str(case).replace("-native-", "-widened-"))
         if "-native-" in str(case) and widened is not None:

@@ -23,8 +23,9 @@ RECOMPUTED = 4 / 3
 CORES = 16
 """Of the host that is planned with."""
 REDUCED, COMPARED = 2.3e-7, 4.8e-7
-"""Seconds of a core a pixel, as measured on an EPYC core: an image is reduced to what a judge's
-network takes; the SSIM of a pair."""
+"""Seconds of a core a pixel that are assumed: an image is reduced to what a judge's network takes,
+as the cases `features` and `features_network` of results/cpu-2core/history differ; the SSIM of a
+pair, of which there is no record."""
 
 
 NOWHERE = "not read by plans"
@@ -100,7 +101,7 @@ def flops_of(e: Experiment, role: str, stage: Stage, counted: Count) -> float:
 
 def host_seconds(e: Experiment, role: str, stage: Stage) -> float:
     """What judging takes of CORES cores: sets of images reduced for networks, and pairs compared;
-    the networks of judges are small beside it."""
+    the judges' networks are left out."""
     judged, area = e.eval.count or e.data.eval_crops, e.data.resolution_px**2
     judges, ssim = len(e.eval.judges), "ssim" in e.eval.metrics
     decoded = 4 if role == "reconstruction" else 1  # Fig. S2's rows among them

@@ -32,7 +32,7 @@ from benchmarks.networks import (
 from benchmarks.own_model import made
 from benchmarks.scenarios import Scenario
 from benchmarks.trainers import batch_drawing, bookkeeping, davae_trainer, dit_trainer
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.runtime import Runtime
 from davae.data.crops import draw_crops, load_source
 from davae.data.image_sets import open_images

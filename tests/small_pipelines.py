@@ -22,7 +22,8 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from davae.core.experiment import BaseVAEConfig, DataConfig, EvalConfig, TrainConfig
+from davae.core.data_config import DataConfig
+from davae.core.experiment import BaseVAEConfig, EvalConfig, TrainConfig
 from davae.core.presets import PRESETS
 
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1}

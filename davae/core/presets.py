@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from davae.core.data_config import DataConfig
 from davae.core.experiment import (
     FACTS,
     RUN_METRICS,
     AdaptConfig,
     BaseDiTConfig,
     BaseVAEConfig,
-    DataConfig,
     DetailConfig,
     EvalConfig,
     Experiment,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.crops import drawn_regions, load_source
 from davae.data.hub import stream_captions
 from davae.data.scenes import plan_scene

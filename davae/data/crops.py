@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from davae.core import keyed
-from davae.core.experiment import FILES, DataConfig
+from davae.core.data_config import FILES, DataConfig
 from davae.data import center
 from davae.data.cut import CutImages, Planned
 from davae.data.folder import folder

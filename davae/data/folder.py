@@ -10,7 +10,7 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from davae.core import keyed
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.reading import File, read_rgb, upright_size
 from davae.data.source import Region, Source
 

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from davae.core import keyed
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.archive import Held
 from davae.data.center import CenterCrop
 from davae.data.folder import read

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.source import Region, Source
 
 

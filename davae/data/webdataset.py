@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.archive import Member, members
 from davae.data.folder import SUFFIXES, region_of, split_of
 from davae.data.source import Region, Source

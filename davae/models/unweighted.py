@@ -11,7 +11,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from davae.core.experiment import FILES, DetailConfig, Experiment
+from davae.core.data_config import FILES
+from davae.core.experiment import DetailConfig, Experiment
 from davae.data.photos import PHOTOS
 from davae.data.scenes import CLASSES as SCENE_CLASSES
 from davae.features.convnext import ScoreDistance

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from davae.core.experiment import FILES, Experiment
+from davae.core.data_config import FILES
+from davae.core.experiment import Experiment
 from davae.core.recipes import RELEASE, origins
 from davae.core.runtime import Runtime
 from davae.models.families.family import Architecture

@@ -15,8 +15,9 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
+from davae.core.data_config import FILES
 from davae.core.environment import machine, versions
-from davae.core.experiment import FILES, Experiment
+from davae.core.experiment import Experiment
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.data.archive import members

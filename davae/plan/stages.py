@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from davae.core.experiment import FILES, Experiment, TrainConfig
+from davae.core.data_config import FILES
+from davae.core.experiment import Experiment, TrainConfig
 from davae.core.runtime import Runtime
 from davae.models.unweighted import architecture
 from davae.plan.count import Count

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from davae.core import keyed
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.hashing import sha256
 from davae.core.ranks import ranks
 from davae.data.crops import load_source, planned

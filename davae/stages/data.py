@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from davae.core.experiment import FILES, DataConfig
+from davae.core.data_config import FILES, DataConfig
 from davae.core.runtime import Runtime
 from davae.core.store import write_json
 from davae.data.captions import draw_captions

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from davae.core.experiment import FILES, DataConfig, Experiment
+from davae.core.data_config import FILES, DataConfig
+from davae.core.experiment import Experiment
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
 from davae.stages import autoencoder, data, judging, latents, own, proxies, scoring, transformer

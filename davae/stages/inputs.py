@@ -6,7 +6,8 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from davae.core.experiment import FILES, Experiment
+from davae.core.data_config import FILES
+from davae.core.experiment import Experiment
 from davae.data.captions import caption_table
 from davae.features.convnext import convnext_weights
 from davae.features.lpips import lpips_weights

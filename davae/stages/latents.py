@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.records import Measurement, write_measurements
 from davae.data.crops import draw_images, load_source
 from davae.data.mapped import blocks

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.records import read_measurements
 from davae.core.runtime import Runtime
 from davae.core.store import Store

@@ -2,11 +2,11 @@
 
 import pytest
 
+from davae.core.data_config import DataConfig
 from davae.core.experiment import (
     AdaptConfig,
     BaseDiTConfig,
     BaseVAEConfig,
-    DataConfig,
     SampleConfig,
     TrainConfig,
 )

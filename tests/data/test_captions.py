@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davae.core.experiment import (
-    DataConfig,
-)
+from davae.core.data_config import DataConfig
 from davae.data.captions import draw_captions
 from davae.data.crops import draw_images
 from davae.data.scenes import scenes

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from davae.core import keyed
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.center import center_crop, plan, spread
 from davae.data.crops import draw_crops, draw_images, load_source
 from davae.data.reading import read_rgb, upright_size

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.runtime import Runtime
 from davae.data.crops import draw_images, load_source, planned
 from davae.data.cut import CutImages

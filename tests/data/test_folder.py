@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.crops import draw_crops, load_source
 
 DATA = DataConfig()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.runtime import Runtime
 from davae.data.captions import draw_captions
 from davae.data.crops import load_source

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.crops import draw_crops, load_source
 from davae.data.photos import PHOTOS, split_boxes
 from davae.data.source import Region, Source

@@ -8,7 +8,7 @@ import pytest
 import webdataset
 from PIL import Image
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.archive import members
 from davae.data.captions import draw_captions
 from davae.data.crops import draw_images, load_source

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import webdataset
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.runtime import Runtime
 from davae.data.shards import SUMS, Shards
 from davae.stages.run_graph import run_stages

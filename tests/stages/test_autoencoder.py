@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.core.presets import PRESETS
 from davae.data.pixels import to_unit
 from davae.data.shards import Shards

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from davae.core.experiment import DataConfig, Experiment
+from davae.core.data_config import DataConfig
+from davae.core.experiment import Experiment
 from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store

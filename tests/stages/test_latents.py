@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from davae.core.experiment import DataConfig
+from davae.core.data_config import DataConfig
 from davae.data.crops import draw_images
 from davae.method.alignment import orthogonal
 from davae.metrics.latents import by_channel, linear_cka

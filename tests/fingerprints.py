@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from davae.core.experiment import ClipConfig, TrainConfig
+from davae.core.experiment import TrainConfig
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
@@ -18,6 +18,7 @@ from davae.stages.clip_tiny import clip_tiny_stage
 from davae.stages.graph import analyses
 from davae.stages.run_graph import run_stages
 from davae.stages.stage import Pipeline, Stage
+from davae.train.clip import ClipConfig
 
 NANO_CLIP = ClipConfig(scenes=96, train=TrainConfig(steps=2, batch_size=16, lr=1e-3))
 COMMITTED = Path(__file__).with_name("nano_fingerprints.json")

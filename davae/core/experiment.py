@@ -294,30 +294,6 @@ class EvalConfig:
 
 
 @dataclass(frozen=True)
-class ClipConfig:
-    """clip_tiny: a small CLIP for the captioned scenes, the offline judge of text and image."""
-
-    image_px: int = 64
-    scenes: int = 20_480
-    """Training scenes, drawn once; captions take a fresh form at every step."""
-    embed_dim: int = 64
-    vision_width: int = 24
-    """Of a ResNet with one block a stage."""
-    text_width: int = 96
-    text_layers: int = 2
-    context_length: int = 32
-    train: TrainConfig = TrainConfig(
-        steps=600,
-        batch_size=128,
-        lr=1e-3,
-        betas=(0.9, 0.98),
-        weight_decay=0.01,
-        lr_warmup_steps=50,
-        lr_schedule="cosine",
-    )
-
-
-@dataclass(frozen=True)
 class Experiment:
     """The whole of what a run computes. `dataclasses.replace` makes an arm of an ablation."""
 

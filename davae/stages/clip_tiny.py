@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from davae.core.experiment import ClipConfig
 from davae.core.records import Measurement, write_measurements
 from davae.core.store import write_json
 from davae.data.pixels import to_unit
@@ -19,7 +18,7 @@ from davae.features.clip import CONFIG, TINY, WEIGHTS
 from davae.metrics.clip_score import retrieval
 from davae.stages.artifacts import seeded
 from davae.stages.stage import Pipeline, Stage, Work
-from davae.train.clip import MEAN, STD, clip_task
+from davae.train.clip import MEAN, STD, ClipConfig, clip_task
 from davae.train.loop import Trainer
 
 AMONG = 64

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from davae.core import keyed
-from davae.core.experiment import ClipConfig
+from davae.core.experiment import TrainConfig
 from davae.data.pixels import to_unit
 from davae.data.scenes import CAPTION_FORMS
 from davae.train.batches import Batch
@@ -17,6 +18,32 @@ from davae.train.loop import Task, Terms
 
 MEAN, STD = 0.5, 0.5
 """Of the preprocessing: images in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """clip_tiny: a small CLIP for the captioned scenes, the offline judge of text and image."""
+
+    image_px: int = 64
+    scenes: int = 20_480
+    """Training scenes, drawn once; captions take a fresh form at every step."""
+    embed_dim: int = 64
+    vision_width: int = 24
+    """Of a ResNet with one block a stage."""
+    text_width: int = 96
+    text_layers: int = 2
+    context_length: int = 32
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            steps=600,
+            batch_size=128,
+            lr=1e-3,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
+            lr_warmup_steps=50,
+            lr_schedule="cosine",
+        )
+    )
 
 
 def contrastive_loss(

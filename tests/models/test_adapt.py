@@ -1,22 +1,12 @@
-"""Small random models of diffusers' classes, widened, saved, run in their own pipelines."""
+"""Small random models of diffusers' classes, widened and saved."""
 
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 import torch
 from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    DiTPipeline,
     DiTTransformer2DModel,
-    FlowMatchEulerDiscreteScheduler,
-    FluxPipeline,
-    FluxTransformer2DModel,
-    PixArtSigmaPipeline,
-    PixArtTransformer2DModel,
     SD3Transformer2DModel,
-    StableDiffusion3Pipeline,
     UNet2DModel,
 )
 from safetensors.torch import save_file
@@ -33,123 +23,8 @@ from davae.models.adapt import (
     save_adaptation,
     widened_layers,
 )
-from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT
-
-HEADS = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 2}
-
-
-def sd3():
-    return SD3Transformer2DModel(
-        sample_size=8,
-        patch_size=2,
-        in_channels=4,
-        out_channels=4,
-        joint_attention_dim=32,
-        caption_projection_dim=32,
-        pooled_projection_dim=64,
-        pos_embed_max_size=8,
-        dual_attention_layers=(0,),
-        qk_norm="rms_norm",
-        **HEADS,
-    )
-
-
-def flux():
-    return FluxTransformer2DModel(
-        in_channels=16, joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8),
-        num_single_layers=1, **HEADS,
-    )  # fmt: skip
-
-
-def dit():
-    return DiTTransformer2DModel(
-        in_channels=4,
-        out_channels=4,
-        sample_size=8,
-        patch_size=2,
-        num_embeds_ada_norm=1000,
-        **HEADS,
-    )
-
-
-def pixart(out_channels=4):
-    return PixArtTransformer2DModel(
-        in_channels=4,
-        out_channels=out_channels,
-        sample_size=8,
-        patch_size=2,
-        cross_attention_dim=32,
-        caption_channels=32,
-        use_additional_conditions=False,
-        **HEADS,
-    )
-
-
-def lightning():
-    return DiT(
-        in_channels=4,
-        input_size=8,
-        patch_size=2,
-        hidden_size=32,
-        depth=2,
-        num_heads=2,
-        num_classes=10,
-    )
-
-
-def image_latent(channels, seed=0):
-    return torch.randn(2, channels, 8, 8, generator=torch.Generator().manual_seed(seed))
-
-
-def pack(latent):
-    return FluxPipeline._pack_latents(latent, *latent.shape)
-
-
-def unpack(packed):
-    return FluxPipeline._unpack_latents(packed, 32, 32, 4)
-
-
-def run(model, latent):
-    """The model's output [2, channels, 8, 8] for a latent of that shape, all else fixed."""
-    g = torch.Generator().manual_seed(1)
-    text, t = torch.randn(2, 5, 32, generator=g), torch.tensor([0.3, 0.7])
-    with torch.no_grad():
-        if isinstance(model, FluxTransformer2DModel):
-            pooled = torch.randn(2, 32, generator=g)
-            ids = FluxPipeline._prepare_latent_image_ids(2, 4, 4, "cpu", torch.float32)
-            out = model(pack(latent), text, pooled, t, ids, torch.zeros(5, 3), return_dict=False)[0]
-            return unpack(out)
-        if isinstance(model, SD3Transformer2DModel):
-            pooled = torch.randn(2, 64, generator=g)
-            return model(latent, text, pooled, t * 1000, return_dict=False)[0]
-        steps = torch.tensor([300, 700])
-        if isinstance(model, DiT):
-            return model(latent, t, torch.tensor([1, 2]))
-        if isinstance(model, DiTTransformer2DModel):
-            return model(latent, steps, torch.tensor([1, 2]), return_dict=False)[0]
-        return model(
-            latent, text, steps, {"resolution": None, "aspect_ratio": None}, return_dict=False
-        )[0]
-
-
-MODELS = {"sd3": sd3, "flux": flux, "dit": dit, "pixart": pixart, "lightning": lightning}
-
-
-def build(name):
-    torch.manual_seed(0)
-    model = MODELS[name]().eval()
-    for parameter in model.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=0.05)
-    return model
-
-
-def randomise(model):
-    g = torch.Generator().manual_seed(5)
-    for name, parameter in widened_layers(model).items():
-        if ".detail." in name:
-            nn.init.normal_(parameter, std=0.1, generator=g)
+from tests.models.adaptable import HEADS, MODELS, build, image_latent, pixart, randomise, run, sd3
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -336,98 +211,6 @@ def test_what_is_not_understood_is_refused(tmp_path):
     save_adaptation(model, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match=r"DiTTransformer2DModel of 4 channels; .* adapts a SD3"):
         load_adaptation(build("dit"), tmp_path / "x.safetensors")
-
-
-def vae(channels, scale=2, detail=4):
-    """A base VAE of factor 4 and its DA-VAE, with random weights."""
-    torch.manual_seed(0)
-    base = AutoencoderKL(
-        block_out_channels=(8, 8, 16), down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3, latent_channels=channels, norm_num_groups=4,
-        shift_factor=0.1, scaling_factor=1.5, use_quant_conv=False, use_post_quant_conv=False,
-    )  # fmt: skip
-    davae = DAVAE(**asdict(DAVAEConfig.of_base(base, detail, clamp_base=True, scale=scale)))
-    davae.load_base(base, init_detail=True)
-    return base, davae.eval()
-
-
-def counted(model, seen):
-    """Note the number of image tokens at every forward."""
-    layout = layouts()[type(model).__name__]
-    embed = model.get_submodule(layout.embed)
-
-    def note(module, inputs, output):
-        seen.append(output[0].numel() // output.shape[1 if output.ndim == 4 else 2])
-
-    return embed.register_forward_hook(note)
-
-
-NONE = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
-
-
-def pipeline(name, transformer, base):
-    """The class's own pipeline without text encoders, and the arguments of a call that asks for no
-    size."""
-    parts = {"transformer": transformer, "vae": base}
-    prompt = {"prompt_embeds": torch.randn(1, 5, 32)}
-    if name == "sd3":
-        pipe = StableDiffusion3Pipeline(
-            **parts,
-            scheduler=FlowMatchEulerDiscreteScheduler(),
-            **NONE,
-            text_encoder_3=None,
-            tokenizer_3=None,
-        )
-        prompt |= {"pooled_prompt_embeds": torch.randn(1, 64)}
-        return pipe, prompt | {f"negative_{k}": torch.zeros_like(v) for k, v in prompt.items()}
-    if name == "flux":
-        scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
-        return FluxPipeline(**parts, scheduler=scheduler, **NONE), prompt | {
-            "pooled_prompt_embeds": torch.randn(1, 32)
-        }
-    if name == "dit":
-        pipe = DiTPipeline(
-            **parts, scheduler=DDIMScheduler(), id2label={i: f"class {i}" for i in range(1000)}
-        )
-        return pipe, {"class_labels": [3]}
-    pipe = PixArtSigmaPipeline(
-        tokenizer=None, text_encoder=None, **parts, scheduler=DDIMScheduler()
-    )
-    prompt["prompt_attention_mask"] = torch.ones(1, 5)
-    prompt |= {f"negative_{k}": v for k, v in prompt.items()}
-    return pipe, prompt | {"negative_prompt": None, "use_resolution_binning": False}
-
-
-@pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("name", ["sd3", "flux", "dit", "pixart"])
-def test_an_unmodified_pipeline_makes_a_larger_image_from_the_same_tokens(name, scale, tmp_path):
-    detail = 4 * scale // 2  # 2 D is a multiple of s^2
-    model = build(name)
-    adapt(model, detail)
-    randomise(model)
-    save_adaptation(model, tmp_path / "adapted.safetensors")
-    base, davae = vae(4, scale, detail)
-    davae.save_pretrained(tmp_path / "davae")
-    pipe, arguments = pipeline(name, build(name), base)
-    pipe.set_progress_bar_config(disable=True)
-
-    def tokens(side):
-        seen = []
-        hook = counted(pipe.transformer, seen)
-        size = {} if name == "dit" else {"height": side, "width": side}  # a DiT has its one grid
-        image = pipe(num_inference_steps=2, output_type="np", **size, **arguments).images[0]
-        hook.remove()
-        assert image.shape == (side, side, 3)
-        return set(seen)
-
-    small = tokens(32)
-    attach(pipe, tmp_path)
-    assert type(pipe.vae) is DAVAE
-    assert torch.equal(
-        pipe.vae.state_dict()["decoder.conv_out.weight"], davae.decoder.conv_out.weight
-    )
-    assert name != "dit" or pipe.get_label_ids(["class 3"]) == [3]
-    assert tokens(32 * scale) == small
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

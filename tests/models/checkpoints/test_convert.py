@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from davae.core.experiment import BaseVAEConfig
@@ -19,51 +18,10 @@ from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.dit import DiT, DiTConfig
 from davae.models.dit_blocks import rotary_table, sincos_positions
 from davae.models.unweighted import davae_config
+from tests.models.checkpoints.ldm import to_ldm
 
 DAVAE_KEYS = "5c7c7a6b005b9dbb8195fd5a2d270a76f856589c8859820d12cd54e812e8257d"
 LIGHTNING_KEYS = "0c06bcd39856f24993e351d9c566d0f73236590625a39bc8b5b44654762fe4bd"
-
-# Written out independently of the converter's table: ours to LDM's.
-LDM = [
-    (r"^base_quant_conv", "base_quant_conv"),
-    (r"^detail_encoder", "da.encoder"),
-    (r"^decoder", "da.decoder"),
-    (r"^detail_down", "da.da_down"),
-    (r"^detail_up", "da.da_up"),
-    (r"mid_block\.resnets\.0", "mid.block_1"),
-    (r"mid_block\.resnets\.1", "mid.block_2"),
-    (r"mid_block\.attentions\.0", "mid.attn_1"),
-    (r"down_blocks\.(\d+)\.resnets", r"down.\1.block"),
-    (r"down_blocks\.(\d+)\.attentions", r"down.\1.attn"),
-    (r"down_blocks\.(\d+)\.downsamplers\.0", r"down.\1.downsample"),
-    (r"conv_shortcut", "nin_shortcut"),
-    (r"conv_norm_out", "norm_out"),
-    (r"group_norm", "norm"),
-    (r"to_out\.0", "proj_out"),
-    (r"to_([qkv])\.", r"\1."),
-]
-
-
-def to_ldm(state, levels):
-    out = {}
-    for name, value in state.items():
-        if name in ("detail_mean", "detail_std"):
-            continue
-        for pattern, replacement in LDM:
-            name = re.sub(pattern, replacement, name)
-        for ours, theirs in (
-            ("resnets", "block"),
-            ("attentions", "attn"),
-            ("upsamplers.0", "upsample"),
-        ):
-            name = re.sub(
-                rf"up_blocks\.(\d+)\.{re.escape(ours)}",
-                lambda m, t=theirs: f"up.{levels - 1 - int(m[1])}.{t}",
-                name,
-            )
-        conv = ".attn" in name and value.ndim == 2
-        out[name] = value[:, :, None, None].contiguous() if conv else value.contiguous()
-    return out
 
 
 @pytest.fixture
@@ -319,74 +277,6 @@ def test_a_dit_goes_out_and_comes_back(tmp_path, detail):
     plain = DiT.from_pretrained(tmp_path / "plain").eval()
     assert plain.config.detail_channels == 0
     torch.testing.assert_close(plain(x, t, y), model(x, t, y), rtol=1e-5, atol=1e-5)
-
-
-@pytest.fixture
-def vae():
-    torch.manual_seed(0)
-    model = AutoencoderKL(
-        block_out_channels=(32, 32, 64), latent_channels=8, layers_per_block=2,
-        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
-        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"),
-    ).eval()  # fmt: skip
-    for p in model.parameters():
-        p.data.add_(0.02 * torch.randn_like(p))
-    return model
-
-
-def vae_to_ldm(vae):
-    return {name.removeprefix("da."): value for name, value in to_ldm(vae.state_dict(), 3).items()}
-
-
-@torch.no_grad()
-def test_a_va_vae_gives_the_same_network_and_its_statistics_are_folded_in(vae, tmp_path):
-    tensors = vae_to_ldm(vae)
-    assert "encoder.down.2.attn.1.q.weight" in tensors
-    assert "decoder.up.2.attn.2.proj_out.bias" in tensors
-    extra = {
-        "foundation_model.a": torch.zeros(1),
-        "linear_proj.weight": torch.zeros(1),
-        "loss.b": torch.zeros(1),
-    }
-    torch.save({"state_dict": {**tensors, **extra}}, tmp_path / "a.ckpt")
-    text = convert(ConvertOptions(tmp_path / "a.ckpt", tmp_path / "plain"))
-    assert "foundation_model.*" in text
-    assert "autoencoder of 8 channels, factor 4" in text
-    plain = AutoencoderKL.from_pretrained(tmp_path / "plain").eval()
-    x = torch.rand(2, 3, 32, 32) * 2 - 1
-    before, after = vae.encode(x).latent_dist, plain.encode(x).latent_dist
-    assert torch.equal(before.mean, after.mean)
-    assert torch.equal(vae.decode(before.mean).sample, plain.decode(before.mean).sample)
-
-    mean, std = torch.randn(8), torch.rand(8) + 0.5
-    torch.save({"mean": mean.view(1, 8, 1, 1), "std": std.view(1, 8, 1, 1)}, tmp_path / "stats.pt")
-    convert(
-        ConvertOptions(tmp_path / "a.ckpt", tmp_path / "folded", latent_stats=tmp_path / "stats.pt")
-    )
-    folded = AutoencoderKL.from_pretrained(tmp_path / "folded").eval()
-    m, s = mean.view(1, 8, 1, 1), std.view(1, 8, 1, 1)
-    latent = folded.encode(x).latent_dist
-    torch.testing.assert_close(latent.mean, (before.mean - m) / s, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(latent.std, before.std / s, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(
-        folded.decode(latent.mean).sample, vae.decode(before.mean).sample, rtol=1e-3, atol=1e-4
-    )
-    assert DAVAEConfig.of_base(folded, 8).level_attention  # what a DA-VAE over it is built from
-
-
-@torch.no_grad()
-def test_an_autoencoder_goes_out_and_comes_back(vae, tmp_path):
-    vae.register_to_config(scaling_factor=1.5, shift_factor=0.1)
-    vae.save_pretrained(tmp_path / "ours")
-    convert(ConvertOptions(tmp_path / "ours", tmp_path / "public.safetensors"))
-    public, expected = load_file(tmp_path / "public.safetensors"), vae_to_ldm(vae)
-    assert set(public) == set(expected)
-    convert(ConvertOptions(tmp_path / "public.safetensors", tmp_path / "back"))
-    back = AutoencoderKL.from_pretrained(tmp_path / "back")
-    assert (back.config.scaling_factor, back.config.shift_factor) == (1.5, 0.1)
-    assert all(
-        torch.equal(back.state_dict()[name], value) for name, value in vae.state_dict().items()
-    )
 
 
 def test_groups_that_do_not_divide_the_widths_are_an_error(davae, tmp_path):

@@ -15,18 +15,11 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 
-from davae.core.data_config import FILES
 from davae.core.environment import machine, versions
 from davae.core.experiment import Experiment
 from davae.core.runtime import Runtime
 from davae.core.store import Store
-from davae.data.archive import members
-from davae.data.captions import captions_of
-from davae.data.crops import draw_images
-from davae.data.folder import SUFFIXES, listed, region_of, split_of
-from davae.data.hub import draw_stream
 from davae.data.image_sets import ArrayImages
-from davae.data.reading import File
 from davae.features.extract import Host, extract
 from davae.features.registry import open_extractor
 from davae.models.adapt import adapt
@@ -35,8 +28,9 @@ from davae.models.davae import DAVAE, DAVAEConfig
 from davae.models.families.registry import FAMILIES, family_of
 from davae.models.unweighted import CLASSES
 from davae.plan.count import count
+from davae.plan.first_crops import first_crops
 from davae.plan.stages import disk_of, scratch_of, without_files
-from davae.stages.data import base_images, check_shown, stores, training_bytes
+from davae.stages.data import base_images, stores, training_bytes
 from davae.stages.fit import Fit, fits
 from davae.stages.inputs import input_problems
 from davae.stages.prompts import pretrained_pipeline, prompted
@@ -111,7 +105,7 @@ def checks(p: Patient) -> list[tuple[str, Check]]:
     """Machine, room, inputs, and the first batch of every kind of stage."""
     captions = family_of(p.e).conditions == "captions"
     batches: dict[str, Check] = {
-        "first crops": lambda: first_crops(p),
+        "first crops": lambda: first_crops(p.e),
         "first batch of the DA-VAE": lambda: davae_batch(p),
         "first batch of the adaptation": lambda: text_batch(p) if captions else class_batch(p),
         "first features of every judge": lambda: judged(p),
@@ -184,72 +178,6 @@ def hub_names(e: Experiment) -> list[str]:
         return []
     named = dict.fromkeys((e.base_vae.pretrained, e.base_dit.pretrained))
     return [name for name in named if name.count("/") == 1 and not Path(name).exists()]
-
-
-SAMPLED = 64
-"""Files of a folder that are read."""
-PATIENCE_S = 60.0
-"""How long headers of the others are read."""
-NAMED = 5
-"""Files with a problem that are named."""
-
-
-def first_crops(p: Patient) -> str:
-    """A few crops, or files of a folder spread over it; raises ValueError for one that is
-    broken."""
-    data = p.e.data
-    if data.name == "hub":
-        images = np.empty((4, 3, data.resolution_px, data.resolution_px), np.uint8)
-        _, classes = draw_stream(data, p.e.data_seed, {"train": 4}, {"train": images})
-        return f"4 of {data.resolution_px} px streamed, {len(classes)} classes"
-    if data.name not in FILES:
-        images, _, classes = draw_images(data, p.e.data_seed, "train", 4)
-        return f"{len(images)} of {images.shape[2]} px, {len(classes)} classes"
-    files = listed_files(p.e) if data.name == "folder" else archived(Path(data.path))
-    if not files:
-        raise ValueError(f"data.path {data.path!r} holds no images ({', '.join(SUFFIXES)})")
-    step = max(1, len(files) // SAMPLED)
-    shown = [file for first in range(step) for file in files[first::step]]  # spread at any time
-    whole = len(files[::step])
-    sizes, problems, start = [], [], time.monotonic()
-    for i, file in enumerate(shown):
-        if i >= whole and time.monotonic() - start > PATIENCE_S:
-            break
-        try:
-            region = region_of(file, data, str(file))
-            sizes.append(min(region.read().size if i < whole else region.size))
-        except ValueError as error:
-            problems.append(str(error))
-    checked = len(sizes) + len(problems)
-    if problems:
-        more = f"; and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
-        raise ValueError(
-            f"{len(problems)} of {checked:,} files: {'; '.join(problems[:NAMED])}{more}"
-        )
-    return (
-        f"{whole} of {len(files):,} files read, the headers of {checked:,}; shorter sides "
-        f"{min(sizes)} to {max(sizes)} px"
-    )
-
-
-def listed_files(e: Experiment) -> list[File]:
-    """The images of a folder; raises ValueError where its classes cannot be split or shown, and
-    for an image without a caption, if captions are needed."""
-    by_class = listed(e.data)
-    for name, paths in by_class.items():
-        split_of([str(path) for path in paths], e.data, name)
-    check_shown(e.data, list(by_class))
-    files: list[File] = [path for paths in by_class.values() for path in paths]
-    if family_of(e).conditions == "captions":
-        captions_of(e.data, [path for paths in by_class.values() for path in paths])
-    return files
-
-
-def archived(top: Path) -> list[File]:
-    """The images in a folder's archives, or in one archive."""
-    paths = sorted(top.rglob("*.tar")) if top.is_dir() else [top]
-    inside = (m for path in paths for m in members(path))
-    return [m for m in inside if Path(m.name).suffix.lower() in SUFFIXES]
 
 
 def images_of(e: Experiment) -> np.ndarray:

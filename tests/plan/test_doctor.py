@@ -10,7 +10,8 @@ from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.plan import doctor
-from davae.plan.doctor import Patient, disk, examine, first_crops, hub_names, inputs
+from davae.plan.doctor import Patient, disk, examine, hub_names, inputs
+from davae.plan.first_crops import first_crops
 from davae.stages.run_graph import run_stages
 from tests.stages.test_text import experiment, save_flux, save_sd3
 
@@ -89,7 +90,7 @@ def test_the_command_says_how_many_stop_it(capsys, tmp_path, monkeypatch):
 def test_a_folder_that_a_run_would_refuse_is_found(tmp_path):
     def said(**changes):
         data = replace(NANO.data, name="folder", path=str(tmp_path / "data"), **changes)
-        return first_crops(Patient(replace(NANO, data=data), Runtime(), tmp_path / "store"))
+        return first_crops(replace(NANO, data=data))
 
     def write(name, count, side=96):
         (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)

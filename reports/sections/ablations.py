@@ -104,13 +104,12 @@ def body(results: Results) -> Markup | None:
 
 def lengths(results: Results) -> str:
     """How long arms are adapted, and whole runs: the same way at two lengths has two qualities."""
-    there = dict.fromkeys(kept.preset for kept in results.ablations)
-    said = [
-        f"at {name} for {ARMS[name].adapt.adapt.train.steps:,} steps, whole runs for "
-        f"{PRESETS[name].adapt.train.steps:,}"
-        for name in there
-        if name in ARMS
-    ]
+    said = []
+    for name in dict.fromkeys(kept.preset for kept in results.ablations):
+        whole = PRESETS[name].adapt.train.steps if name in PRESETS else 0
+        arm = ARMS[name].adapt.adapt.train.steps if name in ARMS else whole
+        if arm < whole:
+            said.append(f"at {name} for {arm:,} steps, whole runs for {whole:,}")
     return (
         f"Arms are adapted for a shorter time than whole runs: {'; '.join(said)}." if said else ""
     )

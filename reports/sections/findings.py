@@ -39,8 +39,8 @@ def findings_of(kept: Kept) -> pd.DataFrame:
 
 
 READING = (
-    "The paper gives FID alone: claims about detail and content are our reading of it. In a - b, a "
-    "is what the claim praises or blames first and b what it is compared with."
+    "The paper's ablations give FID and rFID: claims about detail and content are our reading. In "
+    "a - b, a is what the claim praises or blames first and b what it is compared with."
 )
 SHOWN = ("claim", "verdict", "a - b", "margin", "seeds", "p", "metric", "networks", "published",
          "ablation")  # fmt: skip

@@ -16,6 +16,7 @@ from davae.core.records import read_measurements
 from davae.stages.costs import sampling_speed, training_cost
 from davae.stages.stage import Pipeline
 from davae.sweep.ablation import Ablation, Arm
+from davae.sweep.took import keep_times
 
 SIDECARS, SAMPLES = "sidecars", "samples"
 SHOWN = 12
@@ -53,6 +54,7 @@ def run_arm(
         sampled = arm.stages().get("samples")
         if show and sampled and pipeline.store.has(sampled.name, sampled.key):
             columns["samples"] = keep_samples(arm, columns["key"], pipeline, folder / SAMPLES)
+        keep_times(folder, arm, columns["key"], pipeline.store)
         records.append(path, [records.row(**columns, **values) for values in measured])
     except FAILURES as error:
         text = f"{type(error).__name__}: {error}"

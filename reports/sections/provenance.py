@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from davae.core import records
 from davae.core.presets import PRESETS
+from davae.sweep.took import core_minutes
 from reports.html import paragraph, table
 from reports.results import Kept, Results
 from reports.section import Section
@@ -20,6 +21,12 @@ OTHERS = {
     "work counters": "davae track counters --write",
     "this page": "python -m reports",
 }
+
+MINUTES = (
+    "Minutes of stages: each stage once, without the networks that the project ships; of runs by "
+    "the clock, of ablations those of a core (seconds times threads), as arms may run side by side "
+    "and share stages with other ablations. A dash: not kept."
+)
 
 
 def command_of(kept: Kept, suite: str) -> str:
@@ -35,9 +42,13 @@ def command_of(kept: Kept, suite: str) -> str:
     return f"python -m ablations {name} --preset {kept.preset} --seeds {seeds}{other}"
 
 
-def stage_minutes(frame: pd.DataFrame) -> float | None:
-    """Minutes of the stages that the records are of, each once."""
-    seconds = records.latest(frame[frame["metric"] == "seconds"]).drop_duplicates("key")["value"]
+def stage_minutes(kept: Kept, suite: str) -> float | None:
+    """Minutes of the stages that the records are of, each once: of a run by the clock, of an
+    ablation those of a core, for its arms may run side by side; None where they were not kept."""
+    if suite == "ablation":
+        return core_minutes(kept.folder, set(records.latest(kept.frame)["key"]))
+    rows = kept.frame[kept.frame["metric"] == "seconds"]
+    seconds = records.latest(rows).drop_duplicates("key")["value"]
     return float(seconds.sum()) / 60 if len(seconds) else None
 
 
@@ -71,7 +82,7 @@ def body(results: Results) -> Markup | None:
         revisions.append(
             {"records": where, "command": command_of(kept, suite), "revisions": ", ".join(shas),
              "uncommitted changes": "yes" if kept.frame["git_dirty"].any() else "no",
-             "minutes of its stages": stage_minutes(kept.frame)}
+             "minutes of its stages": stage_minutes(kept, suite)}
         )  # fmt: skip
     for bench in results.benchmarks:
         machines.append(machine_row(str(bench.path.relative_to(results.top)), bench.about))
@@ -83,6 +94,7 @@ def body(results: Results) -> Markup | None:
         parts.append(table(frame, "Machines and versions"))
     if revisions:
         parts.append(table(pd.DataFrame(revisions), "Commands, revisions and times"))
+        parts.append(paragraph(MINUTES))
     commands = pd.DataFrame(OTHERS.items(), columns=["part", "command"])
     parts += [paragraph("And the other parts:"), table(commands, "Commands")]
     return Markup("\n").join(parts)

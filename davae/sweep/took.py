@@ -1,0 +1,49 @@
+"""What the stages of a sweep's arms took: a line an arm and seed, beside its records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+from davae.core import records
+from davae.core.store import Store
+from davae.sweep.ablation import Arm
+
+TIMES = "stages.jsonl"
+"""In the folder of an ablation's records."""
+
+
+def keep_times(folder: Path, arm: Arm, key: str, store: Store) -> None:
+    """Append the seconds of every stage of a measured arm that the store has built, by stage and
+    key, and the threads of each; networks that the project ships are left out.
+
+    key: of the arm's records."""
+    there = {stage.key: stage for stage in arm.stages().values()}
+    built = [stage for stage in there.values() if store.built(stage.name, stage.key)]
+    manifests = {f"{s.name}/{s.key}": store.manifest(s.name, s.key) for s in built}
+    line = {
+        "arm": arm.name,
+        "key": key,
+        "seconds": {name: round(m["seconds"], 1) for name, m in manifests.items()},
+        "threads": {name: m["machine"]["threads"] for name, m in manifests.items()},
+    }
+    records.append(folder / TIMES, [line])
+
+
+def core_minutes(folder: Path, keys: Collection[str]) -> float | None:
+    """Minutes of a core that the stages of the arms with these keys took, each once: seconds times
+    threads; None where nothing was kept of one of the arms."""
+    path = folder / TIMES
+    if not path.exists():
+        return None
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    if not set(keys) <= {line["key"] for line in lines}:
+        return None
+    spent = {
+        stage: seconds * line["threads"][stage]
+        for line in lines
+        if line["key"] in keys
+        for stage, seconds in line["seconds"].items()
+    }
+    return sum(spent.values()) / 60

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.plots import drawn
 from davae.analysis.sweep_plots import means_figure
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
@@ -32,16 +33,16 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
 
 
 def write(frame: pd.DataFrame, folder: Path) -> str:
-    """alignment.png: reconstruction and generation over the alignment error that an arm reached,
-    which both modes of weighting share."""
+    """alignment.svg, .png and .pdf: reconstruction and generation over the alignment error that an
+    arm reached, which both modes of weighting share."""
     panels = {
         m: METRICS[m] for m in ("psnr_db", "detail_accuracy", "content_accuracy", "gkd_effnet")
     }
     means_figure(
-        folder / "alignment.png", frame, x=("align_unexplained", METRICS["align_unexplained"]),
+        drawn(folder, "alignment"), frame, x=("align_unexplained", METRICS["align_unexplained"]),
         panels=panels,
     )  # fmt: skip
-    return "\nOver the alignment error that the arms reached: alignment.png.\n"
+    return "\nOver the alignment error that the arms reached: alignment.svg.\n"
 
 
 METRICS = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.plots import drawn
 from davae.analysis.sweep_plots import by_step_figure
 from davae.analysis.tables import to_markdown
 from davae.core.experiment import Experiment
@@ -105,7 +106,7 @@ def draw(files: Sidecars, folder: Path) -> None:
         key: pd.read_csv(roles["adapted_flow"]) for key, roles in files.items() if key[0] in INITS
     }
     panels = {"flow_base": "base channels", "flow_detail": "detail channels"}
-    by_step_figure(folder / "flow.png", curves, panels, first=0)
+    by_step_figure(drawn(folder, "flow"), curves, panels, first=0)
 
 
 ABLATION = Ablation(

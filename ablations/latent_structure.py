@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from davae.analysis.findings import Claim
-from davae.analysis.plots import embedding_rows, spectra_figure
+from davae.analysis.plots import drawn, embedding_rows, spectra_figure
 from davae.core.experiment import Experiment
 from davae.core.presets import without_alignment
 from davae.sweep.ablation import Ablation, Arm
@@ -53,12 +53,12 @@ def draw(files: dict[tuple[str, int], dict[str, Path]], folder: Path) -> None:
         arm: {title: content[space] for space, title in SPACES.items() if space in content}
         for arm, content in stored.items()
     }
-    embedding_rows(folder / "tsne.png", rows, labels, list(classes))
+    embedding_rows(drawn(folder, "tsne"), rows, labels, list(classes))
     panels = {
         arm: [dict(np.load(f["spectrum"])) for (a, _), f in sorted(files.items()) if a == arm]
         for arm in names
     }
-    spectra_figure(folder / "spectrum.png", panels, SPACES)
+    spectra_figure(drawn(folder, "spectrum"), panels, SPACES)
 
 
 ABLATION = Ablation(

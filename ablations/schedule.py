@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.plots import drawn
 from davae.analysis.sweep_plots import by_step_figure
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm, Sidecars
@@ -39,7 +40,7 @@ def draw(files: Sidecars, folder: Path) -> None:
     """flow.png: the held-out flow loss by step, what the schedule is there to protect."""
     curves = {key: pd.read_csv(roles["adapted_flow"]) for key, roles in files.items()}
     panels = {"flow_base": "base channels", "flow_detail": "detail channels"}
-    by_step_figure(folder / "flow.png", curves, panels)
+    by_step_figure(drawn(folder, "flow"), curves, panels)
 
 
 ABLATION = Ablation(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from davae.analysis.findings import Claim
+from davae.analysis.plots import drawn
 from davae.analysis.sweep_plots import means_figure
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
@@ -45,11 +46,11 @@ METRICS = {
 
 
 def write(frame: pd.DataFrame, folder: Path) -> str:
-    """speed.png: quality over the images a second that were measured."""
+    """speed.svg, .png and .pdf: quality over the images a second that were measured."""
     panels = {m: METRICS[m] for m in ("gkd_effnet", "detail_accuracy", "content_accuracy")}
     speed = "sampling_img_per_s"
-    means_figure(folder / "speed.png", frame, x=(speed, METRICS[speed]), panels=panels)
-    return "\nOver the images a second that were measured: speed.png.\n"
+    means_figure(drawn(folder, "speed"), frame, x=(speed, METRICS[speed]), panels=panels)
+    return "\nOver the images a second that were measured: speed.svg.\n"
 
 
 ABLATION = Ablation(

@@ -15,7 +15,7 @@ from reports.sections.headline import headline_table, of_headline, quality
 from reports.sections.runs import latest_of, summary
 from reports.sections.throughput import cases, ceilings, roofline_points
 
-KEPT = ("table*.tex", "figure*.pdf", "figure*.svg")
+KEPT = ("table*.tex", "*.pdf", "*.svg")
 """Files of an ablation's folder that are taken over."""
 
 
@@ -50,5 +50,6 @@ def ablations(results: Results, out: Path) -> None:
     """The tables and figures that the ablations wrote beside their records."""
     for kept in results.ablations:
         for source in sorted(path for name in KEPT for path in kept.folder.glob(name)):
-            name = source.name.removeprefix("table").removeprefix("figure")
-            shutil.copyfile(source, out / f"{kept.preset}_{kept.folder.name}{name}")
+            stem = source.stem.removeprefix("table").removeprefix("figure").strip("_")
+            name = "_".join(part for part in (kept.preset, kept.folder.name, stem) if part)
+            shutil.copyfile(source, out / f"{name}{source.suffix}")

@@ -87,6 +87,11 @@ def save(figure: plt.Figure, *paths: Path) -> None:
     plt.close(figure)
 
 
+def drawn(folder: Path, stem: str) -> tuple[Path, ...]:
+    """The files of a figure: for the page, to look at, and for a paper."""
+    return tuple(folder / f"{stem}.{kind}" for kind in ("svg", "png", "pdf"))
+
+
 def image_rows(
     path: Path, rows: dict[str, np.ndarray], columns: list[str], inches: float = 1.0
 ) -> None:
@@ -162,7 +167,10 @@ def curves_figure(path: Path, curves: dict[str, pd.DataFrame]) -> None:
 
 
 def embedding_rows(
-    path: Path, rows: dict[str, dict[str, np.ndarray]], labels: np.ndarray, classes: list[str]
+    paths: tuple[Path, ...],
+    rows: dict[str, dict[str, np.ndarray]],
+    labels: np.ndarray,
+    classes: list[str],
 ) -> None:
     """A row an arm, a panel a space: 2-D embeddings [N, 2], coloured by class."""
     columns = list(next(iter(rows.values())))
@@ -183,7 +191,7 @@ def embedding_rows(
     axes[0, -1].legend(
         fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2
     )
-    save(figure, path)
+    save(figure, *paths)
 
 
 PARTS = ("o", "|", "_", "+")
@@ -209,7 +217,7 @@ OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 
 def spectra_figure(
-    path: Path, panels: dict[str, list[dict[str, np.ndarray]]], spaces: dict[str, str]
+    paths: tuple[Path, ...], panels: dict[str, list[dict[str, np.ndarray]]], spaces: dict[str, str]
 ) -> None:
     """A panel an arm: radial spectra of each space, a line a seed, on logarithmic axes.
 
@@ -238,4 +246,4 @@ def spectra_figure(
     axes[0, 0].set_ylabel("power density (white noise: 1)")
     axes[0, 0].legend(fontsize=7, frameon=False)
     figure.tight_layout()
-    save(figure, path, path.with_suffix(".svg"))
+    save(figure, *paths)

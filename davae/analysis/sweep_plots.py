@@ -111,30 +111,41 @@ def draw_levels(
 
 
 def means_figure(
-    path: Path, frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]
+    paths: tuple[Path, ...], frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]
 ) -> None:
-    """A panel a metric over another one, x: (metric, title): every arm's mean over seeds under the
-    metric's first extractor, coloured by series, and its name."""
-    means = of_first_extractor(frame).pivot_table(
-        index=["series", "arm"], columns="metric", values="value", sort=False
+    """A panel a metric over another one, x: (metric, title): every seed of every arm under the
+    metric's first extractor, and the arm's mean."""
+    values = of_first_extractor(frame).pivot_table(
+        index=["arm", "seed"], columns="metric", values="value", sort=False
     )
-    panels = {metric: title for metric, title in panels.items() if metric in means}
+    panels = {metric: title for metric, title in panels.items() if metric in values}
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.4), squeeze=False)
     for axis, (metric, title) in zip(axes[0], panels.items(), strict=True):
-        for i, (series, rows) in enumerate(means.groupby("series", sort=False)):
-            axis.plot(rows[x[0]], rows[metric], label=series, **{**look(i), "ls": ""})
-            names = rows.index.get_level_values("arm")
-            for name, *place in zip(names, rows[x[0]], rows[metric], strict=True):
-                axis.annotate(name, place, (3, 3), textcoords="offset points", fontsize=6)
+        for i, (arm, rows) in enumerate(values.groupby("arm", sort=False)):
+            seeds = rows[[x[0], metric]].dropna()
+            names = [f"{arm}, seed {seed}" for _, seed in seeds.index]
+            cloud(axis, i, str(arm), seeds.to_numpy(), names)
         axis.set(xlabel=x[1], title=title)
     figure.tight_layout()
-    if means.index.get_level_values("series").nunique() > 1:
-        legend_below(figure, axes[0, 0])
-    save(figure, path)
+    legend_below(figure, axes[0, 0])
+    save(figure, *paths)
+
+
+def cloud(axis: plt.Axes, i: int, name: str, values: np.ndarray, names: list[str]) -> None:
+    """Points [n, 2] of the i-th thing, each with its name and place as a title, and their mean,
+    large, in the legend."""
+    style = {**look(i), "ls": ""}
+    for point, of_point in zip(values, names, strict=True):
+        gid = named(f"{of_point}: {point[0]:.4g}, {point[1]:.4g}")
+        axis.plot(*point, ms=3, alpha=0.5, gid=gid, **style)
+    if len(values):
+        mean = values.mean(axis=0)
+        gid = named(f"{name}, mean: {mean[0]:.4g}, {mean[1]:.4g}")
+        axis.plot(*mean, ms=6, mec="white", mew=0.5, label=name, gid=gid, **style)
 
 
 def by_step_figure(
-    path: Path,
+    paths: tuple[Path, ...],
     curves: dict[tuple[str, int], pd.DataFrame],
     panels: dict[str, str],
     first: int = 1,
@@ -160,31 +171,30 @@ def by_step_figure(
         axis.set(xlabel="step", title=title, yscale="linear" if first else "log")
     figure.tight_layout()
     legend_below(figure, axes[0, 0])
-    save(figure, path)
+    save(figure, *paths)
 
 
 def pareto_figure(
-    path: Path, values: dict[str, np.ndarray], titles: list[str], turned: list[bool]
+    paths: tuple[Path, ...], values: dict[str, np.ndarray], titles: list[str], turned: list[bool]
 ) -> None:
     """Arms in the plane of two metrics, [seeds, 2] each and lower is better in both: every seed,
     the mean, and the front of the means as a staircase; turned: the metrics whose sign was changed
-    for that, which the axes show as they are."""
+    for that, which are shown as they are."""
     figure, axis = plt.subplots(figsize=(5, 3.6))
     means = np.stack([seeds.mean(axis=0) for seeds in values.values()])
-    for i, ((name, seeds), mean) in enumerate(zip(values.items(), means, strict=True)):
-        colour = look(i)["color"]
-        axis.plot(*seeds.T, "o", ms=3, alpha=0.5, color=colour)
-        axis.plot(*mean, "D", ms=6, color=colour)
-        axis.annotate(name, mean, xytext=(5, 5), textcoords="offset points", fontsize=7)
+    signs = np.where(turned, -1.0, 1.0)
+    for i, (name, seeds) in enumerate(values.items()):
+        cloud(axis, i, name, seeds * signs, [f"{name}, a seed"] * len(seeds))
     best = means[front(means)]
-    best = best[np.argsort(best[:, 0])]
+    best = best[np.argsort(best[:, 0])] * signs
     axis.step(*best.T, where="post", color=INK, lw=1, ls="--", zorder=0)
+    for one_is, invert in zip(turned, (axis.invert_xaxis, axis.invert_yaxis), strict=True):
+        if one_is:
+            invert()
     axis.set(xlabel=f"{titles[0]}, better to the left", ylabel=f"{titles[1]}, better below")
-    for side, of_side in zip((axis.xaxis, axis.yaxis), turned, strict=True):
-        if of_side:
-            side.set_major_formatter(lambda value, place: f"{-value:g}")
     figure.tight_layout()
-    save(figure, path)
+    legend_below(figure, axis)
+    save(figure, *paths)
 
 
 def image_strips(path: Path, strips: dict[str, Path]) -> None:

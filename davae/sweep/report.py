@@ -17,6 +17,7 @@ from davae.analysis.findings import (
     not_judged,
 )
 from davae.analysis.pareto import front_shares
+from davae.analysis.plots import drawn
 from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
 from davae.analysis.sweep_plots import image_strips, level_figure, pareto_figure
@@ -102,7 +103,9 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     if frame.empty:
         first = rows.failed["error"].iloc[0] if len(rows.failed) else "there are no records"
         raise ValueError(f"every arm failed; the first error: {first}")
-    table = summary_table(ablation, frame, [arm.name for arm in sweep.arms()])
+    arms = [arm.name for arm in sweep.arms()]
+    frame = frame.sort_values("arm", key=lambda names: names.map(arms.index), kind="stable")
+    table = summary_table(ablation, frame, arms)
     table.to_csv(folder / "table.csv", index=False)
     short = to_read(table)
     short.to_latex(folder / "table.tex", index=False, float_format="%.4g", escape=True)
@@ -200,7 +203,7 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
         level_figure(
             part, column_titles(part, plotted), factor=arms[0].factor, levels=shown,
             title=f"{ablation.question} {name}",
-            paths=tuple(folder / f"figure{slug(name)}.{kind}" for kind in ("svg", "png", "pdf")),
+            paths=drawn(folder, f"figure{slug(name)}"),
         )  # fmt: skip
     if ablation.pareto and set(ablation.pareto) <= set(frame["metric"]):
         titles = [ablation.metrics[metric] for metric in ablation.pareto]
@@ -208,7 +211,7 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
         if values:
             better = frame.drop_duplicates("metric").set_index("metric")["higher_is_better"]
             turned = [bool(better[metric]) for metric in ablation.pareto]
-            pareto_figure(folder / "pareto.png", values, titles, turned)
+            pareto_figure(drawn(folder, "pareto"), values, titles, turned)
     strips = sample_strips(sweep, frame)
     if strips:
         image_strips(folder / "samples.png", strips)

@@ -22,8 +22,11 @@ CAPTIONS = {
     "spectrum": "Radial power spectra of the latents",
     "flow": "Held-out flow loss by step",
     "alignment": "Quality over the alignment error that was reached",
+    "speed": "Quality over the images a second that were measured",
 }
 """What the pictures of an ablation's folder show."""
+DRAWN = ("pareto", "alignment", "speed", "spectrum")
+"""Those that are shown as drawings, whose points say what they are."""
 TALL = 900
 """Pixels from which a picture is shown when asked for."""
 SEE = "How verdicts are computed: under “What of the paper holds here”."
@@ -81,7 +84,11 @@ def pictures(results: Results, folder: Path, name: str) -> list[Markup]:
         if caption is None:
             continue
         alt = f"{name}: {caption}"
-        one = results.tried(path, picture, path, alt, f"{caption}.")
+        if path.stem in DRAWN:
+            svg = path.with_suffix(".svg")
+            one = results.tried(svg, drawing, svg, alt, f"{caption}.")
+        else:
+            one = results.tried(path, picture, path, alt, f"{caption}.")
         if one and Image.open(path).height > TALL:
             one = folded(f"{caption}: a tall picture", one)
         made += [one] if one else []

@@ -107,6 +107,12 @@ def test_the_roof_is_the_lower_of_bandwidth_and_product():
     plt.close("all")
 
 
+def titles_of(path):
+    """What the points of an SVG say, behind the title of the file's own metadata."""
+    every = ElementTree.parse(path).iter()
+    return [element.text for element in every if element.tag.endswith("}title")][1:]
+
+
 def test_points_of_an_svg_have_names_that_are_escaped(tmp_path):
     frame = pd.DataFrame(
         {
@@ -118,8 +124,31 @@ def test_points_of_an_svg_have_names_that_are_escaped(tmp_path):
     sweep_plots.level_figure(
         frame, {("m", ""): "M"}, factor="f", levels=["<a> & b", "c"], title="t", paths=(path,)
     )
-    titles = [
-        element.text for element in ElementTree.parse(path).iter() if element.tag.endswith("title")
-    ]
-    assert {"<a> & b, seed 0: 1.5", "c, seed 1: 2"} <= set(titles)
+    assert titles_of(path) == ["<a> & b, seed 0: 1.5", "c, seed 1: 2"]
     assert plots.NAMED not in path.read_text()
+
+
+def test_a_front_shows_a_metric_whose_sign_was_changed_as_it_is(tmp_path):
+    values = {"a": np.array([[-30.0, 5.0], [-32.0, 7.0]]), "b": np.array([[-20.0, 9.0]])}
+    path = tmp_path / "front.svg"
+    sweep_plots.pareto_figure((path,), values, ["PSNR", "gKD"], [True, False])
+    assert titles_of(path) == [
+        "a, a seed: 30, 5", "a, a seed: 32, 7", "a, mean: 31, 6", "b, a seed: 20, 9",
+        "b, mean: 20, 9",
+    ]  # fmt: skip
+
+
+def test_every_seed_of_a_metric_over_another_is_a_point(tmp_path):
+    rows = [
+        {"arm": arm, "seed": seed, "metric": metric, "value": value, "protocol": ""}
+        for arm, seed, x, y in (("a", 0, 1.0, 10.0), ("a", 1, 3.0, 20.0), ("b", 0, 2.0, 40.0))
+        for metric, value in (("speed", x), ("quality", y))
+    ]
+    path = tmp_path / "means.svg"
+    sweep_plots.means_figure(
+        (path,), pd.DataFrame(rows), ("speed", "img/s"), {"quality": "Q", "not there": "N"}
+    )
+    assert titles_of(path) == [
+        "a, seed 0: 1, 10", "a, seed 1: 3, 20", "a, mean: 2, 15", "b, seed 0: 2, 40",
+        "b, mean: 2, 40",
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from davae.analysis.stats import Interval, detectable_effect, holm, paired_difference
@@ -202,10 +203,9 @@ def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
     for f in findings:
         numbers = [f.difference.mean, f.difference.low, f.difference.high,
                    detectable_effect(f.difference, LEVEL / f.family)]  # fmt: skip
-        if f.claim.ratio:
-            numbers = [math.expm1(value) for value in numbers]
+        numbers = [value if math.isfinite(value) else math.nan for value in numbers]
+        mean, low, high, detectable = np.expm1(numbers) if f.claim.ratio else numbers
         seeds = f.difference.n
-        mean, low, high, detectable = (v if math.isfinite(v) else math.nan for v in numbers)
         metric = " - ".join(filter(None, (f.claim.metric, f.claim.against)))
         row = (
             f.claim.text, f.claim.kind, f.claim.data or data, metric, f.extractor,

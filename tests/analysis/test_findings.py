@@ -134,6 +134,15 @@ def test_effects_of_a_table_are_adjusted_and_mechanisms_are_not():
         Claim(text="t", published="", metric="m", a="a", b="b", direction="equal")
 
 
+def test_one_seed_of_a_ratio_has_no_interval():
+    claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="lower", ratio=True)
+    shares = pd.DataFrame({"arm": ["a", "b"], "value": [3.0, 2.0]})
+    table = findings_table([judge(claim, shares.assign(seed=0, metric="m", protocol=""))])
+    assert table["difference"][0] == pytest.approx(0.5)
+    assert table[["low", "high", "p", "detectable"]].isna().all(axis=None)
+    assert findings_view(table)["a - b"][0] == "50%, one seed"
+
+
 def test_another_extractor_is_adjusted_in_a_family_of_its_own():
     values = [0.3, 1.0, 1.6, 2.2, 0.3]  # p = 0.0435
     distances = [

@@ -24,17 +24,19 @@ class Options:
     results: Path = Path("results")
     """Where records are looked for: results/, or runs/ with what was made here."""
     out: Path = Path("runs/report")
-    """The page is OUT/index.html."""
+    """The page is OUT/index.html; its tables lie beside it in OUT/tables, its figures in
+    OUT/figures."""
     readme: bool = False
     """Instead, write the generated tables of README.md and docs/ again."""
     check: bool = False
-    """With --readme: fail where they were out of date."""
+    """With --readme: write nothing, and fail where they are out of date."""
     compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="RESULTS_A RESULTS_B")] = (
         None
     )
     """Instead, write OUT/compare.html: two folders of results side by side."""
     paper: Path | None = None
-    """Instead, write every table as LaTeX and every figure as PDF and SVG into this folder."""
+    """Instead, write every table as LaTeX and every figure as PDF and SVG, as wide as the text of a
+    page, into this folder."""
 
 
 def main() -> int:
@@ -48,8 +50,13 @@ def main() -> int:
         from reports.build import write
         from reports.compare import write_compared
         from reports.paper import write_paper
-        from reports.readme import update
+        from reports.readme import outdated, update
 
+        asked = [name for name in ("readme", "compare", "paper") if getattr(options, name)]
+        if len(asked) > 1:
+            raise ValueError(f"--{' and --'.join(asked)}: give one of them")
+        if options.check and not options.readme:
+            raise ValueError("--check is for --readme; give both")
         if options.compare is not None:
             print(f"Comparison: {write_compared(*options.compare, options.out)}")
             return
@@ -57,11 +64,15 @@ def main() -> int:
             files = write_paper(options.results, options.paper)
             print(f"For a paper: {len(files)} files in {options.paper}")
             return
+        if options.check:
+            old = [str(path) for path in outdated(options.results, Path.cwd())]
+            if old:
+                raise ValueError(f"out of date: {', '.join(old)}; run python -m reports --readme")
+            print("All tables are current")
+            return
         if options.readme:
             changed = [str(path) for path in update(options.results, Path.cwd())]
             print(f"Written again: {', '.join(changed) or 'nothing, all tables were current'}")
-            if options.check and changed:
-                raise ValueError("these were out of date; commit them")
             return
         path = write(options.results, options.out)
         print(f"Report: {path} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")

@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from reports.exports import write_files
 from reports.html import render
-from reports.results import read_results
+from reports.results import Results, read_results
 from reports.section import all_sections
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -23,10 +24,14 @@ def page(top: Path) -> str:
     """The whole page as HTML; what is missing is said on it.
 
     Raises ValueError where `top` is no folder."""
-    results = read_results(top)
+    return page_of(read_results(top))
+
+
+def page_of(results: Results) -> str:
+    """The page of results that are read."""
     parts = []
     for section in all_sections():
-        body = results.tried(top / section.name, section.render, results)
+        body = results.tried(results.top / section.name, section.render, results)
         if body is not None:
             parts.append({"name": section.name, "title": section.title, "body": body})
     return whole(LEAD, parts, results.problems)
@@ -42,8 +47,20 @@ def whole(lead: str, parts: list[dict[str, Any]], problems: list[str]) -> str:
 
 
 def write(top: Path, out: Path) -> Path:
-    """Write OUT/index.html; returns its path."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "index.html"
-    path.write_text(page(top))
+    """Write OUT/index.html, whose path is returned, and its tables and figures as files.
+
+    Raises ValueError where OUT cannot be written to."""
+    results = read_results(top)
+    path = folder_of(out) / "index.html"
+    write_files(results, out / "tables", out / "figures", "csv", ("svg", "png"))
+    path.write_text(page_of(results))
     return path
+
+
+def folder_of(out: Path) -> Path:
+    """The folder, made where it is not there; raises ValueError where it cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{out} cannot be a folder to write to: {error}") from error
+    return out

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,6 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from davae.analysis.tables import cell
+from davae.core.hashing import digest
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -66,14 +68,18 @@ NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?(?=$|[\s(%])")
 
 
 def sort_key(value: object) -> str:
-    """What a cell sorts by: a number, or the one that its text starts with, as such; everything
-    else as text; gaps last."""
+    """What a cell sorts by: a number, or the one that its text starts with, as such, per cent as a
+    share; everything else as text; gaps last."""
     if value is None or value == "–" or (isinstance(value, float) and pd.isna(value)):
         return ""
     if isinstance(value, (int, float)):
         return f"{value!r}"
     found = NUMBER.match(str(value))
-    return found[0].replace(",", "") if found else str(value)
+    if not found:
+        return str(value)
+    number = found[0].replace(",", "")
+    share = str(value)[found.end() :].startswith("%")
+    return f"{float(number) / 100!r}" if share else number
 
 
 def folded(summary: str, *parts: Markup) -> Markup:
@@ -83,7 +89,7 @@ def folded(summary: str, *parts: Markup) -> Markup:
 
 
 def picture(path: Path, alt: str, caption: str = "") -> Markup:
-    """A PNG, inlined as a palette image where that is smaller, at most WIDEST pixels wide."""
+    """A PNG, inlined, at most WIDEST pixels wide."""
     image = Image.open(path).convert("RGB")
     if image.width > WIDEST:
         image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.LANCZOS)
@@ -112,12 +118,51 @@ class Svg:
 
 def figure(svg: Svg) -> Markup:
     """An SVG, inlined, with a text alternative; names of points stay as titles."""
-    start = svg.text.find("<svg")
-    if start < 0:
+    body = Markup(harmless(svg.text))
+    return render("figure.html.j2", body=body, alt=svg.alt, caption=svg.caption)
+
+
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+ElementTree.register_namespace("", SVG)
+ElementTree.register_namespace("xlink", XLINK)
+ELEMENTS = {
+    f"{{{SVG}}}{name}"
+    for name in ("svg", "g", "defs", "path", "use", "text", "tspan", "title", "rect", "circle",
+                 "ellipse", "line", "polyline", "polygon", "clipPath", "image")
+}  # fmt: skip
+"""What a drawing may be made of: nothing that runs, loads or styles anything else."""
+HREFS = ("href", f"{{{XLINK}}}href")
+STROKES = "stroke-linejoin: round; stroke-linecap: butt"
+"""What matplotlib's style sheet says of every line, and is left out with it."""
+
+
+def harmless(text: str) -> str:
+    """An SVG of ELEMENTS alone, that names nothing outside itself, and whose ids are its own.
+
+    Raises ValueError for what is no SVG."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"it is no SVG: {error}") from error
+    if root.tag != f"{{{SVG}}}svg":
         raise ValueError("it is no SVG")
-    body = svg.text[start:]
-    body = re.sub(r'(width|height)="[\d.]+pt"', "", body, count=2)
-    for foreign in ("metadata", "script", "foreignObject"):
-        body = re.sub(rf"<{foreign}\b.*?</{foreign}>", "", body, flags=re.DOTALL)
-    body = re.sub(r"\son\w+\s*=\s*(\"[^\"]*\"|'[^']*')", "", body)
-    return render("figure.html.j2", body=Markup(body), alt=svg.alt, caption=svg.caption)
+    prefix = f"f{digest(text, 6)}-"
+    for element in root.iter():
+        for child in list(element):
+            if child.tag not in ELEMENTS:
+                element.remove(child)
+        for name, value in list(element.attrib.items()):
+            own = re.sub(r"url\(#", f"url(#{prefix}", value)
+            own = f"{prefix}{value}" if name == "id" else own
+            if name in HREFS:
+                own = f"#{prefix}{value[1:]}" if value.startswith("#") else value
+            outside = name in HREFS and not value.startswith(("#", "data:image/png;"))
+            outside |= bool(re.search(r"url\((?!#)", value)) or name.lower().startswith("on")
+            if outside:
+                del element.attrib[name]
+            else:
+                element.set(name, own)
+    for name in ("width", "height"):
+        root.attrib.pop(name, None)
+    root.set("style", STROKES)
+    return ElementTree.tostring(root, encoding="unicode")

@@ -14,12 +14,12 @@ import pandas as pd
 
 from davae.analysis.findings import OWN, findings_view
 from davae.analysis.tables import to_markdown
-from reports.published import IMG_S
+from reports.published import IMG_S, SPEEDUP
 from reports.results import Kept, Results, read_results
 from reports.sections.full_size import full_size_table, ratios
 from reports.sections.headline import METRICS, ROWS, of_headline, quality
 from reports.sections.runs import claims, latest_of, summary
-from reports.sections.throughput import sampled_on_gpu
+from reports.sections.throughput import SAMPLED, sampled_on_gpu
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
@@ -37,6 +37,8 @@ PUBLISHED = {
 def headline(results: Results) -> str:
     """The README's table: what was seen here in small beside what is published."""
     _, runs = of_headline(results)
+    if not runs:
+        raise ValueError(f"there are no runs with a control below {results.top}")
     measured = quality(runs).set_index(["arm", "metric"])
     gpu, rates = sampled_on_gpu(results) or ("a GPU", {})
     timed = {"native": rates.get("native"), "adapted": rates.get("widened")}
@@ -137,7 +139,31 @@ def of_gpu(results: Results, path: str) -> str:
     })  # fmt: skip
     gpus, torch = ", ".join(about["machine"]["gpus"]), about["versions"]["torch"]
     said = f"{gpus}, torch {torch}; a case is in float32 unless its name says bfloat16."
-    return f"{said}\n\n{to_markdown(table)}"
+    return f"{whole_images(frame)}{said}\n\n{to_markdown(table)}"
+
+
+def whole_images(frame: pd.DataFrame) -> str:
+    """A paragraph on whole samplings, native and widened; empty where a file lacks one."""
+    cases = frame.set_index("case")
+    if not set(SAMPLED.values()) <= set(cases.index):
+        return ""
+    native, widened = (cases.loc[SAMPLED[form]] for form in ("native", "widened"))
+    times = widened["img_per_s"] / native["img_per_s"]
+    text = (
+        f"Whole images, {native['steps']:.0f} steps with guidance and text, batch "
+        f"{native['batch']:.0f}, {native['resolution_px']:.0f} px: {native['img_per_s']:.3g} img/s "
+        f"native and {widened['img_per_s']:.3g} with the DA-VAE, {times:.2f} times (published on "
+        f"an A100: {IMG_S['native']} and {IMG_S['davae']}, {SPEEDUP[1024]} times)."
+    )
+    for name, case in (("native", native), ("widened", widened)):
+        parts = ", ".join(
+            f"{case[f'{part}_s']:.3g} {part}" for part in ("text", "denoise", "decode")
+        )
+        text += (
+            f" Of the {case['p50_s']:.3g} s of a {name} batch: {parts}; "
+            f"{case['joules_image']:,.0f} J an image by the board's counter."
+        )
+    return f"{text}\n\n"
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
@@ -175,17 +201,37 @@ def block(name: str, results: Results) -> str:
 
 
 def rewritten(text: str, results: Results) -> str:
-    """The text with every block made again."""
+    """The text with every block made again; raises ValueError for a mark without its block."""
+    marks, found = len(re.findall(r"<!--\s*generated\b", text)), len(BLOCK.findall(text))
+    if marks != found:
+        raise ValueError(
+            f"{marks} marks of generated blocks and {found} blocks: a block is "
+            "`<!-- generated: NAME -->` on a line, NAME without spaces, and `<!-- end "
+            "generated -->`"
+        )
     return BLOCK.sub(lambda found: found[1] + block(found[2], results) + found[3], text)
+
+
+def outdated(top: Path, root: Path) -> dict[Path, str]:
+    """The files of README and docs below `root` whose blocks are not those of the results, and
+    their text with these; raises ValueError where no file has a block."""
+    results, found = read_results(top), {}
+    texts = {path: path.read_text() for pattern in FILES for path in sorted(root.glob(pattern))}
+    if not any(BLOCK.search(text) for text in texts.values()):
+        raise ValueError(f"no generated block in {' or '.join(FILES)} below {root}: run it there")
+    for path, text in texts.items():
+        try:
+            new = rewritten(text, results)
+        except ValueError as error:
+            raise ValueError(f"{path.relative_to(root)}: {error}") from error
+        if new != text:
+            found[path] = new
+    return found
 
 
 def update(top: Path, root: Path) -> list[Path]:
     """Write the blocks of README and docs below `root` again; the files that changed."""
-    results, changed = read_results(top), []
-    for path in sorted(path for pattern in FILES for path in root.glob(pattern)):
-        text = path.read_text()
-        new = rewritten(text, results)
-        if new != text:
-            path.write_text(new)
-            changed.append(path)
-    return changed
+    changed = outdated(top, root)
+    for path, text in changed.items():
+        path.write_text(text)
+    return list(changed)

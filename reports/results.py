@@ -8,16 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
 from davae.core import records
 
 T = TypeVar("T")
-DAMAGED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError)
+DAMAGED = (
+    ValueError, LookupError, TypeError, AttributeError, OSError, ArithmeticError, RecursionError,
+    SyntaxError, Image.DecompressionBombError,
+)  # fmt: skip
 """What reading a damaged or foreign file may raise: text that is none, a column that is missing, a
-value of another type, a picture that is cut off."""
-COLUMNS = {"arm", "metric", "value", "protocol", "seed", "preset", "status", "git_sha", "git_dirty"}
+value of another type or 0, brackets without end, a picture that is cut off or claims to be huge."""
+TEXTS = ("arm", "metric", "protocol", "preset", "key", "git_sha")
+NUMBERS = ("value", "seed", "base_seed")
+COLUMNS = {*TEXTS, *NUMBERS, "status", "git_dirty"}
 """What rows of runs and ablations have at least."""
+MACHINE = ("cpu", "cores", "threads", "memory_gib", "gpus")
 
 
 @dataclass(frozen=True)
@@ -26,19 +34,19 @@ class Kept:
 
     folder: Path
     frame: pd.DataFrame
-    """The rows that were measured."""
+    """The rows that were measured, at least one."""
 
     @property
     def top(self) -> Path:
-        """The folder above the preset's: of a machine, or of what was made here."""
+        """The folder above the preset's: of a machine, or of what was made here, of a run
+        TOP/PRESET/seedN or an ablation TOP/PRESET/ablations/NAME."""
         up = self.folder.parent
         return up.parent.parent if up.name == "ablations" else up.parent
 
     @property
     def preset(self) -> str:
-        """Of a run TOP/PRESET/seedN or an ablation TOP/PRESET/ablations/NAME."""
-        up = self.folder.parent
-        return up.parent.name if up.name == "ablations" else up.name
+        """That its records name."""
+        return str(self.frame["preset"].iloc[-1])
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,19 @@ class Results:
         several = len({kept.top for kept in self.runs}) > 1
         found: dict[str, list[Kept]] = {}
         for kept in self.runs:
-            where = f", {kept.top.relative_to(self.top)}" if several else ""
+            where = f", {self.place(kept.top)}" if several else ""
             found.setdefault(f"{kept.preset}{where}", []).append(kept)
         return found
+
+    def place(self, path: Path) -> str:
+        """The path from here, or its own where it lies elsewhere."""
+        return str(path.relative_to(self.top) if path.is_relative_to(self.top) else path)
+
+    def problem(self, path: Path, text: str) -> None:
+        """Say what is wrong with a file or folder, once."""
+        sentence = f"{self.place(path)} {text}"
+        if sentence not in self.problems:
+            self.problems.append(sentence)
 
     def tried(self, path: Path, make: Callable[..., T], *arguments: Any) -> T | None:
         """What `make(*arguments)` gives of a file or folder; None, and a problem, where that is
@@ -79,8 +97,7 @@ class Results:
         try:
             return make(*arguments)
         except DAMAGED as error:
-            where = path.relative_to(self.top) if path.is_relative_to(self.top) else path
-            self.problems.append(f"{where} could not be read: {type(error).__name__}: {error}")
+            self.problem(path, f"could not be read: {type(error).__name__}: {error}")
             return None
 
 
@@ -90,6 +107,7 @@ def read_results(top: Path) -> Results:
     Raises ValueError where the folder is not there."""
     if not top.is_dir():
         raise ValueError(f"{top} is no folder; name one that holds results, as results/ or runs/")
+    top = top.resolve()
     found = Results(top)
     by_suite = {"run": found.runs, "ablation": found.ablations, "headline": found.full_size}
     for path in sorted(top.rglob("records.jsonl")):
@@ -120,7 +138,27 @@ def read_kept(path: Path) -> tuple[str, Kept]:
     missing = sorted(COLUMNS - set(frame.columns))
     if missing:
         raise ValueError(f"its rows have no {', '.join(missing)}")
-    return suite, Kept(path.parent, frame[frame["status"] == "ok"])
+    measured = frame[frame["status"] == "ok"]
+    if measured.empty:
+        why = frame["error"].iloc[-1] if "error" in frame else "no error is named"
+        raise ValueError(f"none of its {len(frame)} rows was measured; the last says: {why}")
+    check_types(measured)
+    return suite, Kept(path.parent, measured)
+
+
+def check_types(frame: pd.DataFrame) -> None:
+    """Raise ValueError for rows whose texts are none or whose numbers are not finite."""
+    for name in TEXTS:
+        wrong = [v for v in frame[name] if not isinstance(v, str)]
+        if wrong:
+            raise ValueError(f"{name} is {wrong[0]!r} in {len(wrong)} rows, no text")
+    for name in NUMBERS:
+        wrong = [
+            v for v in frame[name]
+            if isinstance(v, bool) or not isinstance(v, (int, float)) or not np.isfinite(v)
+        ]  # fmt: skip
+        if wrong:
+            raise ValueError(f"{name} is {wrong[0]!r} in {len(wrong)} rows, no finite number")
 
 
 def read_bench(path: Path) -> Bench | None:
@@ -132,6 +170,9 @@ def read_bench(path: Path) -> Bench | None:
                  "convolution_flops_per_second"):  # fmt: skip
         if name not in about:
             raise KeyError(f"machine_info lacks {name}")
+    lacking = [name for name in MACHINE if name not in about["machine"]]
+    if lacking:
+        raise KeyError(f"machine_info's machine lacks {', '.join(lacking)}")
     frame = records.load_records(path)
     if "status" not in frame:
         raise ValueError("it holds no cases")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from davae.core import records
 from davae.core.store import Store
@@ -16,7 +17,7 @@ TIMES = "stages.jsonl"
 
 def keep_times(folder: Path, arm: Arm, key: str, store: Store) -> None:
     """Append the seconds of every stage of a measured arm that the store has built, by stage and
-    key, and the threads of each; networks that the project ships are left out.
+    key, and each one's threads, precision and CPU; networks that the project ships are left out.
 
     key: of the arm's records."""
     there = {stage.key: stage for stage in arm.stages().values()}
@@ -27,18 +28,23 @@ def keep_times(folder: Path, arm: Arm, key: str, store: Store) -> None:
         "key": key,
         "seconds": {name: round(m["seconds"], 1) for name, m in manifests.items()},
         "threads": {name: m["machine"]["threads"] for name, m in manifests.items()},
+        "dtype": {name: m["runtime"]["dtype"] for name, m in manifests.items()},
+        "cpu": {name: m["machine"]["cpu"] for name, m in manifests.items()},
     }
     records.append(folder / TIMES, [line])
+
+
+def kept_times(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a folder; none where nothing was kept."""
+    path = folder / TIMES
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def core_minutes(folder: Path, keys: Collection[str]) -> float | None:
     """Minutes of a core that the stages of the arms with these keys took, each once: seconds times
     threads; None where nothing was kept of one of the arms."""
-    path = folder / TIMES
-    if not path.exists():
-        return None
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    if not set(keys) <= {line["key"] for line in lines}:
+    lines = kept_times(folder)
+    if not lines or not set(keys) <= {line["key"] for line in lines}:
         return None
     spent = {
         stage: seconds * line["threads"][stage]
@@ -47,3 +53,8 @@ def core_minutes(folder: Path, keys: Collection[str]) -> float | None:
         for stage, seconds in line["seconds"].items()
     }
     return sum(spent.values()) / 60
+
+
+def cpus(folder: Path) -> list[str]:
+    """The processors that the stages ran on."""
+    return sorted({cpu for line in kept_times(folder) for cpu in line["cpu"].values()})

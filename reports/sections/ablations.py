@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
@@ -14,6 +16,7 @@ from reports.html import Svg, figure, folded, paragraph, picture
 from reports.markdown import blocks
 from reports.results import Kept, Results
 from reports.section import Section
+from reports.sections.findings import by_claim, findings_of
 
 CAPTIONS = {
     "samples": "Samples of the arms from the same noise",
@@ -29,6 +32,7 @@ DRAWN = ("pareto", "alignment", "speed", "spectrum")
 """Those that are shown as drawings, whose points say what they are."""
 TALL = 900
 """Pixels from which a picture is shown when asked for."""
+UNJUDGED = "No claim has a verdict."
 SEE = "How verdicts are computed: under “What of the paper holds here”."
 
 
@@ -52,23 +56,53 @@ def of_ablation(results: Results, kept: Kept) -> list[Markup]:
     question, _, rest = text.partition("\n")
     if question:
         parts.append(Markup("<p><strong>{}</strong></p>").format(question.strip("*")))
-    seeds = kept.frame["seed"].nunique()
-    for drawn in sorted(folder.glob("figure*.svg")):
+    seen = results.tried(folder / "findings.csv", seen_of, kept) or UNJUDGED
+    figures = sorted(folder.glob("figure*.svg"))
+    if not figures:
+        results.problem(folder, "has no figure")
+    for drawn in figures:
         series = drawn.stem.removeprefix("figure").strip("_")
-        many = f"{seeds} seed{'s' * (seeds > 1)}"
-        caption = (
-            f"{kept.frame['arm'].nunique()} arms, {many}: every seed a point, means joined or "
-        )
-        caption += f"marked; {series}." if series else "marked."
-        alt = f"{name}: {question.strip('*')} {caption}"
-        made = results.tried(drawn, drawing, drawn, alt, caption)
+        caption = results.tried(folder / "table.csv", counted, kept, series) or "Arms"
+        caption += ": every seed a point, means joined or marked"
+        caption += f"; {series.replace('_', ' ')}." if series else "."
+        made = results.tried(drawn, drawing, drawn, f"{question.strip('*')} {seen}", caption)
         parts += [made] if made else []
-    return [*parts, *blocks(rest.replace(CONDITIONS, SEE), name), *pictures(results, folder, name)]
+    return [*parts, *blocks(conditions_once(rest), name), *pictures(results, folder, name, seen)]
+
+
+def seen_of(kept: Kept) -> str:
+    """The verdicts of an ablation in a sentence, for who does not see its figures."""
+    found = findings_of(kept)
+    if found.empty:
+        return UNJUDGED
+    rows = by_claim(found)[["claim", "kind_of"]].itertuples(index=False)
+    return " ".join(f"{claim}: {kind}." for claim, kind in rows)
+
+
+def counted(kept: Kept, series: str) -> str:
+    """How many arms and seeds a figure shows: those of the ablation's table, or of one series and
+    the reference."""
+    table = pd.read_csv(kept.folder / "table.csv")
+    arms, seeds = table["arm"].map(str), table["seeds"]
+    if series:
+        frame = kept.frame
+        named = frame["series"].map(file_name) == series
+        of_series = frame.loc[named | frame["reference"].astype(bool), "arm"]
+        arms, seeds = arms[arms.isin(of_series)], seeds[arms.isin(of_series)]
+    least, most = int(seeds.min()), int(seeds.max())
+    many = f"{least} to {most} seeds" if least < most else f"{most} seed{'s' * (most > 1)}"
+    return f"{len(arms)} arms, {many}"
+
+
+def conditions_once(text: str) -> str:
+    """An ablation's text with how verdicts are computed replaced by where that is said."""
+    found = re.sub(rf"^{CONDITIONS.partition(':')[0]}.*$", SEE, text, flags=re.MULTILINE)
+    return re.sub(r": (\w+)\.(svg|png)\.$", " (the drawing below).", found, flags=re.MULTILINE)
 
 
 def anchor(kept: Kept) -> str:
     """Of an ablation's heading."""
-    return file_name(f"ablation-{kept.preset}-{kept.folder.name}-{kept.folder.parts[-4]}")
+    return file_name(f"ablation-{kept.preset}-{kept.folder.name}-{kept.top.name}")
 
 
 def drawing(path: Path, alt: str, caption: str) -> Markup:
@@ -76,21 +110,21 @@ def drawing(path: Path, alt: str, caption: str) -> Markup:
     return figure(Svg(path.read_text(), alt, caption))
 
 
-def pictures(results: Results, folder: Path, name: str) -> list[Markup]:
-    """The pictures beside the records that are not the figure."""
+def pictures(results: Results, folder: Path, name: str, seen: str) -> list[Markup]:
+    """The pictures beside the records that are not the figure; seen: what the ablation found."""
     made = []
     for path in sorted(folder.glob("*.png")):
         caption = CAPTIONS.get(path.stem)
         if caption is None:
             continue
-        alt = f"{name}: {caption}"
-        if path.stem in DRAWN:
-            svg = path.with_suffix(".svg")
+        alt = f"{name}: {caption}. {seen}"
+        svg = path.with_suffix(".svg")
+        if path.stem in DRAWN and svg.exists():
             one = results.tried(svg, drawing, svg, alt, f"{caption}.")
         else:
             one = results.tried(path, picture, path, alt, f"{caption}.")
-        if one and Image.open(path).height > TALL:
-            one = folded(f"{caption}: a tall picture", one)
+            if one and Image.open(path).height > TALL:
+                one = folded(f"{caption}: a tall picture", one)
         made += [one] if one else []
     return made
 

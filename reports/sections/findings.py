@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from davae.analysis.findings import CONDITIONS, LEAST_SEEDS, findings_view
+from davae.analysis.findings import CONDITIONS, LEAST_SEEDS, OWN, findings_view
 from reports.html import folded, paragraph, table
 from reports.results import Kept, Results
 from reports.section import Section
@@ -29,13 +29,22 @@ def judged(results: Results) -> pd.DataFrame:
 
 
 def findings_of(kept: Kept) -> pd.DataFrame:
-    """An ablation's findings with a verdict; none where they are of before intervals had ends."""
+    """An ablation's findings with a verdict; none where it has none, or where they are of before
+    intervals had ends. Raises ValueError for what is no verdict, and for a file that is lost."""
     file = kept.folder / "findings.csv"
-    frame = pd.read_csv(file) if file.exists() else pd.DataFrame()
+    if not file.exists():
+        if "| verdict |" in (kept.folder / "table.md").read_text():
+            raise ValueError("it is not there, and its claims are not counted")
+        return pd.DataFrame()
+    frame = pd.read_csv(file)
     if "low" not in frame:
         return pd.DataFrame()
-    frame = frame.assign(ablation=kept.folder.name, preset=kept.preset)
-    return frame[frame["verdict"] != "exploratory"]
+    missing = sorted(set(OWN) - set(frame))
+    unknown = sorted(map(str, set(frame["verdict"]) - {*VERDICTS, EXPLORATORY}))
+    if missing or unknown:
+        raise ValueError(f"it lacks {', '.join(missing)}" if missing else f"verdicts {unknown}")
+    frame = frame.assign(ablation=kept.folder.name, preset=kept.preset, folder=str(kept.folder))
+    return frame[frame["verdict"] != EXPLORATORY]
 
 
 READING = (
@@ -44,7 +53,10 @@ READING = (
 )
 SHOWN = ("claim", "verdict", "a - b", "margin", "seeds", "p", "metric", "networks", "published",
          "ablation")  # fmt: skip
+EXPLORATORY, DISAGREE = "exploratory", "the networks disagree"
 VERDICTS = ("holds", "does not hold", "no difference", "inconclusive")
+KINDS = (*VERDICTS[:3], DISAGREE, VERDICTS[3])
+"""Of claims over all networks that judge them, in the order of the page."""
 
 
 def networks(verdicts: list[str]) -> str | None:
@@ -54,24 +66,23 @@ def networks(verdicts: list[str]) -> str | None:
 
 
 def in_words(rows: pd.DataFrame) -> Markup:
-    """The claims of each verdict in a sentence."""
+    """The claims of each kind in a sentence."""
     items = []
-    for verdict in VERDICTS:
-        of_verdict = rows[rows["verdict"] == verdict]
-        if of_verdict.empty:
+    for kind in KINDS:
+        of_kind = rows[rows["kind_of"] == kind]
+        if of_kind.empty:
             continue
-        said = "; ".join(map(one_claim, of_verdict.to_dict("records")))
+        said = "; ".join(map(one_claim, of_kind.to_dict("records")))
         items.append(Markup("<li><strong>{} ({}):</strong> {}.</li>").format(
-            verdict[0].upper() + verdict[1:], len(of_verdict), said
+            kind[0].upper() + kind[1:], len(of_kind), said
         ))  # fmt: skip
     return Markup('<ul class="claims">{}</ul>').format(Markup("").join(items))
 
 
 def one_claim(row: dict[Hashable, Any]) -> str:
-    """A claim, with its ablation, and the networks that give the verdict where not all do."""
-    networks = row["networks"] if isinstance(row["networks"], str) else ""
-    few = "" if not networks or networks[0] == networks[-1] else f", by {networks} networks"
-    return f"{row['claim']} ({row['ablation']}{few})"
+    """A claim behind its ablation, and who says what where the networks disagree."""
+    who = f" ({row['verdict']} by {row['networks']})" if row["kind_of"] == DISAGREE else ""
+    return f"{row['ablation']}: {row['claim']}{who}"
 
 
 def shared(rows: pd.DataFrame) -> str:
@@ -81,14 +92,36 @@ def shared(rows: pd.DataFrame) -> str:
 
 
 def by_claim(found: pd.DataFrame) -> pd.DataFrame:
-    """A row a claim of an ablation, as the first extractor has it; how many others agree."""
+    """A row a claim of an ablation, as the first extractor has it; how many others agree, and of
+    which of KINDS it is."""
     rows = []
-    for _, part in found.groupby(["ablation", "preset", "claim"], sort=False):
+    for _, part in found.groupby(["folder", "claim"], sort=False):
         verdicts = list(part["verdict"])
-        rows.append(part.iloc[0].to_dict() | {"networks": networks(verdicts)})
+        kind = verdicts[0] if len(set(verdicts)) == 1 else DISAGREE
+        rows.append(part.iloc[0].to_dict() | {"networks": networks(verdicts), "kind_of": kind})
     frame = pd.DataFrame(rows)
-    order = frame["verdict"].map(VERDICTS.index)
+    order = frame["kind_of"].map(KINDS.index)
     return frame.iloc[order.argsort(kind="stable")]
+
+
+def the_papers(claims: pd.DataFrame) -> pd.Series:
+    """Which claims the paper makes."""
+    return claims["published"].notna() & (claims["published"] != "")
+
+
+def in_short(results: Results) -> list[str]:
+    """A sentence on how many of the paper's claims hold; none where none is judged."""
+    found = judged(results)
+    claims = by_claim(found) if len(found) else found
+    claims = claims[the_papers(claims)] if len(found) else found
+    if claims.empty:
+        return []
+    counts = [(kind, int((claims["kind_of"] == kind).sum())) for kind in KINDS]
+    said = ", ".join(f"{kind}: {count}" for kind, count in counts if count)
+    return [
+        f"Of {len(claims)} readings of the paper's claims that were judged at this scale: {said}. "
+        "Which, is said under “What of the paper holds here”."
+    ]
 
 
 def body(results: Results) -> Markup:
@@ -98,7 +131,7 @@ def body(results: Results) -> Markup:
         return paragraph(NONE)
     claims = by_claim(found)
     parts = []
-    published = claims["published"].notna() & (claims["published"] != "")
+    published = the_papers(claims)
     for rows, title in ((claims[published], "the paper's"), (claims[~published], "our own")):
         if rows.empty:
             continue

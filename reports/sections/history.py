@@ -30,6 +30,11 @@ WHAT = (
 )
 
 
+def marks(history: pd.DataFrame) -> list[tuple[str, str]]:
+    """Case and revision of every lasting step."""
+    return [(step.case, step.revision) for step in steps(history, LEAST)]
+
+
 def of_folder(folder: Path) -> list[Markup]:
     """One history."""
     history = read_history(folder)
@@ -38,10 +43,9 @@ def of_folder(folder: Path) -> list[Markup]:
         f"Cost of {history['case'].nunique()} cases over {history['git_sha'].nunique()} revisions, "
         f"{len(found)} lasting steps."
     )
-    marks = [(step.case, step.revision) for step in found]
     if history["case"].value_counts().max() < 2:
         return [paragraph(alt)]
-    drawn = figure(Svg(history_svg(history, marks), alt, alt))
+    drawn = figure(Svg(history_svg(history, marks(history)), alt, alt))
     return [
         paragraph(WHAT),
         drawn,
@@ -49,12 +53,20 @@ def of_folder(folder: Path) -> list[Markup]:
     ]
 
 
+def whole_table(path: Path) -> pd.DataFrame:
+    """A CSV file; raises ValueError for one with gaps, as one that was cut off has."""
+    frame = pd.read_csv(path)
+    if frame.isna().any(axis=None):
+        raise ValueError("it has rows with gaps")
+    return frame
+
+
 def rates(results: Results) -> list[Markup]:
     """How often the tracker errs: simulated on measured noise, and for real."""
     parts = []
     for name, title in RATES.items():
         for path in sorted(results.top.rglob(name)):
-            frame = results.tried(path, pd.read_csv, path)
+            frame = results.tried(path, whole_table, path)
             parts += [table(frame, title)] if frame is not None else []
     return parts
 
@@ -62,7 +74,12 @@ def rates(results: Results) -> list[Markup]:
 def body(results: Results) -> Markup | None:
     """Costs over revisions, lasting steps, and how often `davae track paired` errs."""
     parts = rates(results)
-    for folder in sorted({path.parent for path in results.top.rglob("history/*.json")}):
+    folders = sorted({path.parent for path in results.top.rglob("history/*.json")})
+    for folder in folders:
+        for name in (*RATES, "counters.json"):
+            if not (folder.parent / name).exists():
+                results.problem(folder.parent / name, "is not there, beside a history")
+    for folder in folders:
         one = results.tried(folder, of_folder, folder)
         parts += one or []
     return Markup("\n").join(parts) if parts else None

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from davae.core import records
 from davae.core.presets import PRESETS
-from davae.sweep.took import core_minutes
+from davae.sweep.took import TIMES, core_minutes, cpus
 from reports.html import paragraph, table
 from reports.results import Kept, Results
 from reports.section import Section
@@ -19,22 +19,25 @@ from reports.section import Section
 OTHERS = {
     "benchmarks": "make bench",
     "work counters": "davae track counters --write",
+    "how often the tracker errs": "davae track noise",
+    "plans": "davae plan PRESET --gpu h100 --table FILE",
     "this page": "python -m reports",
 }
-
 MINUTES = (
     "Minutes of stages: each stage once, without the networks that the project ships; of runs by "
     "the clock, of ablations those of a core (seconds times threads), as arms may run side by side "
-    "and share stages with other ablations. A dash: not kept."
+    "and share stages with other ablations. A dash: not kept, nor is an ablation's CPU then."
 )
 
 
 def command_of(kept: Kept, suite: str) -> str:
     """What makes the records again."""
+    if suite == "headline":
+        return "python -m benchmarks.headline"
     if kept.preset not in PRESETS:
         return "none: its preset is no longer there"
     seeds = " ".join(str(seed) for seed in sorted(kept.frame["seed"].unique()))
-    base = int(kept.frame["base_seed"].iloc[0]) if "base_seed" in kept.frame else 0
+    base = int(kept.frame["base_seed"].iloc[0])
     other = f" --base-seed {base}" if base else ""
     if suite == "run":
         return f"davae run {kept.preset} --seed {seeds}{other}"
@@ -55,7 +58,7 @@ def stage_minutes(kept: Kept, suite: str) -> float | None:
 def machine_row(where: str, about: dict[str, Any]) -> dict[str, Any]:
     """A row of the table of machines."""
     machine = about["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(about["versions"].items()))
     return {
         "records": where, "CPU": machine["cpu"], "cores": machine["cores"],
         "threads": machine["threads"], "memory, GiB": machine["memory_gib"],
@@ -64,28 +67,42 @@ def machine_row(where: str, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_environment(where: str, path: Path) -> dict[str, Any]:
-    """The row of a run's environment.json."""
+    """The row of an environment.json."""
     return machine_row(where, json.loads(path.read_text()))
+
+
+def of_records(results: Results, kept: Kept, suite: str) -> dict[str, Any]:
+    """The row of a folder of records: command, revisions, times."""
+    shas = sorted({sha[:10] or "unknown" for sha in kept.frame["git_sha"]})
+    times = kept.folder / TIMES
+    return {
+        "records": results.place(kept.folder), "command": command_of(kept, suite),
+        "revisions": ", ".join(shas),
+        "uncommitted changes": "yes" if kept.frame["git_dirty"].any() else "no",
+        "minutes of its stages": results.tried(times, stage_minutes, kept, suite),
+        "CPU of an ablation": ", ".join(results.tried(times, cpus, kept.folder) or []) or None,
+    }  # fmt: skip
 
 
 def body(results: Results) -> Markup | None:
     """What was measured on what, at which revision, and how to make it again."""
     machines, revisions = [], []
-    for suite, kept in [*(("run", k) for k in results.runs),
-                        *(("ablation", k) for k in results.ablations)]:  # fmt: skip
-        where = str(kept.folder.relative_to(results.top))
+    kinds = (
+        ("run", results.runs),
+        ("ablation", results.ablations),
+        ("headline", results.full_size),
+    )
+    for suite, kept in ((suite, kept) for suite, of_kind in kinds for kept in of_kind):
         environment = kept.folder / "environment.json"
         if environment.exists():
+            where = results.place(kept.folder)
             row = results.tried(environment, of_environment, where, environment)
             machines += [row] if row else []
-        shas = sorted({str(sha)[:10] or "unknown" for sha in kept.frame["git_sha"]})
-        revisions.append(
-            {"records": where, "command": command_of(kept, suite), "revisions": ", ".join(shas),
-             "uncommitted changes": "yes" if kept.frame["git_dirty"].any() else "no",
-             "minutes of its stages": stage_minutes(kept, suite)}
-        )  # fmt: skip
+        row = results.tried(kept.folder, of_records, results, kept, suite)
+        revisions += [row] if row else []
     for bench in results.benchmarks:
-        machines.append(machine_row(str(bench.path.relative_to(results.top)), bench.about))
+        row = results.tried(bench.path, machine_row, results.place(bench.path), bench.about)
+        machines += [row] if row else []
     parts = []
     if machines:
         frame = pd.DataFrame(machines)

@@ -40,7 +40,7 @@ def pairs(bench: Bench) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for case, native in rates.items():
         widened = rates.get(str(case).replace("-native-", "-widened-"))
-        if "-native-" in str(case) and widened is not None:
+        if "-native-" in str(case) and widened is not None and native > 0:
             name = str(case).replace("-native-", ", ")
             rows.append({"case": name, "native img/s": native, "widened img/s": widened,
                          "times": widened / native})  # fmt: skip
@@ -112,7 +112,7 @@ def forward_ratio(results: Results) -> tuple[float, int] | None:
     both."""
     for bench in results.benchmarks:
         rates = cases(bench).reindex(columns=["case", "img/s"]).set_index("case")["img/s"]
-        if {WIDENED, NATIVE} <= set(rates.index):
+        if {WIDENED, NATIVE} <= set(rates[rates > 0].index):
             cores = int(bench.about["machine"]["cores"])
             return float(rates[WIDENED] / rates[NATIVE]), cores
     return None
@@ -129,7 +129,7 @@ def sampled_on_gpu(results: Results) -> tuple[str, dict[str, float]] | None:
         if not gpus or not {"img/s", "weights"} <= set(frame):
             continue
         rates = frame[frame["weights"] == "random"].set_index("case")["img/s"]
-        if set(SAMPLED.values()) <= set(rates.index):
+        if set(SAMPLED.values()) <= set(rates[rates > 0].index):
             return gpus[0], {form: float(rates[case]) for form, case in SAMPLED.items()}
     return None
 

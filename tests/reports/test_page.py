@@ -1,7 +1,10 @@
 """The page, as text."""
 
+import json
 import re
+import shutil
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,10 +12,11 @@ import pytest
 from davae.analysis.findings import Claim, findings_table, judge_all
 from davae.core import records
 from reports.build import page, write
-from reports.html import sort_key
+from reports.html import harmless, sort_key
 from reports.results import read_results
 from reports.section import all_sections
 from reports.sections.full_size import full_size_table, ratios
+from reports.sections.throughput import NATIVE, WIDENED
 from tests.reports.conftest import MARKUP, run_rows
 
 
@@ -67,8 +71,11 @@ def test_a_claim_is_one_row_with_the_verdict_of_its_first_extractor(results):
     text = page(results)
     assert "Judged claims, the paper&#39;s: 1." in text
     assert "Judged claims, our own: 1." in text
-    assert "<strong>Holds (1):</strong>" in text
-    assert ", by 2 of 3 networks)" in text
+    assert "<strong>Holds (1):</strong> toy: claim n." in text
+    assert "<strong>The networks disagree (1):</strong> toy: claim m (holds by 2 of 3)." in text
+    assert "Of 1 readings of the paper&#39;s claims" in text
+    assert "scale: the networks disagree: 1." in text
+    assert "claim n: holds. claim m: the networks disagree." in text  # the figure, in words
     assert ">2 of 3</td>" in text
 
 
@@ -109,6 +116,9 @@ DAMAGE = {
     "tiny/seed0/environment.json": b'{"machine": 7}',
     "tiny/seed0/records.jsonl": b'{"schema": 2, "suite": "run", "status": "failed", "arm": "a"}\n',
     "tiny/seed1/records.jsonl": b'{"schema": "new"}\n',
+    "tiny/ablations/toy/stages.jsonl": b'{"key": "k", "seconds": {"a/b": 1.0}',
+    "tiny/ablations/toy/table.csv": b"\x00\x01",
+    "deep.json": b"[" * 100_000,
 }
 
 
@@ -123,6 +133,117 @@ def test_a_damaged_file_is_said_and_the_rest_is_shown(results, name):
     top = "tiny/seed0" if "glance" in name else top
     assert f"{top} could not be read" in missing, missing[:500]
     assert "Machines, revisions, commands" in text
+
+
+def rewrite(path, change):
+    """The rows of a file of records, each changed."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(change(row)) + "\n" for row in rows))
+
+
+WRONG = {"value": None, "arm": 7, "base_seed": "zz", "seed": True}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_row_of_another_type_is_said_and_no_value_is_made_up(results, name):
+    rewrite(results / "tiny" / "seed0" / "records.jsonl", lambda row: row | {name: WRONG[name]})
+    text = page(results)
+    said = f"tiny/seed0/records.jsonl could not be read: ValueError: {name} is {WRONG[name]!r}"
+    assert said.replace("'", "&#39;") in text
+    assert ">nan" not in text
+
+
+def test_rates_of_0_and_machines_without_a_field_take_no_other_part_along(results):
+    file = results / "suite.benchmark.json"
+    report = json.loads(file.read_text())
+    del report["machine_info"]["davae"]["machine"]["gpus"]
+    (results / "cut.benchmark.json").write_text(json.dumps(report))
+    rates = dict.fromkeys((NATIVE, WIDENED), 0.0)
+    case = report["benchmarks"][0]
+    zero = json.loads(file.read_text())
+    zero["benchmarks"] = [
+        {**case, "name": f"test_scenario[{name}]",
+         "extra_info": {**case["extra_info"], "img_per_s": rate}}
+        for name, rate in rates.items()
+    ]  # fmt: skip
+    file.write_text(json.dumps(zero))
+    text = page(results)
+    assert "cut.benchmark.json could not be read: KeyError" in text
+    assert "0.900 (0.900 to 0.900)" in text
+    assert "Machines, revisions, commands" in text
+
+
+def test_an_unfinished_run_is_left_out_and_said(results):
+    records.append(
+        results / "tiny" / "seed9" / "records.jsonl", [run_rows("davae", "detail_accuracy", 0.5, 9)]
+    )
+    text = page(results)
+    assert "means over 1 runs" in text
+    assert "tiny/seed9 is left out of the headline: it is not finished" in text
+
+
+def test_a_folder_within_the_results_and_one_of_another_name_are_shown_alike(results, monkeypatch):
+    monkeypatch.chdir(results / "tiny")
+    text = page(Path("."))
+    assert "toy at tiny" in text
+    assert "python -m ablations toy --preset tiny --seeds 0" in text
+    (results / "tiny").rename(results / "renamed")
+    assert "toy at tiny" in page(results)
+
+
+def test_what_a_history_should_have_beside_it_is_missed(results):
+    (results / "history").mkdir()
+    shutil.copy(results / "suite.benchmark.json", results / "history" / "a.json")
+    (results / "noise.csv").write_text("case,ok %\na,99.5\nb\n")
+    text = page(results)
+    assert "noise.csv could not be read: ValueError: it has rows with gaps" in text
+    assert "tracker.csv is not there, beside a history" in text
+    assert "counters.json is not there, beside a history" in text
+
+
+def test_a_lost_file_of_findings_is_missed(results):
+    folder = results / "tiny" / "ablations" / "toy"
+    (folder / "findings.csv").unlink()
+    assert "findings.csv" not in page(results).partition("What is missing</h2>")[2]
+    with (folder / "table.md").open("a") as stream:
+        stream.write("\n| claim | verdict |\n| --- | --- |\n| x | holds |\n")
+    assert "findings.csv could not be read: ValueError: it is not there" in page(results)
+
+
+def test_a_drawing_keeps_what_draws_and_nothing_else():
+    text = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        'width="9pt" viewBox="0 0 9 9" onload="a()"><SCRIPT>a()</SCRIPT><style>b{}</style>'
+        '<a href="javascript:a()"><path/></a><image href="http://x.example/x.png"/>'
+        '<image href="data:image/png;base64,AA"/><iframe src="y"/><defs><path id="p"/></defs>'
+        '<use xlink:href="#p" clip-path="url(#p)" style="fill: url(http://x.example)"/></svg>'
+    )
+    found = harmless(text)
+    for gone in ("a()", "b{}", "x.example", "iframe", "javascript", "width"):
+        assert gone not in found
+    assert "data:image/png;base64,AA" in found
+    [name] = re.findall(r'id="(f[0-9a-f]{6}-p)"', found)
+    assert f'xlink:href="#{name}"' in found
+    assert f'clip-path="url(#{name})"' in found
+    with pytest.raises(ValueError, match="no SVG"):
+        harmless(text + "</div>")
+
+
+def test_the_page_has_its_tables_and_figures_beside_it(results, tmp_path):
+    for name in "ab":
+        write(results, tmp_path / name)
+    files = [
+        sorted(p.relative_to(tmp_path / name) for p in (tmp_path / name).rglob("*.*"))
+        for name in "ab"
+    ]
+    assert files[0] == files[1]
+    names = [str(path) for path in files[0]]
+    assert {"tables/headline.csv", "tables/bench_suite.csv", "figures/tiny_toy.svg",
+            "figures/bench_suite_roofline.png"} <= set(names)  # fmt: skip
+    for path in files[0]:
+        assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
+    with pytest.raises(ValueError, match="cannot be a folder"):
+        write(results, tmp_path / "a" / "index.html")
 
 
 def test_an_empty_folder_says_what_is_missing(tmp_path):
@@ -151,6 +272,7 @@ def test_numbers_are_found_in_texts():
     ]  # fmt: skip
     assert [sort_key(v) for v in ("–", None, float("nan"))] == ["", "", ""]
     assert sort_key("2x words") == "2x words"
+    assert float(sort_key("-1.7% [-3%, 0%]")) == -0.017  # beside shares of 1
 
 
 def test_sections_have_an_order_and_a_name_of_their_own():

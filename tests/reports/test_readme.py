@@ -8,7 +8,7 @@ import pytest
 from davae.analysis.findings import Claim, Finding, findings_table
 from davae.analysis.stats import Interval
 from reports.build import page
-from reports.readme import BLOCK, rewritten, update
+from reports.readme import BLOCK, outdated, rewritten, update
 from reports.results import read_results
 from reports.sections.throughput import SAMPLED, sampled_on_gpu
 
@@ -38,6 +38,13 @@ def test_only_blocks_are_written_again(results, tmp_path):
     assert "lines 0.90 (0.90 to 0.90)" in text
     assert "| adapted with DA-VAE | 0.9 | 0.9 |" in (top / "docs" / "page.md").read_text()
     assert update(results, top) == []
+    assert outdated(results, top) == {}
+    (top / "docs" / "page.md").write_text(before.format("runs:tiny").replace("end ", "the end "))
+    with pytest.raises(ValueError, match=r"docs/page\.md: 1 marks of generated blocks and 0"):
+        update(results, top)
+    (top / "docs" / "page.md").write_text("no block\n")
+    with pytest.raises(ValueError, match="no generated block in README"):
+        outdated(results, top / "docs")
     with pytest.raises(ValueError, match="there is no block 'nothing'"):
         rewritten(before.format("nothing"), read_results(results))
     with pytest.raises(ValueError, match="no runs of small"):
@@ -55,6 +62,8 @@ def gpu_file(results, weights="random"):
     further = {
         "img_per_s_low": 0.4, "img_per_s_high": 2.0, "peak_bytes": 3.5e10, "ceiling": "matmul",
         "share_of_ceiling": 0.375, "ceiling_flops_per_second": 8e14, "weights": weights,
+        "batch": 10, "steps": 28, "resolution_px": 1024, "p50_s": 20.0, "text_s": 0.5,
+        "denoise_s": 18.5, "decode_s": 1.0, "joules_image": 1500.0,
     }  # fmt: skip
     report["benchmarks"] = [
         {**case, "name": f"test_scenario[{name}]",
@@ -72,6 +81,8 @@ def test_what_a_gpu_measured_stands_in_the_tables(results):
         "<!-- generated: gpu:box/gpu.benchmark.json -->\n<!-- end generated -->", found
     )
     assert "Fast One, torch x; a case is in float32" in table
+    assert "1024 px: 0.5 img/s native and 1.75 with the DA-VAE, 3.50 times (published" in table
+    assert "Of the 20 s of a native batch: 0.5 text, 18.5 denoise, 1 decode; 1,500 J an" in table
     assert f"| {SAMPLED['native']} | 0.5 | 0.4 to 2 | 0.38 | matmul | 800 | 35.0 |" in table
     headline = rewritten("<!-- generated: headline -->\n<!-- end generated -->", found)
     assert "img/s on one Fast One, measured here" in headline

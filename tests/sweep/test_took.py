@@ -7,7 +7,7 @@ import pytest
 
 from davae.core.store import Store
 from davae.stages.stage import Stage
-from davae.sweep.took import TIMES, core_minutes, keep_times
+from davae.sweep.took import TIMES, core_minutes, cpus, keep_times
 
 
 def nothing(work):
@@ -29,7 +29,8 @@ class TwoStages:
 def put(store, stage, seconds, threads):
     folder = store.root / stage.name / stage.key
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = {"seconds": seconds, "machine": {"threads": threads}}
+    machine = {"threads": threads, "cpu": f"{threads} of them"}
+    manifest = {"seconds": seconds, "machine": machine, "runtime": {"dtype": "float32"}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -43,6 +44,7 @@ def test_a_stage_that_arms_share_is_counted_once_and_seconds_are_those_of_a_core
     assert core_minutes(folder, {"a"}) == pytest.approx((240 + 60) / 60)
     assert core_minutes(folder, {"b"}) == pytest.approx((240 + 180) / 60)
     assert core_minutes(folder, {"a", "b"}) == pytest.approx((240 + 60 + 180) / 60)
+    assert cpus(folder) == ["1 of them", "2 of them"]
 
 
 def test_minutes_are_not_made_up_where_an_arms_were_not_kept(tmp_path):

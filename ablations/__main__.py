@@ -61,7 +61,8 @@ class Options:
     """Every ablation of this package, one after the other."""
     jobs: int = 1
     """Arms at a time. More than one run in processes of their own, which share the cores (or the
-    threads that --runtime.threads sets each) and write OUT/PRESET/ablations/NAME/logs."""
+    threads that --runtime.threads sets each) and write OUT/PRESET/ablations/NAME/logs. Ray runs as
+    many as it has room for, each with such a share of this machine's cores."""
     launcher: Literal["local", "ray"] = "local"
     """ray: arms as Ray tasks, with one GPU or their share of the cores each, on the cluster that
     RAY_ADDRESS names or on this machine (pip install davae[ray])."""
@@ -137,8 +138,7 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     else:
         chosen = on_ray if options.launcher == "ray" else in_processes
         launch = partial(chosen, store=options.store, runtime=options.runtime, jobs=options.jobs)
-    run_sweeps(sweeps, launch)
-    say_results(sweeps)
+    say_results(sweeps, run_sweeps(sweeps, launch))
 
 
 def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:
@@ -150,17 +150,18 @@ def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(asked[0]))
 
 
-def say_results(sweeps: Sequence[Sweep]) -> None:
+def say_results(sweeps: Sequence[Sweep], failed: int) -> None:
     """Print the tables, or where they are if there are several; raises ValueError where arms
-    failed."""
-    failed = 0
+    failed, recorded or not."""
+    recorded = 0
     for one in sweeps:
         if len(sweeps) == 1:
             print(f"\n{(one.folder / 'table.md').read_text()}")
         print(f"Records, tables and figures: {one.folder}")
-        failed += len(one.rows().failed)
-    if failed:
-        raise ValueError(f"{failed} arms failed, see above; the same command tries them again")
+        recorded += len(one.rows().failed)
+    if failed or recorded:
+        count = max(failed, recorded)
+        raise ValueError(f"{count} arms failed, see above; the same command tries them again")
 
 
 if __name__ == "__main__":

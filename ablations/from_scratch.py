@@ -64,12 +64,32 @@ ABLATION = Ablation(
     measured=("generation",),
     claims=(
         Claim(
-            text="adapting is ahead of training from scratch for as long",
+            text="adapting is ahead of training from scratch for as long in content",
             published="FID-10k 9.27 adapted, 31.51 from scratch on the same latents",
             metric="content_accuracy",
             a=DAVAE,
             b=WIDENED_SCRATCH,
             direction="higher",
+            margin=0.03,
+        ),
+        Claim(
+            text="and its samples are closer to real images",
+            published="FID-10k 9.27 adapted, 31.51 from scratch on the same latents",
+            metric="gkd_effnet",
+            a=DAVAE,
+            b=WIDENED_SCRATCH,
+            direction="lower",
+            ratio=True,
+            margin=0.03,
+        ),
+        Claim(
+            text="and closer than those of an unstructured autoencoder's transformer",
+            published="FID-10k 9.27 adapted, 35.97 to 58.17 of other autoencoders from scratch",
+            metric="gkd_effnet",
+            a=DAVAE,
+            b=SCRATCH,
+            direction="lower",
+            ratio=True,
             margin=0.03,
         ),
         Claim(

@@ -89,7 +89,6 @@ ABLATION = Ablation(
             b=PLAIN,
             direction="higher",
             margin=0.02,
-            data="photos",
         ),
         Claim(
             text="the part of z_d that is no linear function of z shows more class structure, too",
@@ -99,7 +98,6 @@ ABLATION = Ablation(
             b=PLAIN,
             direction="higher",
             margin=0.02,
-            data="photos",
         ),
         Claim(
             text="the classes of z_d lie further apart with alignment",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from ablations import align_method, align_weight, channels
-from davae.analysis.ranks import rank_correlation
+from davae.analysis.ranks import LEAST, rank_correlation
+from davae.analysis.stats import LEVEL, holm
 from davae.analysis.tables import of_first_extractor, to_markdown
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
@@ -64,18 +65,20 @@ def write(frame: pd.DataFrame, folder: Path) -> str:
             rows.append(
                 {
                     "measure": title, "generation": of, "rank correlation": found.mean,
-                    "95% interval": found.text(), "arms": found.n,
-                    "orders them": "yes" if found.low > 0 or found.high < 0 else "not surely",
+                    "95% interval": found.text() if found.n >= LEAST else "–", "arms": found.n,
+                    "p": found.p,
                 }
             )  # fmt: skip
     if not rows:
         return ""
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row |= {"p": p, "orders them": "yes" if p < LEVEL else "not surely"}
     table = pd.DataFrame(rows)
     table.to_csv(folder / "proxies.csv", index=False)
     note = (
-        "Rank correlations over arms (Spearman) of means over seeds; arms of one ablation resemble "
-        "each other, so that intervals are rather too narrow. Flow losses compare arms of several "
-        "autoencoders here, as a proxy only."
+        "Rank correlations over arms (Spearman) of means over seeds, Holm-adjusted over the table; "
+        "arms of one ablation resemble each other, so that intervals are rather too narrow. Flow "
+        "losses compare arms of several autoencoders here, as a proxy only."
     )
     return f"\n{to_markdown(table)}\n{note}\n"
 

@@ -11,14 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from davae.analysis.stats import Interval, detectable_effect, holm, paired_difference
+from davae.analysis.stats import LEVEL, Interval, detectable_effect, holm, paired_difference
 from davae.analysis.tables import cell, extractor_of
 from davae.core.records import check_same
 
 Direction = Literal["higher", "lower", "equal"]
 Kind = Literal["mechanism", "effect"]
 Verdict = Literal["holds", "does not hold", "no difference", "inconclusive", "exploratory"]
-LEVEL = 0.05
 LEAST_SEEDS = 5
 """With fewer there is no verdict."""
 CONDITIONS = (
@@ -223,6 +222,7 @@ def findings_view(table: pd.DataFrame) -> pd.DataFrame:
     for row in table.to_dict("records"):
         unit = percent if row["scale"] == "share of b" else cell
         undecided = row["verdict"] not in DECIDED and row["detectable"] == row["detectable"]
+        small = ", smaller than the margin" if is_small(row) else ""
         rows.append(
             {
                 **{str(name): row[name] for name in table if name not in OWN},
@@ -233,11 +233,18 @@ def findings_view(table: pd.DataFrame) -> pd.DataFrame:
                 "seeds": row["seeds"],
                 "p": row["p"],
                 "verdict": row["verdict"]
-                + (f", detectable {unit(row['detectable'])}" if undecided else ""),
+                + (f", detectable {unit(row['detectable'])}" if undecided else "")
+                + small,
                 "published": row["published"] if row["published"] == row["published"] else "",
             }
         )
     return pd.DataFrame(rows)
+
+
+def is_small(row: dict[Hashable, Any]) -> bool:
+    """Whether an effect was found that is smaller than what the claim says matters."""
+    found = row["verdict"] in ("holds", "does not hold") and row["p"] == row["p"]
+    return found and abs(row["difference"]) < row["margin"]
 
 
 def with_interval(row: dict[Hashable, Any], unit: Callable[[float], str]) -> str:
@@ -248,5 +255,5 @@ def with_interval(row: dict[Hashable, Any], unit: Callable[[float], str]) -> str
 
 
 def percent(value: float) -> str:
-    """A share in per cent."""
-    return f"{100 * value:.3g}%"
+    """A share in per cent, of one that is too large to mean anything only that."""
+    return f"{100 * value:.3g}%" if value < 10 else "over 1000%"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 RESAMPLES = 2_000
+LEAST_RESAMPLED = 3
+"""Seeds, below which resampling them says nothing."""
 
 
 def front(points: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+LEVEL = 0.05
+"""Of every test."""
 EQUAL = 1e-12
 """Values that differ by less than this share are one value, rounded."""
 

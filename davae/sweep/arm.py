@@ -23,9 +23,12 @@ SHOWN = 12
 """Samples of an arm that are kept as a picture."""
 NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
 """Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
-FAILURES = (ValueError, ArithmeticError, RuntimeError, OSError, SafetensorError)
+FAILURES = (
+    ValueError, ArithmeticError, RuntimeError, OSError, SafetensorError, LookupError, TypeError,
+    AttributeError, AssertionError, ImportError, MemoryError,
+)  # fmt: skip
 """What a failed arm may raise and still leave a record: a bad config, a diverged training, torch's,
-or a file that cannot be read or written."""
+a file that cannot be read or written, or a mistake in a user's own file."""
 
 
 def run_arm(

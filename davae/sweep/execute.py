@@ -13,13 +13,15 @@ from tqdm import tqdm
 from davae.core.experiment import Experiment
 from davae.stages.stage import Pipeline
 from davae.sweep.ablation import Ablation
+from davae.sweep.arm import FAILURES
 from davae.sweep.launch import Launcher, here, tasks_of
 from davae.sweep.report import report, write_tables
 from davae.sweep.sweep import Sweep
 
 
-def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> None:
-    """Run what has no record yet, and write tables, findings and figures of every ablation.
+def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
+    """Run what has no record yet, and write tables, findings and figures of every ablation; how
+    many arms failed.
 
     A failed arm leaves one record with its error and the others go on. Raises ValueError for
     ablations whose arms cannot be declared or all failed, after the others are reported."""
@@ -41,15 +43,17 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> None:
             if not error:
                 try:
                     write_tables(task.sweep)
-                except (OSError, ValueError) as reason:
+                except FAILURES as reason:
                     progress.write(f"the table could not be written: {reason}")
     for sweep in there:
         try:
             report(sweep)
-        except (ValueError, OSError) as error:
-            wrong.append(f"{sweep.load().name}: {error}")
+        except FAILURES as error:
+            kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+            wrong.append(f"{sweep.load().name}: {kind}{error}")
     if wrong:
         raise ValueError("; ".join(wrong))
+    return ended["failed"]
 
 
 def run_ablation(

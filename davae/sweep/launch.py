@@ -53,7 +53,9 @@ class Task:
     def fail(self, error: str) -> None:
         """Record that the task's process died."""
         ablation, arm = self.sweep.load(), self.sweep.at(self.arm, self.seed)
-        columns = {**columns_of(ablation, arm, self.identity), "key": ablation.key(arm)}
+        columns = columns_of(ablation, arm, self.identity)
+        with contextlib.suppress(ValueError):  # an arm that cannot be built has no key
+            columns["key"] = ablation.key(arm)
         record_failure(self.sweep.file, columns, error)
 
 
@@ -91,14 +93,18 @@ def alone(task: Task, store: Path, runtime: Runtime) -> str:
     return task.perform(Pipeline.at(store, runtime, lambda text: print(text, flush=True)))
 
 
+RECORDED = 3
+"""Exit code of a process whose arm failed and has left its record."""
+
+
 def into_log(log: Path, task: Task, store: Path, runtime: Runtime) -> None:
-    """A task whose output goes to a file; leaves with 1 where it fails."""
+    """A task whose output goes to a file; leaves with RECORDED where it fails."""
     die_with_parent()
     with log.open("a", buffering=1) as stream:
         os.dup2(stream.fileno(), sys.stdout.fileno())
         os.dup2(stream.fileno(), sys.stderr.fileno())
         with contextlib.suppress(KeyboardInterrupt):
-            sys.exit(1 if alone(task, store, runtime) else 0)
+            sys.exit(RECORDED if alone(task, store, runtime) else 0)
     sys.exit(130)
 
 
@@ -119,7 +125,12 @@ def in_processes(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int
             while waiting and len(running) < jobs:
                 task = waiting.pop(0)
                 log = task.sweep.folder / "logs" / f"{file_name(task.arm)}.seed{task.seed}.log"
-                log.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    log.parent.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    task.fail(f"its log cannot be written: {error}")
+                    yield task, str(error)
+                    continue
                 process = context.Process(target=into_log, args=(log, task, store, own))
                 process.start()
                 running[process.sentinel] = process, task, log
@@ -137,9 +148,10 @@ def outcome(code: int | None, task: Task, log: Path) -> str:
     """The error of a process that has ended. One that could not record it is recorded here."""
     if code == 0:
         return ""
-    last = (log.read_text().strip().splitlines() or ["no output"])[-1]
-    if code == 1 and " failed: " in last:
-        return last.partition(" failed: ")[2]
+    text = log.read_text() if log.exists() else ""
+    if code == RECORDED:
+        return text.rpartition(" failed: ")[2].strip()
+    last = (text.strip().splitlines() or ["no output"])[-1]
     error = f"its process ended with {code}: {last}"
     task.fail(error)
     return error

@@ -16,7 +16,7 @@ from davae.analysis.findings import (
     judge_all,
     not_judged,
 )
-from davae.analysis.pareto import front_shares
+from davae.analysis.pareto import LEAST_RESAMPLED, front_shares
 from davae.analysis.plots import drawn
 from davae.analysis.ranks import agreement
 from davae.analysis.stats import t_interval
@@ -33,7 +33,8 @@ from davae.analysis.tables import (
 )
 from davae.sweep.ablation import Ablation, Sidecars
 from davae.sweep.arm import SAMPLES, SIDECARS, file_name
-from davae.sweep.sweep import Sweep
+from davae.sweep.sweep import Rows, Sweep
+from davae.sweep.took import trained_in
 
 OF_ONE_MODEL = (
     "Here the seeds are those of the noise: intervals are conditional on one adapted model."
@@ -101,8 +102,11 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     ablation, folder, rows = sweep.load(), sweep.folder, sweep.rows()
     frame = rows.measured
     if frame.empty:
-        first = rows.failed["error"].iloc[0] if len(rows.failed) else "there are no records"
-        raise ValueError(f"every arm failed; the first error: {first}")
+        clear(folder)
+        (folder / "table.md").write_text(f"**{ablation.question}**\n\n{not_shown(rows)}")
+        if len(rows.failed):
+            raise ValueError(f"every arm failed; the first error: {rows.failed['error'].iloc[0]}")
+        raise ValueError(f"no arm has values as it is declared now ({folder / 'table.md'})")
     arms = [arm.name for arm in sweep.arms()]
     frame = frame.sort_values("arm", key=lambda names: names.map(arms.index), kind="stable")
     table = summary_table(ablation, frame, arms)
@@ -121,21 +125,46 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     text += pareto_text(ablation, frame)
     if ablation.write is not None:
         text += ablation.write(frame, folder)
-    for _, row in rows.failed.iterrows():
-        text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
-    if rows.unrun:
-        text += f"\nNot run: {'; '.join(rows.unrun)}.\n"
-    if rows.left:
-        text += f"\nNot shown, of other settings or versions: {'; '.join(rows.left)}.\n"
+    text += precisions(folder, set(frame["key"])) + not_shown(rows)
     (folder / "table.md").write_text(text)
     return frame
 
 
+def not_shown(rows: Rows) -> str:
+    """What the tables of a sweep lack, and why."""
+    text = ""
+    for _, row in rows.failed.iterrows():
+        text += f"\nFailed: {row['arm']}, seed {cell(row['seed'])}: {row['error']}\n"
+    if rows.unrun:
+        text += f"\nNot run: {'; '.join(rows.unrun)}.\n"
+    if rows.unasked:
+        text += f"\nNot shown, of seeds that were not asked for: {'; '.join(rows.unasked)}.\n"
+    if rows.left:
+        text += f"\nNot shown, of other settings or versions: {'; '.join(rows.left)}.\n"
+    return text
+
+
+def clear(folder: Path) -> None:
+    """Remove the tables and figures of before."""
+    for path in folder.iterdir():
+        if path.suffix in (".csv", ".tex", ".svg", ".png", ".pdf"):
+            path.unlink()
+
+
+def precisions(folder: Path, keys: set[str]) -> str:
+    """In which precision the networks of these arms were trained, where that was kept."""
+    found = trained_in(folder, keys)
+    said = "; ".join(f"{stage}: {' and '.join(types)}" for stage, types in found.items())
+    return f"\nPrecision of the products in training: {said}.\n" if said else ""
+
+
 def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """Arm to its values [seeds, 2] of the two metrics of the front, under the first extractor,
-    turned so that lower is better; seeds that every arm has."""
+    turned so that lower is better; seeds that every arm has, arms whose detail has not
+    collapsed."""
     columns = []
-    first = of_first_extractor(frame)
+    kept = frame[~frame["arm"].isin(collapsed(ablation, frame))]
+    first = of_first_extractor(kept)
     for metric in ablation.pareto:
         rows = first[first["metric"] == metric]
         wide = rows.pivot_table(index="seed", columns="arm", values="value", sort=False)
@@ -154,6 +183,8 @@ def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
     if not values:
         return f"\nNo front of {x} and {y}: no seed has both of every arm.\n"
     count = len(next(iter(values.values())))
+    if count < LEAST_RESAMPLED:
+        return f"\nNo front of {x} and {y}: {count} seeds are too few to say how sure it is.\n"
     rows = pd.DataFrame(
         front_shares(values).items(), columns=["arm", "share of resampled seeds on the front"]
     )
@@ -249,7 +280,11 @@ def sample_strips(sweep: Sweep, frame: pd.DataFrame) -> dict[str, Path]:
 def sidecar_files(frame: pd.DataFrame, ablation: Ablation, folder: Path) -> Sidecars:
     """The sidecars that the records name."""
     files: Sidecars = {}
-    for _, row in frame.drop_duplicates(["arm", "seed"], keep="last").iterrows():
+    names = [f"sidecar_{role}" for role in ablation.sidecars]
+    if not set(names) <= set(frame):
+        return files  # recorded before sidecars were asked for
+    whole = frame.dropna(subset=names)
+    for _, row in whole.drop_duplicates(["arm", "seed"], keep="last").iterrows():
         files[row["arm"], int(row["seed"])] = {
             role: folder / row[f"sidecar_{role}"] for role in ablation.sidecars
         }

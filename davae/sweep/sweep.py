@@ -81,18 +81,21 @@ class Sweep:
         """The records, sorted into what is shown and what is not."""
         everything = records.load_records(self.file) if self.file.exists() else pd.DataFrame()
         if everything.empty:
-            return Rows(everything, everything, [], [])
+            return Rows(everything, everything, [], [], [])
         keys = self.keys(dict.fromkeys([*self.seeds, *map(int, everything["seed"].unique())]))
         pairs = list(zip(everything["arm"], everything["seed"].astype(int), strict=True))
         now = pd.Series([keys.get(pair) for pair in pairs], everything.index)
         current = everything["key"] == now
         measured = everything[current & (everything["status"] == "ok")]
         done = {*zip(measured["arm"], measured["seed"], strict=True)}
+        asked = measured["seed"].isin(self.seeds)
+        unasked = measured[~asked].groupby("arm", sort=False)["seed"].unique()
         failed = everything[current & (everything["status"] != "ok")]
         failed = failed.drop_duplicates(["arm", "seed"], keep="last")
+        chosen = self.chosen()
         open_pairs = [
-            pair not in done and pair[1] in self.seeds
-            for pair in zip(failed["arm"], failed["seed"], strict=True)
+            (arm, seed) not in done and seed in self.seeds and arm in chosen
+            for arm, seed in zip(failed["arm"], failed["seed"], strict=True)
         ]
         before = everything[~current].groupby("arm", sort=False)["seed"].unique()
         others = {str(arm): list(seeds) for arm, seeds in before.items()}
@@ -101,7 +104,9 @@ class Sweep:
         for arm, seed in keys:
             if seed in self.seeds and (arm, seed) not in tried:
                 unrun.setdefault(arm, []).append(seed)
-        return Rows(records.latest(measured), failed[open_pairs], named(others), named(unrun))
+        further = named({str(arm): list(seeds) for arm, seeds in unasked.items()})
+        shown, open_ones = records.latest(measured[asked]), failed[open_pairs]
+        return Rows(shown, open_ones, named(others), named(unrun), further)
 
     def at(self, arm: str, seed: int) -> Arm:
         """One arm at a seed."""
@@ -114,14 +119,16 @@ class Rows:
     """The records of a sweep."""
 
     measured: pd.DataFrame
-    """Of the declared arms as they are now, at any seed."""
+    """Of the declared arms as they are now, at the seeds that are asked for."""
     failed: pd.DataFrame
-    """The last failure of each arm and seed that is asked for, has no values, and is as declared
-    now."""
+    """The last failure of each chosen arm and seed that is asked for, has no values, and is as
+    declared now."""
     left: list[str]
     """Arms with the seeds of other rows: of settings, versions or names of before."""
     unrun: list[str]
     """Arms with the seeds that are asked for and have no row as they are now."""
+    unasked: list[str]
+    """Arms with seeds that have values and are not asked for."""
 
 
 NAMED = 6

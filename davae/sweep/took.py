@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from davae.core import records
-from davae.core.store import Store
+from davae.core.store import SUMMARY, Store
 from davae.sweep.ablation import Arm
 
 TIMES = "stages.jsonl"
@@ -28,7 +28,11 @@ def keep_times(folder: Path, arm: Arm, key: str, store: Store) -> None:
         "key": key,
         "seconds": {name: round(m["seconds"], 1) for name, m in manifests.items()},
         "threads": {name: m["machine"]["threads"] for name, m in manifests.items()},
-        "dtype": {name: m["runtime"]["dtype"] for name, m in manifests.items()},
+        "trained_in": {
+            f"{s.name}/{s.key}": manifests[f"{s.name}/{s.key}"]["runtime"]["dtype"]
+            for s in built
+            if (store.folder(s.name, s.key) / SUMMARY).exists()
+        },
         "cpu": {name: m["machine"]["cpu"] for name, m in manifests.items()},
     }
     records.append(folder / TIMES, [line])
@@ -58,3 +62,13 @@ def core_minutes(folder: Path, keys: Collection[str]) -> float | None:
 def cpus(folder: Path) -> list[str]:
     """The processors that the stages ran on."""
     return sorted({cpu for line in kept_times(folder) for cpu in line["cpu"].values()})
+
+
+def trained_in(folder: Path, keys: Collection[str]) -> dict[str, list[str]]:
+    """The precisions of the stages that train, by stage, of the arms with these keys."""
+    found: dict[str, set[str]] = {}
+    for line in kept_times(folder):
+        if line["key"] in keys:
+            for stage, dtype in line["trained_in"].items():
+                found.setdefault(stage.partition("/")[0], set()).add(dtype)
+    return {stage: sorted(types) for stage, types in sorted(found.items())}

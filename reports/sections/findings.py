@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from davae.analysis.findings import CONDITIONS, LEAST_SEEDS, OWN, findings_view
+from davae.analysis.findings import CONDITIONS, LEAST_SEEDS, OWN, findings_view, is_small
 from reports.html import folded, paragraph, table
 from reports.results import Kept, Results
 from reports.section import Section
@@ -82,7 +82,8 @@ def in_words(rows: pd.DataFrame) -> Markup:
 def one_claim(row: dict[Hashable, Any]) -> str:
     """A claim behind its ablation, and who says what where the networks disagree."""
     who = f" ({row['verdict']} by {row['networks']})" if row["kind_of"] == DISAGREE else ""
-    return f"{row['ablation']}: {row['claim']}{who}"
+    small = " (by less than its margin)" if is_small(row) else ""
+    return f"{row['ablation']}: {row['claim']}{who or small}"
 
 
 def shared(rows: pd.DataFrame) -> str:

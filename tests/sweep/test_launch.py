@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ablations.__main__ import say_results
 from ablations._load import load
 from davae.core import records
 from davae.core.presets import PRESETS
@@ -57,10 +58,13 @@ def test_processes_record_what_one_process_does(tmp_path):
 
 
 def test_arms_that_fail_in_any_way_stop_no_other(tmp_path, monkeypatch):
-    monkeypatch.setenv("TOY_LEVELS", "1 7 8 9")
+    monkeypatch.setenv("TOY_LEVELS", "6 7 8 9 5 1")
     frame = run(tmp_path, processes(tmp_path), seeds=(0,))
     assert list(frame.loc[frame["status"] == "ok", "arm"]) == ["level 1"]
     errors = frame[frame["status"] == "failed"].set_index("arm")["error"]
+    assert len(errors) == 5
+    assert errors["level 6"] == "RuntimeError: shapes 2 x 3\nand 4 x 5\n(see the docs)"
+    assert errors["level 5"] == "KeyError: 'a mistake'"
     assert "FloatingPointError: the loss is nan" in errors["level 7"]
     assert "No space left on device" in errors["level 8"]
     assert "its process ended with 9" in errors["level 9"]
@@ -78,9 +82,13 @@ def test_a_full_disk_that_takes_no_record_either_stops_no_other(tmp_path, monkey
         append(path, rows)
 
     monkeypatch.setattr(records, "append", full)
-    frame = run(tmp_path, seeds=(0,))
-    assert list(frame["arm"]) == ["level 2"]
+    one = sweep(tmp_path, (0,))
+    failed = run_sweeps([one], partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime())))
+    assert list(records.load_records(one.file)["arm"]) == ["level 2"]
     assert "could not be recorded: [Errno 28]" in capsys.readouterr().out
+    assert failed == 1
+    with pytest.raises(ValueError, match="1 arms failed"):
+        say_results([one], failed)
     monkeypatch.setattr(records, "append", append)
     assert set(run(tmp_path, seeds=(0,))["arm"]) == {"level 1", "level 2"}
 
@@ -91,6 +99,45 @@ def test_an_arm_that_was_left_out_is_said(tmp_path):
     assert "Not run: level 2 (seeds 0, 1)." in (one.folder / "table.md").read_text()
     run(tmp_path)
     assert "Not run" not in (one.folder / "table.md").read_text()
+
+
+def test_a_mistake_in_one_process_is_an_arms_failure_as_in_several(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_LEVELS", "5 1")
+    frame = run(tmp_path, seeds=(0,))
+    assert list(frame["status"]) == ["failed", "ok"]
+    assert frame["error"][0] == "KeyError: 'a mistake'"
+
+
+def test_seeds_that_are_not_asked_for_are_said_and_not_shown(tmp_path):
+    run(tmp_path, seeds=(0, 1, 2))
+    run(tmp_path, seeds=(0, 1))
+    folder = sweep(tmp_path).folder
+    assert list(pd.read_csv(folder / "table.csv")["seeds"]) == [2, 2]
+    text = (folder / "table.md").read_text()
+    assert "seeds that were not asked for: level 1, level 2 (seeds 2)" in text
+
+
+def test_an_arm_of_the_others_that_failed_before_is_no_failure_of_those_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TOY_LEVELS", "1 7")
+    run(tmp_path, seeds=(0,))
+    say_results([replace(sweep(tmp_path, (0,)), names=("level 1",))], 0)
+    with pytest.raises(ValueError, match="1 arms failed"):
+        say_results([sweep(tmp_path, (0,))], 0)
+
+
+def test_a_table_of_before_does_not_stay_where_nothing_is_as_it_was(tmp_path, monkeypatch):
+    run(tmp_path, seeds=(0,))
+    folder = sweep(tmp_path).folder
+    monkeypatch.setenv("TOY_LEVELS", "7")
+    with pytest.raises(ValueError, match="every arm failed; the first error: FloatingPointError"):
+        run(tmp_path, seeds=(0,))
+    assert not list(folder.glob("*.csv"))
+    assert not list(folder.glob("*.svg"))
+    text = (folder / "table.md").read_text()
+    assert "Failed: level 7, seed 0" in text
+    assert "of other settings or versions: level 1, level 2 (seeds 0)" in text
 
 
 def test_arms_of_the_same_seeds_are_named_together_and_many_counted():

@@ -23,6 +23,10 @@ def make_value(work, level, seed):
         raise FloatingPointError("the loss is nan at step 3")
     if level == 8:
         raise OSError(errno.ENOSPC, "No space left on device")
+    if level == 6:
+        raise RuntimeError("shapes 2 x 3\nand 4 x 5\n(see the docs)")
+    if level == 5:
+        raise KeyError("a mistake")
     if level == 9:
         os._exit(9)  # as a process that the system kills
     value = level + 0.1 * float(normal(seed, "toy", 0, [0], (1,))[0, 0])

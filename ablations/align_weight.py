@@ -98,6 +98,10 @@ ABLATION = Ablation(
     metrics=METRICS,
     measured=("reconstruction", "structure", "generation"),
     apart=True,
+    plotted=(
+        "psnr_db", "rkd_effnet", "align_unexplained", "effective_rank_z_d", "detail_accuracy",
+        "content_accuracy", "gkd_effnet",
+    ),
     floors=FLOORS,
     pareto=("psnr_db", "gkd_effnet"),
     write=write,
@@ -105,4 +109,4 @@ ABLATION = Ablation(
         *GENERATION,
         nearer("lambda=0.01", NONE, "a small fixed weight buys generation", ""),
     ),
-)
+)  # fmt: skip

@@ -55,7 +55,7 @@ def level_figure(
         axis.set_title(textwrap.fill(label, 34))
         if crowded:
             slant(axis, lowest=place + 3 >= len(panels), in_layout=place // 3 == rows - 1)
-    figure.suptitle(title, fontsize=8)
+    figure.suptitle(title, fontsize=8, y=1.0, va="bottom")
     figure.tight_layout()
     if series.nunique() > 1:
         legend_below(figure, axes[0, 0])

@@ -22,6 +22,7 @@ from davae.core.runtime import Runtime
 from davae.stages.stage import Pipeline
 from davae.sweep.execute import run_sweeps
 from davae.sweep.launch import here, in_processes, on_ray, tasks_of
+from davae.sweep.report import report
 from davae.sweep.sweep import Sweep, named
 
 TOY = str(Path(__file__).parent / "toy.py")
@@ -210,6 +211,7 @@ def test_arms_without_a_seed_in_common_stop_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("TOY_LEVELS", "1 2")
     one = Sweep(partial(load, TOY), PRESETS["nano"], "nano", (1,), tmp_path, ("level 2",))
     run_sweeps([one], partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime())))
+    report(sweep(tmp_path))  # of both seeds
     assert "for want of a seed with value of both arms" in (one.folder / "table.md").read_text()
 
 

@@ -8,7 +8,7 @@ import torch
 
 from davae.core.experiment import EvalConfig
 from davae.core.records import write_measurements
-from davae.stages.artifacts import images_hash, latent_set
+from davae.stages.artifacts import crops, images_hash, latent_set
 from davae.stages.judging import distances, features_of, judges_of
 from davae.stages.samples import LATENTS
 from davae.stages.stage import Work
@@ -28,11 +28,13 @@ def make_own_latents(work: Work) -> None:
 
 def make_own_distance(work: Work, metrics: EvalConfig, arm: str) -> None:
     """okd_*: the kernel distance of the samples to the held-out crops as the same decoder
-    reconstructs them, of as many as both have."""
+    reconstructs them, of as many as both have. The reference is named by the crops, which arms of
+    several decoders share: each is judged by its own."""
     images, own = (np.load(work.inputs[role] / "images.npy") for role in ("samples", "own"))
     count = min(len(images), len(own))
     images, own = images[:count], own[:count]
-    said, device = f"held-out crops by the same decoder {images_hash(own)}", work.runtime.device
+    real = crops(work.inputs["crops"], "heldout", count)[0]
+    said, device = f"held-out crops by the same decoder {images_hash(real)}", work.runtime.device
     measured = []
     for spec in judges_of(metrics):
         features, reference = (features_of(x, spec, device) for x in (images, own))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from davae.core.presets import PRESETS
-from davae.core.records import read_measurements
+from davae.core.records import check_same, read_measurements
 from davae.core.runtime import Runtime
 from davae.data.shards import Shards
 from davae.models.davae import DAVAE
@@ -35,6 +35,16 @@ def test_every_way_of_decoding_has_a_distance_of_its_own(nano, method):
     assert own.shape[1:] == samples.shape[1:]
 
 
+def test_ways_of_several_decoders_stand_in_one_table(nano):
+    pipeline, _, _ = nano
+    said = set()
+    for method in ("davae", "native", "base_upsampled"):
+        e = replace(NANO, method=method)
+        measured = read_measurements(pipeline.path({**graph(e), **analyses(e)}["own_distance"]))
+        said |= {m.protocol for _, m in measured if m.metric == "okd_effnet"}
+    check_same(said)
+
+
 def test_own_images_are_the_reconstructions(nano):
     pipeline, _, _ = nano
     stages = {**graph(NANO), **analyses(NANO)}
@@ -54,11 +64,13 @@ def test_images_are_nearest_to_themselves(tmp_path):
     own = rng.integers(0, 256, (8, 3, 64, 64), np.uint8)
     found = []
     for name, images in (("same", own), ("other", own // 2)):
-        folders = {role: tmp_path / name / role for role in ("samples", "own", "out")}
+        folders = {role: tmp_path / name / role for role in ("samples", "own", "crops", "out")}
         for folder in folders.values():
             folder.mkdir(parents=True)
         np.save(folders["samples"] / "images.npy", images)
         np.save(folders["own"] / "images.npy", own)
+        np.save(folders["crops"] / "heldout_images.npy", own)
+        np.save(folders["crops"] / "heldout_labels.npy", np.zeros(len(own)))
         out = folders.pop("out")
         make_own_distance(Work(out, folders, Runtime()), NANO.eval, "adapted")
         found += [m.value for _, m in read_measurements(out) if m.metric == "okd_effnet"]

@@ -113,6 +113,11 @@ def draw_levels(
 def means_figure(
     paths: tuple[Path, ...], frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]
 ) -> None:
+    """The figure of `draw_means`, to files."""
+    save(draw_means(frame, x, panels), *paths)
+
+
+def draw_means(frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]) -> plt.Figure:
     """A panel a metric over another one, x: (metric, title): every seed of every arm under the
     metric's first extractor, and the arm's mean."""
     values = of_first_extractor(frame).pivot_table(
@@ -128,7 +133,7 @@ def means_figure(
         axis.set(xlabel=x[1], title=title)
     figure.tight_layout()
     legend_below(figure, axes[0, 0])
-    save(figure, *paths)
+    return figure
 
 
 def cloud(axis: plt.Axes, i: int, name: str, values: np.ndarray, names: list[str]) -> None:

@@ -45,6 +45,18 @@ def test_headline_says_what_was_measured_and_what_is_published(results):
     assert "published for SD3.5-Medium on an A100" in text
 
 
+def test_quality_stands_over_the_images_a_second_of_the_run_itself(results):
+    assert "Quality at a speed" not in page(results)  # nothing was timed
+    timed = [
+        run_rows(f"stage:{stage}", "seconds", value)
+        for stage, value in (("sampled", 2.0), ("samples", 1.0), ("control_sampled", 4.0))
+    ]
+    records.append(results / "tiny" / "seed0" / "records.jsonl", timed)
+    text = page(results)
+    assert "adapted with DA-VAE, seed 0: 3, 0.9" in text  # 9 samples in 3 s
+    assert "enlarged, seed 0: " not in text.partition("Quality at a speed</h2>")[2]
+
+
 def test_what_a_sweep_wrote_is_shown_with_its_warnings(results):
     text = page(results)
     assert "Detail collapsed: c (0.1, floor 1)." in text

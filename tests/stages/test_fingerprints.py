@@ -7,7 +7,9 @@ from tests.fingerprints import COMMITTED, all_fingerprints, differences
 
 def test_stage_outputs_are_the_committed_fingerprints(nano):
     committed, now = json.loads(COMMITTED.read_text()), all_fingerprints(nano[0])
-    advice = "; if it is meant, raise the stage's version and run `python -m tests.fingerprints`"
+    advice = (
+        "; if it is meant, raise the stage's version and run `python -m tests.fingerprints STORE`"
+    )
     assert sorted(now) == sorted(committed), "stages came or went" + advice
     for role, print_ in now.items():
         old = committed[role]

@@ -33,8 +33,8 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
 
 
 def write(frame: pd.DataFrame, folder: Path) -> str:
-    """alignment.svg, .png and .pdf: reconstruction and generation over the alignment error that an
-    arm reached, which both modes of weighting share."""
+    """The figure alignment: reconstruction and generation over the alignment error that an arm
+    reached, which both modes of weighting share."""
     panels = {
         m: METRICS[m] for m in ("psnr_db", "detail_accuracy", "content_accuracy", "gkd_effnet")
     }
@@ -42,7 +42,7 @@ def write(frame: pd.DataFrame, folder: Path) -> str:
         drawn(folder, "alignment"), frame, x=("align_unexplained", METRICS["align_unexplained"]),
         panels=panels,
     )  # fmt: skip
-    return "\nOver the alignment error that the arms reached: alignment.svg.\n"
+    return "\nThe figure “alignment” has the alignment error that the arms reached below.\n"
 
 
 METRICS = {

@@ -101,7 +101,7 @@ def write(frame: pd.DataFrame, folder: Path) -> str:
 
 
 def draw(files: Sidecars, folder: Path) -> None:
-    """flow.png: the held-out flow loss by step, from before any training on."""
+    """The figure flow: the held-out flow loss by step, from before any training on."""
     curves = {
         key: pd.read_csv(roles["adapted_flow"]) for key, roles in files.items() if key[0] in INITS
     }

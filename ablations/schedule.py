@@ -37,7 +37,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
 
 
 def draw(files: Sidecars, folder: Path) -> None:
-    """flow.png: the held-out flow loss by step, what the schedule is there to protect."""
+    """The figure flow: the held-out flow loss by step, what the schedule is there to protect."""
     curves = {key: pd.read_csv(roles["adapted_flow"]) for key, roles in files.items()}
     panels = {"flow_base": "base channels", "flow_detail": "detail channels"}
     by_step_figure(drawn(folder, "flow"), curves, panels)

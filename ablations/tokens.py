@@ -46,11 +46,11 @@ METRICS = {
 
 
 def write(frame: pd.DataFrame, folder: Path) -> str:
-    """speed.svg, .png and .pdf: quality over the images a second that were measured."""
+    """The figure speed: quality over the images a second that were measured."""
     panels = {m: METRICS[m] for m in ("gkd_effnet", "detail_accuracy", "content_accuracy")}
     speed = "sampling_img_per_s"
     means_figure(drawn(folder, "speed"), frame, x=(speed, METRICS[speed]), panels=panels)
-    return "\nOver the images a second that were measured: speed.svg.\n"
+    return "\nThe figure “speed” has the images a second that were measured below.\n"
 
 
 ABLATION = Ablation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,11 +14,11 @@ from davae.analysis.bench_plots import draw_history, draw_roofline
 from davae.analysis.findings import OWN, findings_view
 from davae.analysis.plots import save
 from davae.sweep.arm import file_name
-from davae.track.history import read_history
+from davae.track.history import read_history, steps
 from reports.results import Bench, Kept, Results
 from reports.sections.full_size import full_size_table
 from reports.sections.headline import headline_table, of_headline, quality
-from reports.sections.history import marks
+from reports.sections.history import LEAST, histories, marks
 from reports.sections.runs import latest_of, summary
 from reports.sections.throughput import cases, ceilings, roofline_points
 
@@ -45,44 +46,45 @@ def write_files(
     for kept in results.ablations:
         for source in sorted(kept.folder.iterdir()):
             if source.suffix[1:] in figure_kinds:
-                path = figures / f"{file_name(ablation_name(results, kept, source.stem))}"
-                shutil.copyfile(source, path := path.with_name(path.name + source.suffix))
+                name = file_name(ablation_name(results, kept, source.stem))
+                path = figures / f"{name}{source.suffix}"
+                shutil.copyfile(source, path)
                 written.append(path)
     return sorted(written)
 
 
 def every_table(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Name and table: the headline, runs, ablations with their findings, benchmarks, full size."""
+    """Name and table of everything that can be read and has rows."""
+    for name, path, make in tables_of(results):
+        frame = results.tried(path, make)
+        if frame is not None and len(frame):
+            yield name, frame
 
-    def tried(path: Path, make: Callable[[], pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        made = results.tried(path, make)
-        if made is not None and len(made):
-            yield made
 
+def tables_of(results: Results) -> Iterator[tuple[str, Path, Callable[[], pd.DataFrame]]]:
+    """The headline, runs, ablations with their findings, benchmarks, full size: name, what it is
+    of, and what makes it."""
     _, whole = of_headline(results)
-    for frame in tried(results.top / "headline", lambda: headline_table(quality(whole))):
-        if whole:
-            yield "headline", frame
+    if whole:
+        yield "headline", whole[0].folder, lambda: headline_table(quality(whole))
     for name, runs in results.groups().items():
-        for base_seed, part in latest_of(runs).groupby("base_seed"):
-            for frame in tried(runs[0].folder, lambda part=part: summary(part)):
-                yield f"run_{name}_base{base_seed}", frame
+        latest = results.tried(runs[0].folder, latest_of, runs)
+        for base_seed, part in () if latest is None else latest.groupby("base_seed"):
+            yield f"run_{name}_base{base_seed}", runs[0].folder, partial(summary, part)
     for kept in results.ablations:
         for stem in ("table", "findings"):
             file = kept.folder / f"{stem}.csv"
             if file.exists():
-                for frame in tried(file, lambda file=file: to_read(file)):
-                    yield ablation_name(results, kept, stem), frame
+                yield ablation_name(results, kept, stem), file, partial(to_read, file)
     for bench in results.benchmarks:
-        for frame in tried(bench.path, lambda bench=bench: cases(bench)):
-            yield bench_name(results, bench), frame
+        yield bench_name(results, bench), bench.path, partial(cases, bench)
     for kept in results.full_size:
-        for frame in tried(kept.folder, lambda kept=kept: full_size_table(kept)):
-            yield f"full_size_{results.place(kept.folder.parent)}", frame
+        name = f"full_size_{results.place(kept.folder.parent)}"
+        yield name, kept.folder, partial(full_size_table, kept)
 
 
 def to_read(file: Path) -> pd.DataFrame:
-    """A table of an ablation, findings with what belongs together in one cell."""
+    """A table of a .csv file, one of findings with what belongs together in one cell."""
     frame = pd.read_csv(file)
     return findings_view(frame) if set(OWN) <= set(frame) else frame
 
@@ -93,7 +95,7 @@ def every_figure(results: Results) -> Iterator[tuple[str, plt.Figure]]:
         figure = results.tried(bench.path, roofline, bench)
         if figure is not None:
             yield f"{bench_name(results, bench)}_roofline", figure
-    for folder in sorted({path.parent for path in results.top.rglob("history/*.json")}):
+    for folder in histories(results):
         figure = results.tried(folder, history, folder)
         if figure is not None:
             yield f"history_{results.place(folder.parent)}", figure
@@ -108,7 +110,9 @@ def roofline(bench: Bench) -> plt.Figure | None:
 def history(folder: Path) -> plt.Figure | None:
     """Of a folder of benchmark files, where there are several."""
     frame = read_history(folder)
-    return draw_history(frame, marks(frame)) if frame["case"].value_counts().max() > 1 else None
+    if frame["case"].value_counts().max() < 2:
+        return None
+    return draw_history(frame, marks(steps(frame, LEAST)))
 
 
 def ablation_name(results: Results, kept: Kept, stem: str) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from davae.analysis.findings import OWN, findings_view
 from davae.analysis.tables import to_markdown
+from reports.exports import to_read
 from reports.published import IMG_S, SPEEDUP
 from reports.results import Kept, Results, read_results
 from reports.sections.full_size import full_size_table, ratios
@@ -87,8 +87,7 @@ def of_file(path: Path) -> str:
         raise ValueError(f"there is no {path}")
     if path.suffix != ".csv":
         return path.read_text()
-    frame = pd.read_csv(path)
-    return to_markdown(findings_view(frame) if set(OWN) <= set(frame) else frame)
+    return to_markdown(to_read(path))
 
 
 def shares(results: Results) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -67,7 +66,11 @@ def of_ablation(results: Results, kept: Kept) -> list[Markup]:
         caption += f"; {series.replace('_', ' ')}." if series else "."
         made = results.tried(drawn, drawing, drawn, f"{question.strip('*')} {seen}", caption)
         parts += [made] if made else []
-    return [*parts, *blocks(conditions_once(rest), name), *pictures(results, folder, name, seen)]
+    return [
+        *parts,
+        *blocks(rest.replace(CONDITIONS, SEE), name),
+        *pictures(results, folder, name, seen),
+    ]
 
 
 def seen_of(kept: Kept) -> str:
@@ -92,12 +95,6 @@ def counted(kept: Kept, series: str) -> str:
     least, most = int(seeds.min()), int(seeds.max())
     many = f"{least} to {most} seeds" if least < most else f"{most} seed{'s' * (most > 1)}"
     return f"{len(arms)} arms, {many}"
-
-
-def conditions_once(text: str) -> str:
-    """An ablation's text with how verdicts are computed replaced by where that is said."""
-    found = re.sub(rf"^{CONDITIONS.partition(':')[0]}.*$", SEE, text, flags=re.MULTILINE)
-    return re.sub(r": (\w+)\.(svg|png)\.$", " (the drawing below).", found, flags=re.MULTILINE)
 
 
 def anchor(kept: Kept) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from davae.analysis.bench_plots import history_svg
-from davae.track.history import CONSECUTIVE, read_history, steps
+from davae.track.history import CONSECUTIVE, Step, read_history, steps
 from davae.track.summary import steps_frame
 from reports.html import Svg, figure, paragraph, table
 from reports.results import Results
@@ -30,9 +30,9 @@ WHAT = (
 )
 
 
-def marks(history: pd.DataFrame) -> list[tuple[str, str]]:
-    """Case and revision of every lasting step."""
-    return [(step.case, step.revision) for step in steps(history, LEAST)]
+def marks(found: list[Step]) -> list[tuple[str, str]]:
+    """Case and revision of lasting steps."""
+    return [(step.case, step.revision) for step in found]
 
 
 def of_folder(folder: Path) -> list[Markup]:
@@ -45,7 +45,7 @@ def of_folder(folder: Path) -> list[Markup]:
     )
     if history["case"].value_counts().max() < 2:
         return [paragraph(alt)]
-    drawn = figure(Svg(history_svg(history, marks(history)), alt, alt))
+    drawn = figure(Svg(history_svg(history, marks(found)), alt, alt))
     return [
         paragraph(WHAT),
         drawn,
@@ -71,10 +71,15 @@ def rates(results: Results) -> list[Markup]:
     return parts
 
 
+def histories(results: Results) -> list[Path]:
+    """The folders of benchmark files, a revision each."""
+    return sorted({path.parent for path in results.top.rglob("history/*.json")})
+
+
 def body(results: Results) -> Markup | None:
     """Costs over revisions, lasting steps, and how often `davae track paired` errs."""
     parts = rates(results)
-    folders = sorted({path.parent for path in results.top.rglob("history/*.json")})
+    folders = histories(results)
     for folder in folders:
         for name in (*RATES, "counters.json"):
             if not (folder.parent / name).exists():

@@ -12,6 +12,7 @@ import pytest
 from davae.analysis.findings import Claim, findings_table, judge_all
 from davae.core import records
 from reports.build import page, write
+from reports.exports import every_table
 from reports.html import harmless, sort_key
 from reports.results import read_results
 from reports.section import all_sections
@@ -290,3 +291,10 @@ def test_numbers_are_found_in_texts():
 def test_sections_have_an_order_and_a_name_of_their_own():
     sections = all_sections()
     assert len({s.order for s in sections}) == len({s.name for s in sections}) == len(sections)
+
+
+def test_a_page_without_a_headline_names_no_problem_of_it(results):
+    (results / "tiny" / "seed0" / "records.jsonl").unlink()
+    read = read_results(results)
+    assert "headline" not in {name for name, _ in every_table(read)}
+    assert read.problems == ["there are no records of runs below results"]

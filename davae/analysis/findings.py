@@ -233,7 +233,7 @@ def findings_view(table: pd.DataFrame) -> pd.DataFrame:
                 "seeds": row["seeds"],
                 "p": row["p"],
                 "verdict": row["verdict"]
-                + (f", detectable {unit(row['detectable'])}" if undecided else "")
+                + (f", detectable {limit(row['detectable'], unit)}" if undecided else "")
                 + small,
                 "published": row["published"] if row["published"] == row["published"] else "",
             }
@@ -254,6 +254,11 @@ def with_interval(row: dict[Hashable, Any], unit: Callable[[float], str]) -> str
     return f"{unit(row['difference'])} [{unit(row['low'])}, {unit(row['high'])}]"
 
 
+def limit(value: float, unit: Callable[[float], str]) -> str:
+    """A detectable difference; of a share beyond any meaning only that."""
+    return unit(value) if unit is cell or value < 10 else "over 1000%"
+
+
 def percent(value: float) -> str:
-    """A share in per cent, of one that is too large to mean anything only that."""
-    return f"{100 * value:.3g}%" if value < 10 else "over 1000%"
+    """A share in per cent."""
+    return f"{100 * value:.3g}%"

@@ -143,6 +143,16 @@ def test_one_seed_of_a_ratio_has_no_interval():
     assert findings_view(table)["a - b"][0] == "50%, one seed"
 
 
+def test_a_share_beyond_meaning_is_detectable_by_that_alone():
+    claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="lower", ratio=True)
+    rows = [(seed, arm, value) for seed, pair in enumerate(((30.0, 2.0), (3000.0, 2.0)))
+            for arm, value in zip("ab", pair, strict=True)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["seed", "arm", "value"]).assign(metric="m", protocol="")
+    [row] = findings_view(findings_table([judge(claim, frame)])).to_dict("records")
+    assert row["verdict"] == "exploratory, detectable over 1000%"
+    assert row["a - b"].startswith("1.49e+04% [")  # the geometric mean of 15 and 1,500, less 1
+
+
 def test_another_extractor_is_adjusted_in_a_family_of_its_own():
     values = [0.3, 1.0, 1.6, 2.2, 0.3]  # p = 0.0435
     distances = [

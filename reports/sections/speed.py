@@ -20,7 +20,7 @@ SPEED = "img_per_s"
 WHAT = (
     "Images a second are those of the runs' own sampling and decoding: samples over the seconds of "
     "both stages. All have the same tokens: rows of one run differ little in them, runs of several "
-    "days and machines more. A native model with 4 times the tokens was not trained; its forwards "
+    "days and machines more. No native model with 4 times the tokens is among them; its forwards "
     "are timed under “Throughput”."
 )
 

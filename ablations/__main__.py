@@ -45,12 +45,10 @@ class Options:
     that defines ABLATION."""
     preset: str = "smoke"
     """The experiment that the arms start from. At tiny and smoke they train less than `davae run`
-    does, on the shipped DA-VAE or on one of their own, unless the ablation is about whole runs or
-    samples from a run's models; --dry-run says which."""
+    does, on the shipped DA-VAE or on one of their own; --dry-run says which."""
     seeds: tuple[int, ...] = (1,)
     """One number: how many seeds, from 0 on. Several: these seeds. They are seeds of the DA-VAE,
-    the adaptation and the samples, or of the samples alone where arms train nothing; the base
-    models are shared."""
+    the adaptation and the samples; the base models are shared."""
     base_seed: int = 0
     """Seed of the base transformer that all arms share; another than 0 has a folder of its own."""
     arms: tuple[str, ...] = ()

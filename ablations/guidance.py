@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ablations.components import PLAIN, RATES, at_rate
 from davae.analysis.findings import Claim
 from davae.core.experiment import Experiment, SampleConfig
 from davae.sweep.ablation import Ablation, Arm
@@ -21,14 +22,15 @@ def at_scale(sample: SampleConfig, scale: float) -> SampleConfig:
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """The adapted model and the controls, each sampled at every scale, on all channels; the adapted
-    one at scale 1 is the reference."""
+    """The adapted model and the controls, these at their own learning rate, each sampled at every
+    scale, on all channels; the adapted one at scale 1 is the reference."""
+    plain = at_rate(base, RATES[PLAIN])
     return tuple(
         Arm(
             f"scale {scale:g}{end}",
             "guidance scale",
             scale,
-            replace(base, method=method, sample=at_scale(base.sample, scale)),
+            replace(plain if end else base, method=method, sample=at_scale(base.sample, scale)),
             reference=scale == 1.0 and not end,
             series=end.removeprefix(", ") or "adapted",
         )
@@ -60,7 +62,6 @@ ABLATION = Ablation(
     name="guidance",
     question="What does classifier-free guidance do to content and to detail?",
     arms=arms,
-    trains="samples",
     metrics={
         "content_accuracy": "content accuracy",
         "detail_accuracy": "detail accuracy",

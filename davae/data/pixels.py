@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,19 @@ Quantisation = Literal["rounded", "truncated", "float"]
 def to_unit(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 [.., 3, H, W] to float32 in [-1, 1]."""
     return torch.as_tensor(images).float() / 127.5 - 1.0
+
+
+class UnitImages:
+    """uint8 images [N, 3, H, W] that are floats in [-1, 1] where they are read, by `to_unit`."""
+
+    def __init__(self, images: Any):
+        self.images, self.shape = images, images.shape
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, chosen: slice | torch.Tensor) -> torch.Tensor:
+        return to_unit(self.images[chosen])
 
 
 def to_uint8(images: torch.Tensor) -> np.ndarray:

@@ -13,7 +13,7 @@ from davae.core.experiment import BaseVAEConfig, DetailConfig
 from davae.core.ranks import ranks
 from davae.core.runtime import Runtime
 from davae.data.mapped import give_back
-from davae.data.pixels import to_unit
+from davae.data.pixels import UnitImages, to_unit
 from davae.data.shards import Shards, write_shards
 from davae.method.alignment import group_sizes
 from davae.models.base_vae import build_base_vae, encode_mode
@@ -56,17 +56,43 @@ def make_base_vae(
         contiguous_weight_gradients(vae)
     if not base_vae.pretrained:
         images = base_images(train, scale, antialias)
-        task = base_vae_task(vae, images, base_images(heldout, scale, antialias), base_vae, seed)
-        vae = Trainer(task, base_vae.train, work.runtime, work.folder).run()
-        latents = encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime)
-        shift, scaling = latent_statistics(latents)
-        vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
+        vae = trained(work, vae, images, base_images(heldout, scale, antialias), base_vae, seed)
     if not ranks().main:
         return
     save_model(vae, work.folder / MODEL, rounded=base_vae.train.round_weights)
 
 
-def encode_all(vae: AutoencoderKL, images: torch.Tensor, runtime: Runtime) -> torch.Tensor:
+def trained(
+    work: Work,
+    vae: AutoencoderKL,
+    images: torch.Tensor | UnitImages,
+    heldout: torch.Tensor | UnitImages,
+    config: BaseVAEConfig,
+    seed: int,
+) -> AutoencoderKL:
+    """The VAE after its training, its shift and scaling factors those of its latents."""
+    task = base_vae_task(vae, images, heldout, config, seed)
+    vae = Trainer(task, config.train, work.runtime, work.folder).run()
+    shift, scaling = latent_statistics(encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime))
+    vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
+    return vae
+
+
+@together
+def make_native_vae(work: Work, base_vae: BaseVAEConfig, seed: int) -> None:
+    """The base VAE trained on at the full resolution, with factors of the latents there."""
+    train, heldout = (UnitImages(crops(work.inputs["crops"], s)[0]) for s in ("train", "heldout"))
+    vae = load_vae(work).train().requires_grad_(True)
+    if work.runtime.weight_gradient == "contiguous":
+        contiguous_weight_gradients(vae)
+    vae = trained(work, vae, train, heldout, base_vae, seed)
+    if ranks().main:
+        save_model(vae, work.folder / MODEL, rounded=base_vae.train.round_weights)
+
+
+def encode_all(
+    vae: AutoencoderKL, images: torch.Tensor | UnitImages, runtime: Runtime
+) -> torch.Tensor:
     """Unscaled posterior modes of all images, float32 on the CPU."""
     batch = runtime.images_at_once or ENCODED_BASE
     parts = (images[i : i + batch].to(runtime.device) for i in range(0, len(images), batch))

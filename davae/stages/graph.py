@@ -225,7 +225,7 @@ def own_stages(e: Experiment, s: Stages) -> Stages:
         parts = ["native_latents"]
     elif images.upstream.get("davae") is s["davae"]:
         parts.append("detail_latents")
-    read = {role: s[role] for role in ("crops", "base_vae", *parts)}
+    read = {role: s[role] for role in ("crops", *parts)} | {"base_vae": images.upstream["base_vae"]}
     real = Stage("own_latents", 1, own.make_own_latents, {}, read)
     decoded = replace(images, upstream={**images.upstream, "sampled": real})
     return {

@@ -4,7 +4,7 @@ file of your own."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from davae.analysis.tables import RUN_ROWS
@@ -14,6 +14,9 @@ from davae.stages import alternatives, autoencoder, prompts, samples, text, tran
 from davae.stages.stage import Stage
 
 Stages = dict[str, Stage]
+NATIVE_VAE_PART = 4
+"""The VAE of the native model is trained on for the steps of the DA-VAE divided by this: it begins
+with the base VAE's weights, whose images it knows at half the resolution."""
 
 
 @dataclass(frozen=True)
@@ -248,23 +251,34 @@ def repeated(e: Experiment, s: Stages) -> Stages:
     }
 
 
+def native_vae(e: Experiment, s: Stages) -> Stage:
+    """The base VAE trained on at the full resolution; one that was pretrained as it is."""
+    if e.base_vae.pretrained:
+        return s["base_vae"]
+    steps = max(1, e.davae.train.steps // NATIVE_VAE_PART)
+    vae = replace(e.base_vae, train=replace(e.davae.train, steps=steps))
+    upstream = {"crops": s["pool" if e.autoencoder_data else "crops"], "base_vae": s["base_vae"]}
+    config = {"base_vae": vae, "seed": e.data_seed}
+    return Stage("native_vae", 1, autoencoder.make_native_vae, config, upstream)
+
+
 def native(e: Experiment, s: Stages) -> Stages:
     """The base model at the full resolution, s^2 times the tokens, fine-tuned for as many FLOPs as
-    the adaptation takes."""
+    the adaptation takes, on latents of a VAE that knows that resolution."""
     classes_only(e, "trains the base model on classes")
     adapted = adaptation(e, s)
     some = {"train_crops": e.adapt.train_crops} if e.adapt.train_crops else {}
-    at_vae = {role: s[role] for role in ("crops", "base_vae")}
+    vae = native_vae(e, s)
+    at_vae = {"crops": s["crops"], "base_vae": vae}
     latents = Stage("native_latents", 1, alternatives.make_native_latents, some, at_vae)
     config = training_config(e)
     upstream = {**at_vae, "base_dit": s["base_dit"], "native_latents": latents, "adapted": adapted}
     trained = Stage("native", plain_version(e), alternatives.make_native, config, upstream)
     drawn = sampled(e, trained)
     decoded = {"scale": 1, "batch": e.sample.batch_size, "zero_detail": False}
-    images = Stage(
-        "samples", 2, samples.make_samples, decoded, {"base_vae": s["base_vae"], "sampled": drawn}
-    )
+    images = Stage("samples", 2, samples.make_samples, decoded, {"base_vae": vae, "sampled": drawn})
     return {
+        "native_vae": vae,
         "adapted": adapted,
         "native_latents": latents,
         "native": trained,

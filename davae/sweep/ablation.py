@@ -70,24 +70,21 @@ class Ablation:
     """Further figures from the sidecars, into a folder."""
     write: Callable[[pd.DataFrame, Path], str] | None = None
     """Further text from the records' rows, as Markdown, and figures into the folder."""
-    trains: Literal["samples", "run", "adapt", "davae", "davae_seeds"] = "adapt"
-    """What arms train. samples: nothing, they sample from the models of the run, and seeds are
-    those of the noise; run: all that a run of the preset does, as long; adapt: a shorter
-    adaptation on the preset's DA-VAE; davae: a DA-VAE of the arm's own before it, from a common
-    start (`davae.core.presets.ARMS`), which its seeds share; davae_seeds: one for every seed."""
+    trains: Literal["adapt", "davae", "davae_seeds"] = "adapt"
+    """What arms train. adapt: a shorter adaptation on the preset's DA-VAE; davae: a DA-VAE of the
+    arm's own before it, from a common start (`davae.core.presets.ARMS`), which its seeds share;
+    davae_seeds: one for every seed."""
 
     def base(self, preset: str) -> Experiment:
         """What `arms` is given; raises ValueError for an unknown preset."""
         if preset not in PRESETS:
             raise ValueError(f"there is no preset {preset!r}; presets: {', '.join(PRESETS)}")
-        if self.trains == "samples" or preset not in ARMS:
+        if preset not in ARMS:
             return PRESETS[preset]
         return getattr(ARMS[preset], self.trains)
 
     def seeded(self, base: Experiment, seed: int) -> Experiment:
         """The experiment that arms start from at a seed."""
-        if self.trains == "samples":
-            return replace(base, sample_seed=seed)
         return replace(base, seed=seed)
 
     def key(self, arm: Arm) -> str:

@@ -36,9 +36,6 @@ from davae.sweep.arm import SAMPLES, SIDECARS, file_name
 from davae.sweep.sweep import Rows, Sweep
 from davae.sweep.took import trained_in
 
-OF_ONE_MODEL = (
-    "Here the seeds are those of the noise: intervals are conditional on one adapted model."
-)
 OF_ONE_AUTOENCODER = (
     "The seeds of an arm share its autoencoder: figures without ± are of that one, and intervals "
     "conditional on it."
@@ -116,8 +113,6 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     text = f"**{ablation.question}**\n\n" + to_markdown(
         short if len(ablation.metrics) <= WIDE else upright(short)
     )
-    if ablation.trains == "samples":
-        text += f"\n{OF_ONE_MODEL}\n"
     if ablation.trains == "davae":
         text += f"\n{OF_ONE_AUTOENCODER}\n"
     text += findings_text(ablation, frame, folder, sweep.base.data.name)

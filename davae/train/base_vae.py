@@ -7,7 +7,7 @@ from diffusers import AutoencoderKL
 
 from davae.core import keyed
 from davae.core.experiment import BaseVAEConfig
-from davae.data.pixels import psnr
+from davae.data.pixels import UnitImages, psnr
 from davae.method.vae_loss import ReconstructionLoss, kl_mean
 from davae.train.batches import Batch, chosen
 from davae.train.loop import Task, Terms
@@ -15,8 +15,8 @@ from davae.train.loop import Task, Terms
 
 def base_vae_task(
     vae: AutoencoderKL,
-    images: torch.Tensor,
-    heldout: torch.Tensor,
+    images: torch.Tensor | UnitImages,
+    heldout: torch.Tensor | UnitImages,
     config: BaseVAEConfig,
     seed: int,
 ) -> Task:

@@ -6,12 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
+from davae.core.experiment import BaseVAEConfig
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY, read_log
 from davae.data.shards import Shards
 from davae.models.regressor import DetailRegressor
+from davae.stages.artifacts import MODEL
 from davae.stages.graph import graph
 from davae.stages.transformer import further_terms
 from davae.train.loop import Trainer
@@ -58,6 +61,28 @@ def test_the_native_model_sees_four_times_the_positions(nano):
     base = Shards(pipeline.path(stages["base_latents"]) / "heldout")[:].numpy()
     native = Shards(pipeline.path(stages["native_latents"]) / "heldout")[:].numpy()
     assert native.shape == (*base.shape[:2], 2 * base.shape[2], 2 * base.shape[3])
+
+
+def test_the_native_models_vae_was_trained_on_at_the_full_resolution(nano):
+    """From the base VAE's weights, so that a VAE that is pretrained at its resolution stays as it
+    is; its factors are those of the latents there, which the model's samples are decoded by."""
+    pipeline, _, _ = nano
+    stages = graph(replace(NANO, method="native"))
+    vae, base = (
+        AutoencoderKL.from_pretrained(pipeline.path(stages[role]) / MODEL)
+        for role in ("native_vae", "base_vae")
+    )
+    both = zip(vae.parameters(), base.parameters(), strict=True)
+    drifts = [(a - b).norm() / b.norm() for a, b in both]
+    assert 0 < torch.stack(drifts).median() < 0.5  # other networks are about 1.4 apart
+    latents = Shards(pipeline.path(stages["native_latents"]) / "train")[:]
+    normalised = (latents - vae.config.shift_factor) * vae.config.scaling_factor
+    assert abs(normalised.mean()) < 1e-3
+    assert abs(normalised.std() - 1) < 1e-3
+    assert stages["samples"].upstream["base_vae"] is stages["native_vae"]
+    trained = replace(NANO.base_vae, pretrained="vae", train=BaseVAEConfig().train)
+    stages = graph(replace(NANO, method="native", base_vae=trained))
+    assert stages["native_vae"] is stages["base_vae"]
 
 
 def test_a_regressor_learns_a_function_of_z(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ablations.tokens import DAVAE, METRICS
 from davae.analysis.findings import Claim
 from davae.core.experiment import BaseVAEConfig, Experiment
+from davae.stages.methods import with_losses_of
 from davae.sweep.ablation import Ablation, Arm
 
 SCRATCH, SCRATCH_TOTAL = "f8 from scratch, adaptation's steps", "f8 from scratch, all steps"
@@ -42,9 +43,8 @@ def from_scratch(base: Experiment, steps: int) -> Experiment:
         block_out_channels=(*widths, widths[-1]),
         norm_num_groups=base.base_vae.norm_num_groups,
         kl_weight=base.base_vae.kl_weight,
-        l2_weight=base.base_vae.l2_weight,
-        train=base.davae.train,
     )
+    vae = with_losses_of(base.davae, vae, base.davae.train)
     return replace(
         base,
         method="base_upsampled",

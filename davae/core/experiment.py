@@ -70,13 +70,16 @@ class BaseVAEConfig:
     """Weight of mean(mu^2 + sigma^2 - 1 - log sigma^2) beside the mean L1 in [-1, 1]."""
     l2_weight: float = option(0.0, neutral=0.0)
     """Weight of the mean squared error, beside the mean L1, which alone gives up hues."""
+    haar_weight: float = option(0.0, neutral=0.0)
+    """Weight of the mean L1 of the images' Haar detail, without which fine lines come late."""
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
         if self.pretrained:
             reason = "base_vae.pretrained names a trained one"
             unread(reason, train=(self.train, TrainConfig()), kl_weight=(self.kl_weight, 1e-4),
-                   l2_weight=(self.l2_weight, 0.0))  # fmt: skip
+                   l2_weight=(self.l2_weight, 0.0),
+                   haar_weight=(self.haar_weight, 0.0))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,8 @@ class DetailConfig:
     gan_clamp: float = 1e4
     init_from_base: bool = True
     """Start the detail encoder and the decoder from the base VAE's weights."""
+    statistics_crops: int = option(10_000, neutral=10_000)
+    """The first training crops, at most, whose modes give the detail's mean and deviation."""
     fresh_detail: bool = option(False, neutral=False)
     """Where training goes on from another DA-VAE: draw the layers that read or write the detail
     anew, so that no number of detail channels has a head start."""

@@ -296,7 +296,7 @@ def without_alignment(davae: DetailConfig) -> DetailConfig:
     return replace(davae, align_weight=0.0, align_mode="fixed", align_method="group_mean")
 
 
-def arms_of(adapted: Experiment, davae_steps: int) -> Arms:
+def arms_of(adapted: Experiment, davae_steps: int, statistics_crops: int = 10_000) -> Arms:
     """The arms of an adaptation, whose own DA-VAEs train for `davae_steps` under the paper's weight
     of the alignment.
 
@@ -305,6 +305,7 @@ def arms_of(adapted: Experiment, davae_steps: int) -> Arms:
     start = without_alignment(adapted.davae)
     short = replace(
         adapted.davae, align_weight=0.5, align_mode="gradient_ratio", fresh_detail=True,
+        statistics_crops=statistics_crops,
         train=replace(adapted.davae.train, steps=davae_steps),
     )  # fmt: skip
     own = replace(
@@ -337,7 +338,7 @@ SMOKE_ARM = replace(
 
 ARMS: dict[str, Arms] = {
     "nano": arms_of(NANO, 4),
-    "smoke": arms_of(SMOKE_ARM, 8),
+    "smoke": arms_of(SMOKE_ARM, 8, 192),
     "tiny": arms_of(shorter(TINY, 1_000, 300, 4e-3, 8_190), 1_000),
     "tiny_photos": arms_of(shorter(TINY_PHOTOS, 1_000, 300, 4e-3, 8_190), 1_000),
 }

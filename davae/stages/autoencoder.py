@@ -152,7 +152,7 @@ def make_davae(work: Work, davae: DetailConfig, scale: int, antialias: bool, see
     if not ranks().main:
         return
     if davae.detail_channels:
-        first = crops(work.inputs["crops"], "train", STATISTICS_SAMPLES)[0]
+        first = crops(work.inputs["crops"], "train", davae.statistics_crops)[0]
         modes = raw_detail(model, first, work.runtime, part)
         model.set_detail_statistics(*detail_statistics(modes))
         if not davae.train.round_weights:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from davae.analysis.tables import RUN_ROWS
-from davae.core.experiment import Experiment
+from davae.core.experiment import BaseVAEConfig, DetailConfig, Experiment, TrainConfig
 from davae.models.families.registry import family_of
 from davae.stages import alternatives, autoencoder, prompts, samples, text, transformer
 from davae.stages.stage import Stage
@@ -251,12 +251,19 @@ def repeated(e: Experiment, s: Stages) -> Stages:
     }
 
 
+def with_losses_of(
+    davae: DetailConfig, base_vae: BaseVAEConfig, train: TrainConfig
+) -> BaseVAEConfig:
+    """An autoencoder of a method beside the DA-VAE, trained by the DA-VAE's terms on pixels."""
+    return replace(base_vae, l2_weight=davae.l2_weight, haar_weight=davae.haar_weight, train=train)
+
+
 def native_vae(e: Experiment, s: Stages) -> Stage:
     """The base VAE trained on at the full resolution; one that was pretrained as it is."""
     if e.base_vae.pretrained:
         return s["base_vae"]
     steps = max(1, e.davae.train.steps // NATIVE_VAE_PART)
-    vae = replace(e.base_vae, train=replace(e.davae.train, steps=steps))
+    vae = with_losses_of(e.davae, e.base_vae, replace(e.davae.train, steps=steps))
     upstream = {"crops": s["pool" if e.autoencoder_data else "crops"], "base_vae": s["base_vae"]}
     config = {"base_vae": vae, "seed": e.data_seed}
     return Stage("native_vae", 1, autoencoder.make_native_vae, config, upstream)

@@ -20,8 +20,8 @@ def base_vae_task(
     config: BaseVAEConfig,
     seed: int,
 ) -> Task:
-    """L1 + l2_weight squared error + kl_weight KL on images [N, 3, R, R] in [-1, 1]; PSNR on
-    `heldout` is logged."""
+    """L1 + l2_weight squared error + haar_weight Haar detail + kl_weight KL on images [N, 3, R, R]
+    in [-1, 1]; PSNR on `heldout` is logged."""
     device = next(vae.parameters()).device
 
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
@@ -35,7 +35,7 @@ def base_vae_task(
         x, noise = batch
         posterior = vae.encode(x).latent_dist
         reconstruction = vae.decode(posterior.mean + posterior.std * noise).sample
-        losses = ReconstructionLoss(l2=config.l2_weight)
+        losses = ReconstructionLoss(l2=config.l2_weight, haar=config.haar_weight)
         terms = losses.terms(reconstruction, x)
         kl = kl_mean(posterior.mean, posterior.logvar)
         return {"loss": losses.total(terms) + config.kl_weight * kl, **terms, "kl": kl}

@@ -4,6 +4,7 @@ to.
 Run it on a quiet machine: a second busy process slows both to a fraction. The figures are recorded
 below runs/speed."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations._load import load, names
 from davae.core import records
 from davae.core.presets import ARMS
 from davae.core.runtime import Runtime
@@ -39,6 +41,7 @@ PARTS = ("tiny-widened-update-b24", "tiny-widened-draw-b24")
 SAMPLING, FORWARD = "tiny-widened-sample-b39", "tiny-widened-denoise-b128"
 RECORDS, RUN = Path("runs/speed/records.jsonl"), records.new_run_id()
 ARM_SECONDS, REUSED_SECONDS, SAMPLING_SECONDS = 360, 180, 60
+SMOKE_SECONDS = 1_200
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -169,3 +172,38 @@ def test_an_arm_of_the_tiny_ablations(tmp_path, capsys):
     assert sum(seconds.values()) <= ARM_SECONDS
     assert reused <= REUSED_SECONDS
     assert sampling <= SAMPLING_SECONDS
+
+
+def test_every_ablation_at_smoke(tmp_path, capsys):
+    """Every table and figure from the shipped models, on all cores; about 16 minutes."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "ablations", "--all", "--preset", "smoke"]
+    places = ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    subprocess.run(command + places, check=True)
+    seconds = time.perf_counter() - start
+    with capsys.disabled():
+        print(f"\nevery ablation at smoke {seconds / 60:.1f} min, target 20", end="")
+    note("every ablation at smoke", "wall clock", seconds=seconds)
+    every = sorted(name for name in names() if not load(name).own_seeds)
+    for left in ("table.md", "figure.svg", "records.jsonl"):
+        found = (tmp_path / "out" / "smoke" / "ablations").glob(f"*/{left}")
+        assert sorted(path.parent.name for path in found) == every
+    assert seconds <= SMOKE_SECONDS
+
+
+def test_an_estimate_of_a_sweep(tmp_path, capsys):
+    """What --dry-run says of a second seed, from the stages of the first, is within a quarter of
+    what it takes."""
+    command = [sys.executable, "-m", "ablations", "schedule", "--preset", "smoke"]
+    command += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    subprocess.run([*command, "--seeds", "0"], check=True, capture_output=True)
+    asked = [*command, "--seeds", "0", "1"]
+    said = subprocess.run([*asked, "--dry-run"], check=True, capture_output=True, text=True).stdout
+    estimate = 60 * float(re.search(r"about ([\d.]+) minutes", said).group(1))
+    start = time.perf_counter()
+    subprocess.run(asked, check=True, capture_output=True)
+    seconds = time.perf_counter() - start
+    with capsys.disabled():
+        print(f"\na sweep estimated at {estimate:.0f} s took {seconds:.0f} s", end="")
+    note("a sweep estimated", "wall clock", estimate=estimate, seconds=seconds)
+    assert abs(estimate / seconds - 1) <= 0.25

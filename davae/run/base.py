@@ -16,8 +16,8 @@ KEPT = 1_000
 
 
 def shipped_stages(e: Experiment, base_seeds: tuple[int, ...]) -> dict[str, Stage]:
-    """The autoencoders of the experiment, a base DiT for each base seed, and the DA-VAE without
-    alignment that arms of ablations start theirs from.
+    """The autoencoders of the experiment, a base DiT for each base seed, the DA-VAE without
+    alignment that arms of ablations start theirs from, and the VAE of the native model.
 
     Raises ValueError where their weights would not be rounded, so that files are twice as large.
     """
@@ -37,6 +37,7 @@ def shipped_stages(e: Experiment, base_seeds: tuple[int, ...]) -> dict[str, Stag
     others = {
         "no_detail_decoder": stages["no_detail_decoder"],
         "start": graph(replace(e, davae=plain))["davae"],
+        "native_vae": graph(replace(e, method="native"))["native_vae"],
     }
     return autoencoders | base_dits | others
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ Terms = dict[str, torch.Tensor]
 def snapshot_name(step: int) -> str:
     """The file of a snapshot."""
     return f"snapshot.{step}.safetensors"
+
+
+@lru_cache(maxsize=4)
+def rate_in(minute: int, device: str, dtype: torch.dtype, threads: int) -> float:
+    """The product rate of this process on the device, measured once a minute, so that trainings of
+    seconds share it."""
+    return matmul_rate(device, dtype=dtype)
 
 
 @dataclass
@@ -178,9 +186,9 @@ class Trainer:
 
     def _ceiling(self) -> float:
         """The product rate of all ranks together in the dtype that products are cast to."""
-        dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-        rate = matmul_rate(self.runtime.device, dtype=dtypes[self.runtime.dtype or "float32"])
-        return rate * ranks().count
+        dtype = getattr(torch, self.runtime.dtype or "float32")
+        minute = int(time.monotonic() // 60)
+        return ranks().count * rate_in(minute, self.runtime.device, dtype, torch.get_num_threads())
 
     @torch.no_grad()
     def _round(self) -> None:

@@ -27,13 +27,13 @@ def test_models_are_trained_once_and_copied_without_what_resuming_needs(nano, tm
     pipeline = replace(nano[0], announce=announced.append)
     to = make_base(e, (0, 1), pipeline, tmp_path / "shipped")
     copied = sorted(str(p.relative_to(to).parent) for p in to.glob("*/*"))
-    assert copied == ["base_dit", "base_dit", "base_vae", "davae", "davae", "davae"]
+    assert copied == ["base_dit", "base_dit", "base_vae", "davae", "davae", "davae", "native_vae"]
     assert not list(to.rglob("*.npy"))
     before = {p: p.stat().st_mtime_ns for p in to.rglob("*")}
     announced.clear()
     make_base(e, (0, 1), pipeline, to)
     assert {p: p.stat().st_mtime_ns for p in to.rglob("*")} == before
-    assert len(announced) == 6  # a line a model, and no stage made
+    assert len(announced) == 7  # a line a model, and no stage made
     with pytest.raises(ValueError, match="round_weights is off"):
         shipped_stages(NANO, (0,))
 
@@ -44,7 +44,7 @@ def test_seeds_share_what_they_should():
     assert {role: stage.key for role, stage in a.items()} == {r: s.key for r, s in b.items()}
     assert a["base_dit0"].key != a["base_dit1"].key
     photos = shipped_stages(PRESETS["tiny_photos"], (0,))
-    for role in ("base_vae", "davae", "no_detail_decoder", "start"):
+    for role in ("base_vae", "davae", "no_detail_decoder", "start", "native_vae"):
         assert photos[role].key == a[role].key  # one autoencoder for both
     assert photos["base_dit0"].key != a["base_dit0"].key
 

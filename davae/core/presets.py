@@ -338,7 +338,7 @@ SMOKE_ARM = replace(
 
 ARMS: dict[str, Arms] = {
     "nano": arms_of(NANO, 4),
-    "smoke": arms_of(SMOKE_ARM, 8, 192),
+    "smoke": arms_of(SMOKE_ARM, 4, 192),
     "tiny": arms_of(shorter(TINY, 1_000, 300, 4e-3, 8_190), 1_000),
     "tiny_photos": arms_of(shorter(TINY_PHOTOS, 1_000, 300, 4e-3, 8_190), 1_000),
 }

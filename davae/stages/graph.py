@@ -190,6 +190,8 @@ def analyses(e: Experiment) -> Stages:
     structure: dict[str, Any] = {"metrics": further} if further else {}
     structure |= {"count": e.eval.count} if e.eval.count else {}
     of_davae = {"davae": s["davae"]}
+    large = e.eval.count // 3  # crops of 256 px, which take as long as many of a judged one
+    few = {"count": large} if 0 < large < latents.SPECTRUM_CROPS else {}
     adapted = s.get("adapted")
     checked = {"check_crops": e.adapt.check_crops} if e.adapt.check_crops else {}
     flow = (
@@ -207,7 +209,7 @@ def analyses(e: Experiment) -> Stages:
             "spectrum",
             2 + DRAWN.get(e.data.name, 1),
             latents.make_spectrum,
-            drawn_data(e),
+            {**drawn_data(e), **few},
             of_davae,
             content=e.data.path,
         ),

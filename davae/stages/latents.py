@@ -141,13 +141,13 @@ def latent_pair(model: DAVAE, images: np.ndarray, device: str) -> tuple[np.ndarr
     return torch.cat(base).numpy(), torch.cat(detail).numpy()
 
 
-def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
-    """Radial power spectra of the spaces on 256 px crops of the training regions, at the
-    photographs' own scale; the regression of z_d on z is of other crops there."""
+def make_spectrum(work: Work, data: DataConfig, seed: int, count: int = SPECTRUM_CROPS) -> None:
+    """Radial power spectra of the spaces on `count` 256 px crops of the training regions, at the
+    photographs' own scale; the regression of z_d on z is of as many other crops there."""
     model, large = load_davae(work), at_size(data, SPECTRUM_PX)
     splits: tuple[Split, ...] = ("train", "fresh")
     source = None if data.name == "scenes" else load_source(data)
-    drawn = {s: draw_images(large, seed, s, SPECTRUM_CROPS, source)[0] for s in splits}
+    drawn = {s: draw_images(large, seed, s, count, source)[0] for s in splits}
     pairs = {s: latent_pair(model, images, work.runtime.device) for s, images in drawn.items()}
     shares = {}
     spectra: dict[str, Any] = {}
@@ -159,7 +159,7 @@ def make_spectrum(work: Work, data: DataConfig, seed: int) -> None:
         f"{SPECTRUM_PX} px crops of training regions; share of power above 1/4 cycle a position"
     )
     measured = [
-        Measurement(f"high_frequency_{name}", share, SPECTRUM_CROPS, protocol=protocol)
+        Measurement(f"high_frequency_{name}", share, count, protocol=protocol)
         for name, share in shares.items()
     ]
     write_measurements(work.folder, {"davae": measured})

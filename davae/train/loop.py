@@ -140,8 +140,10 @@ class Trainer:
         self._resume()
         writer = self._tensorboard()
         saved = time.perf_counter()
-        parts = self.task.evaluations if self.config.steps >= 10 * self.task.evaluations else 4
-        evaluated = {round(self.config.steps * i / parts) for i in range(1, parts + 1)}
+        steps, parts = self.config.steps, self.task.evaluations
+        if steps < 10 * parts:
+            parts = 4 if steps >= 20 else 2
+        evaluated = {round(steps * i / parts) for i in range(1, parts + 1)}
         self.task.module.train()
         with (
             Path(self.folder / LOG if ranks().main else os.devnull).open("a") as log,

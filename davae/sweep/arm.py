@@ -57,7 +57,7 @@ def run_arm(
         sampled = arm.stages().get("samples")
         if show and sampled and pipeline.store.has(sampled.name, sampled.key):
             columns["samples"] = keep_samples(arm, columns["key"], pipeline, folder / SAMPLES)
-        keep_times(folder, arm, columns["key"], pipeline.store)
+        keep_times(folder, arm, ablation.measured, columns["key"], pipeline.store)
         records.append(path, [records.row(**columns, **values) for values in measured])
     except FAILURES as error:
         text = f"{type(error).__name__}: {error}"

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from davae.core import records
 from davae.core.store import SUMMARY, Store
+from davae.stages.stage import Stage
 from davae.sweep.ablation import Arm
 
 TIMES = "stages.jsonl"
 """In the folder of an ablation's records."""
 
 
-def keep_times(folder: Path, arm: Arm, key: str, store: Store) -> None:
-    """Append the seconds of every stage of a measured arm that the store has built, by stage and
-    key, and each one's threads, precision and CPU; networks that the project ships are left out.
+def keep_times(folder: Path, arm: Arm, measured: Iterable[str], key: str, store: Store) -> None:
+    """Append the seconds of every stage that the `measured` roles of an arm rest on and the store
+    has built, by stage and key, and each one's threads, precision and CPU; networks that the
+    project ships are left out.
 
     key: of the arm's records."""
-    there = {stage.key: stage for stage in arm.stages().values()}
+    stages = arm.stages()
+    there = {stage.key: stage for stage in rested_on([stages[role] for role in measured])}
     built = [stage for stage in there.values() if store.built(stage.name, stage.key)]
     manifests = {f"{s.name}/{s.key}": store.manifest(s.name, s.key) for s in built}
     line = {
@@ -36,6 +39,13 @@ def keep_times(folder: Path, arm: Arm, key: str, store: Store) -> None:
         "cpu": {name: m["machine"]["cpu"] for name, m in manifests.items()},
     }
     records.append(folder / TIMES, [line])
+
+
+def rested_on(stages: Iterable[Stage]) -> Iterator[Stage]:
+    """The stages and all that they read; one that several read comes several times."""
+    for stage in stages:
+        yield from rested_on(stage.upstream.values())
+        yield stage
 
 
 def kept_times(folder: Path) -> list[dict[str, Any]]:

@@ -40,11 +40,19 @@ def test_a_stage_that_arms_share_is_counted_once_and_seconds_are_those_of_a_core
         stages = arm.stages()
         put(store, stages["shared"], 120.0, 2)
         put(store, stages["own"], seconds, threads)
-        keep_times(folder, arm, arm.name, store)
+        keep_times(folder, arm, ("own",), arm.name, store)
     assert core_minutes(folder, {"a"}) == pytest.approx((240 + 60) / 60)
     assert core_minutes(folder, {"b"}) == pytest.approx((240 + 180) / 60)
     assert core_minutes(folder, {"a", "b"}) == pytest.approx((240 + 60 + 180) / 60)
     assert cpus(folder) == ["1 of them", "2 of them"]
+
+
+def test_what_another_ablation_built_of_an_arm_is_not_counted(tmp_path):
+    store, arm = Store(tmp_path / "store"), TwoStages("a")
+    for stage in arm.stages().values():
+        put(store, stage, 60.0, 1)
+    keep_times(tmp_path, arm, ("shared",), "a", store)
+    assert core_minutes(tmp_path, {"a"}) == pytest.approx(1)
 
 
 def test_minutes_are_not_made_up_where_an_arms_were_not_kept(tmp_path):
@@ -61,5 +69,5 @@ def test_networks_that_the_project_ships_are_left_out(tmp_path):
     shipped, store = tmp_path / "shipped", Store(tmp_path / "store", tmp_path / "shipped")
     put(Store(shipped), arm.stages()["shared"], 6000.0, 2)
     put(store, arm.stages()["own"], 60.0, 1)
-    keep_times(tmp_path / "ablation", arm, "a", store)
+    keep_times(tmp_path / "ablation", arm, ("own",), "a", store)
     assert core_minutes(tmp_path / "ablation", {"a"}) == 1

@@ -30,12 +30,13 @@ from davae.train.regressor import regressor_task
 
 
 @together
-def make_native_latents(work: Work, train_crops: int = 0) -> None:
-    """The base VAE's latent of every crop at the full resolution, or of the first `train_crops` of
-    training: s^2 times the positions."""
+def make_native_latents(work: Work, train_crops: int = 0, check_crops: int = 0) -> None:
+    """The VAE's latent of every crop at the full resolution, or of the first `train_crops` of
+    training and `check_crops` of the others: s^2 times the positions."""
     vae = load_vae(work)
     for split in SPLITS:
-        images = crops(work.inputs["crops"], split, train_crops if split == "train" else 0)[0]
+        count = train_crops if split == "train" else check_crops
+        images = crops(work.inputs["crops"], split, count)[0]
 
         def encoded(part: range, images: np.ndarray = images) -> torch.Tensor:
             return encode_all(vae, to_unit(images[part.start : part.stop]), work.runtime)

@@ -11,7 +11,7 @@ from davae.core.experiment import Experiment
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
 from davae.stages import autoencoder, data, judging, latents, own, proxies, scoring, transformer
-from davae.stages.methods import Stages, method_of
+from davae.stages.methods import Stages, encoded_crops, method_of
 from davae.stages.stage import Stage
 
 LAGGING = ("davae", "repeat")
@@ -45,10 +45,8 @@ def graph(e: Experiment) -> Stages:
     if not e.davae.detail_channels:
         return s
     at_davae = {"crops": s["crops"], "davae": s["davae"]}
-    asked = {"train_crops": e.adapt.train_crops, "check_crops": e.adapt.check_crops}
-    some = {name: count for name, count in asked.items() if count}
     s["detail_latents"] = Stage(
-        "detail_latents", 1, autoencoder.make_detail_latents, some, at_davae
+        "detail_latents", 1, autoencoder.make_detail_latents, encoded_crops(e), at_davae
     )
     method = method_of(e)
     s |= method.stages(e, s)
@@ -228,7 +226,8 @@ def own_stages(e: Experiment, s: Stages) -> Stages:
     elif images.upstream.get("davae") is s["davae"]:
         parts.append("detail_latents")
     read = {role: s[role] for role in ("crops", *parts)} | {"base_vae": images.upstream["base_vae"]}
-    real = Stage("own_latents", 1, own.make_own_latents, {}, read)
+    some = {"count": e.eval.count} if e.eval.count else {}
+    real = Stage("own_latents", 1, own.make_own_latents, some, read)
     decoded = replace(images, upstream={**images.upstream, "sampled": real})
     return {
         "own_images": decoded,

@@ -258,6 +258,12 @@ def with_losses_of(
     return replace(base_vae, l2_weight=davae.l2_weight, haar_weight=davae.haar_weight, train=train)
 
 
+def encoded_crops(e: Experiment) -> dict[str, int]:
+    """How many crops the latents of an adaptation are made of, where not of all."""
+    asked = {"train_crops": e.adapt.train_crops, "check_crops": e.adapt.check_crops}
+    return {name: count for name, count in asked.items() if count}
+
+
 def native_vae(e: Experiment, s: Stages) -> Stage:
     """The base VAE trained on at the full resolution; one that was pretrained as it is."""
     if e.base_vae.pretrained:
@@ -274,7 +280,7 @@ def native(e: Experiment, s: Stages) -> Stages:
     the adaptation takes, on latents of a VAE that knows that resolution."""
     classes_only(e, "trains the base model on classes")
     adapted = adaptation(e, s)
-    some = {"train_crops": e.adapt.train_crops} if e.adapt.train_crops else {}
+    some = encoded_crops(e)
     vae = native_vae(e, s)
     at_vae = {"crops": s["crops"], "base_vae": vae}
     latents = Stage("native_latents", 1, alternatives.make_native_latents, some, at_vae)

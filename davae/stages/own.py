@@ -18,10 +18,11 @@ PARTS = ("base_latents", "detail_latents", "native_latents")
 
 
 @torch.no_grad()
-def make_own_latents(work: Work) -> None:
-    """The latents of held-out crops as a sampling stage leaves them: latents.npy, normalised, and
-    labels.npy."""
+def make_own_latents(work: Work, count: int = 0) -> None:
+    """The latents of held-out crops, of the first `count` if it is given, as a sampling stage
+    leaves them: latents.npy, normalised, and labels.npy."""
     real = latent_set(work, "heldout", *(role for role in PARTS if role in work.inputs))
+    real = real.first(count) if count else real
     np.save(work.folder / LATENTS, real.latents[:].numpy())
     np.save(work.folder / "labels.npy", real.conditions.numpy())
 

@@ -158,12 +158,13 @@ def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, np.ndarr
     turned so that lower is better; seeds that every arm has, arms whose detail has not
     collapsed."""
     columns = []
+    better = frame.drop_duplicates("metric").set_index("metric")["higher_is_better"]
     kept = frame[~frame["arm"].isin(collapsed(ablation, frame))]
     first = of_first_extractor(kept)
     for metric in ablation.pareto:
         rows = first[first["metric"] == metric]
         wide = rows.pivot_table(index="seed", columns="arm", values="value", sort=False)
-        columns.append(-wide if rows["higher_is_better"].iloc[0] else wide)
+        columns.append(-wide if better[metric] else wide)
     arms = [arm for arm in columns[0].columns if all(arm in c.columns for c in columns)]
     both = pd.concat([c[arms] for c in columns], axis=1).dropna()
     return {arm: both[arm].to_numpy() for arm in arms} if len(both) else {}
@@ -176,7 +177,9 @@ def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
     x, y = (ablation.metrics[metric] for metric in ablation.pareto)
     values = pareto_values(ablation, frame)
     if not values:
-        return f"\nNo front of {x} and {y}: no seed has both of every arm.\n"
+        low = set(frame["arm"]) <= collapsed(ablation, frame).keys()
+        why = "the detail of every arm collapsed" if low else "no seed has both of every arm"
+        return f"\nNo front of {x} and {y}: {why}.\n"
     count = len(next(iter(values.values())))
     if count < LEAST_RESAMPLED:
         return f"\nNo front of {x} and {y}: {count} seeds are too few to say how sure it is.\n"

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
 from ablations.align_weight import ABLATION
-from davae.sweep.report import summary_table, to_read
+from davae.sweep.report import pareto_text, summary_table, to_read
 
 
 def test_what_the_seeds_of_an_arm_share_has_no_interval():
@@ -23,3 +24,22 @@ def test_what_the_seeds_of_an_arm_share_has_no_interval():
     assert list(to_read(shared).columns) == ["arm", "level", "seeds", "PSNR dB", "content"]
     assert to_read(shared)["content"].item() == "0.55 ± 0.64"  # 12.71 * 0.05
     assert "level" not in to_read(shared.assign(level="a"))
+
+
+@pytest.mark.parametrize(("low", "said"), [(1.0, "every arm collapsed"), (3.0, "too few to say")])
+def test_a_front_where_details_collapsed(low, said):
+    """As at smoke, where no detail is learnt: the table says so, and there is one."""
+    values = {
+        "psnr_db": (20.0, True),
+        "gkd_effnet": (9.0, False),
+        "effective_rank_z_d": (low, True),
+    }
+    rows = [
+        {"arm": arm, "seed": 0, "metric": metric, "value": value, "higher_is_better": better,
+         "extractor": "e" if "kd" in metric else "", "protocol": ""}
+        for arm in ("a", "b")
+        for metric, (value, better) in values.items()
+    ]  # fmt: skip
+    titles = {**ABLATION.metrics, "effective_rank_z_d": "rank"}
+    ablation = replace(ABLATION, metrics=titles, floors={"effective_rank_z_d": 2.0})
+    assert said in pareto_text(ablation, pd.DataFrame(rows))

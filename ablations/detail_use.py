@@ -27,7 +27,8 @@ the Frechet distance needs."""
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """The arms of `latent_structure`, by the first protocol alone, on crops enough for it."""
     count = max(base.eval.count, LEAST) if base.eval.count else 0
-    judged = replace(base.eval, count=count, also=())
+    metrics = tuple(dict.fromkeys((*base.eval.metrics, "fd")))
+    judged = replace(base.eval, metrics=metrics, count=count, also=())
     return latent_structure.arms(replace(base, eval=judged))
 
 

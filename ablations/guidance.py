@@ -22,8 +22,9 @@ def at_scale(sample: SampleConfig, scale: float) -> SampleConfig:
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """The adapted model and the controls, these at their own learning rate, each sampled at every
-    scale, on all channels; the adapted one at scale 1 is the reference."""
+    """The adapted model and the controls, these at the learning rate that `components` has for
+    them, each sampled at every scale, on all channels; the adapted one at scale 1 is the
+    reference."""
     plain = at_rate(base, RATES[PLAIN])
     return tuple(
         Arm(

@@ -160,7 +160,8 @@ class DetailConfig:
     init_from_base: bool = True
     """Start the detail encoder and the decoder from the base VAE's weights."""
     statistics_crops: int = option(10_000, neutral=10_000)
-    """The first training crops, at most, whose modes give the detail's mean and deviation."""
+    """The first training crops, at most, whose modes give the detail's mean and deviation; 0:
+    all."""
     fresh_detail: bool = option(False, neutral=False)
     """Where training goes on from another DA-VAE: draw the layers that read or write the detail
     anew, so that no number of detail channels has a head start."""

@@ -73,7 +73,7 @@ def trained(
     """The VAE after its training, its shift and scaling factors those of its latents."""
     task = base_vae_task(vae, images, heldout, config, seed)
     vae = Trainer(task, config.train, work.runtime, work.folder).run()
-    shift, scaling = latent_statistics(encode_all(vae, images[:STATISTICS_SAMPLES], work.runtime))
+    shift, scaling = latent_statistics(encode_all(vae, images, work.runtime, STATISTICS_SAMPLES))
     vae.register_to_config(shift_factor=shift, scaling_factor=scaling)
     return vae
 
@@ -91,11 +91,12 @@ def make_native_vae(work: Work, base_vae: BaseVAEConfig, seed: int) -> None:
 
 
 def encode_all(
-    vae: AutoencoderKL, images: torch.Tensor | UnitImages, runtime: Runtime
+    vae: AutoencoderKL, images: torch.Tensor | UnitImages, runtime: Runtime, most: int | None = None
 ) -> torch.Tensor:
-    """Unscaled posterior modes of all images, float32 on the CPU."""
-    batch = runtime.images_at_once or ENCODED_BASE
-    parts = (images[i : i + batch].to(runtime.device) for i in range(0, len(images), batch))
+    """Unscaled posterior modes of all images, or of the first `most`, float32 on the CPU."""
+    batch, count = runtime.images_at_once or ENCODED_BASE, min(len(images), most or len(images))
+    starts = range(0, count, batch)
+    parts = (images[i : min(i + batch, count)].to(runtime.device) for i in starts)
     with runtime.autocast():
         return torch.cat([encode_mode(vae, part).float().cpu() for part in parts])
 

@@ -225,7 +225,8 @@ def own_stages(e: Experiment, s: Stages) -> Stages:
         parts = ["native_latents"]
     elif images.upstream.get("davae") is s["davae"]:
         parts.append("detail_latents")
-    read = {role: s[role] for role in ("crops", *parts)} | {"base_vae": images.upstream["base_vae"]}
+    read = {role: s[role] for role in ("crops", *parts)}
+    read["base_vae"] = images.upstream.get("base_vae", s["base_vae"])
     some = {"count": e.eval.count} if e.eval.count else {}
     real = Stage("own_latents", 1, own.make_own_latents, some, read)
     decoded = replace(images, upstream={**images.upstream, "sampled": real})

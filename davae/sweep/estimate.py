@@ -12,6 +12,7 @@ from davae.core.environment import machine
 from davae.core.hashing import hashable
 from davae.core.runtime import Runtime
 from davae.core.store import MANIFEST, Store
+from davae.stages.latents import SPECTRUM_CROPS
 from davae.stages.stage import Stage
 
 ALIKE = ("device", "dtype", "compile")
@@ -42,7 +43,9 @@ class Node:
             return (self.config["metrics"].get("count") or self.crops("eval")) * self.judges()
         if self.name == "structure":
             return self.config.get("count") or self.crops("eval")
-        if self.name in ("detail_latents", "base_latents"):
+        if self.name == "spectrum":
+            return self.config.get("count", SPECTRUM_CROPS)
+        if self.name in ("detail_latents", "base_latents", "native_latents"):
             train = self.config.get("train_crops") or self.crops("train")
             return train + 2 * (self.config.get("check_crops") or self.crops("eval"))
         return 1.0

@@ -74,8 +74,8 @@ class Task:
     evaluate: Callable[[], dict[str, float]] | None = None
     """Held-out figures, computed with the averaged weights where there is an EMA."""
     evaluations: int = 16
-    """How often, evenly over the run (4 times in a very short one); a multiple of 4, so that the
-    last quarter can be read off."""
+    """How often, evenly over the run (4 times in a short one, and half way and at the end below 20
+    steps); a multiple of 4, so that the last quarter can be read off."""
     idle: bool = False
     """Whether some of what is trained has no gradient in some steps."""
 
@@ -133,7 +133,8 @@ class Trainer:
         weights: the task's own or, where it was sharded, a whole copy.
 
         `train.json` has steps, FLOPs a step, seconds and the machine's matmul rate, the better of
-        start and end, lest something else ran at one of them. Raises FloatingPointError at the
+        start and end, lest something else ran at one of them (`rate_in`: one where both are of a
+        minute). Raises FloatingPointError at the
         first non-finite term.
         """
         ceiling = self._ceiling()

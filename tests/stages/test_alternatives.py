@@ -80,6 +80,9 @@ def test_the_native_models_vae_was_trained_on_at_the_full_resolution(nano):
     assert abs(normalised.mean()) < 1e-3
     assert abs(normalised.std() - 1) < 1e-3
     assert stages["samples"].upstream["base_vae"] is stages["native_vae"]
+    terms = replace(NANO.davae, haar_weight=8.0, l2_weight=2.0)
+    weighted = graph(replace(NANO, method="native", davae=terms))["native_vae"]
+    assert {"haar", "l2"} <= read_log(pipeline.path(weighted))[1].keys()  # the DA-VAE's terms
     trained = replace(NANO.base_vae, pretrained="vae", train=BaseVAEConfig().train)
     stages = graph(replace(NANO, method="native", base_vae=trained))
     assert stages["native_vae"] is stages["base_vae"]

@@ -10,11 +10,13 @@ from safetensors.torch import load_file
 
 from davae.core.data_config import DataConfig
 from davae.core.presets import PRESETS
+from davae.core.runtime import Runtime
 from davae.data.pixels import to_unit
 from davae.data.shards import Shards
+from davae.models.base_vae import normalise
 from davae.models.davae import DAVAE
 from davae.stages.artifacts import MODEL, class_names, crops
-from davae.stages.autoencoder import encode_all
+from davae.stages.autoencoder import encode_all, raw_detail
 from davae.stages.data import base_images, make_crops, make_pool
 from davae.stages.graph import graph
 from davae.stages.stage import Stage
@@ -40,6 +42,18 @@ def test_a_frozen_detail_encoder_keeps_the_base_vaes_weights(nano):
     moved = free.detail_encoder.state_dict()
     assert any(not torch.equal(moved[name], value) for name, value in encoder.items())
     assert not torch.equal(frozen.decoder.conv_out.weight, base.decoder.conv_out.weight)
+
+
+def test_a_details_statistics_are_of_the_crops_that_are_asked_for(nano):
+    pipeline = nano[0]
+    stages = graph(replace(NANO, davae=replace(NANO.davae, statistics_crops=24)))
+    model = DAVAE.from_pretrained(pipeline.path(stages["davae"]) / MODEL)
+    images = stages["davae"].upstream["crops"]
+    modes = raw_detail(model, crops(pipeline.path(images), "train", 24)[0], Runtime())
+    mean, std = (b[:, None, None] for b in (model.detail_mean, model.detail_std))
+    seen = normalise((modes - mean) / std, model.config)  # as pipelines see it
+    np.testing.assert_allclose(seen.mean((0, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(seen.std((0, 2, 3)), 1, rtol=2e-3)
 
 
 def test_cached_base_latents_are_those_of_the_models_own_encoder(nano):

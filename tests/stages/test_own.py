@@ -45,6 +45,14 @@ def test_ways_of_several_decoders_stand_in_one_table(nano):
     check_same(said)
 
 
+def test_few_are_decoded_where_few_are_judged(nano):
+    pipeline, _, _ = nano
+    few = replace(NANO, eval=replace(NANO.eval, count=60))
+    latents = pipeline.path(analyses(few)["own_images"].upstream["sampled"]) / "latents.npy"
+    every = pipeline.path(analyses(NANO)["own_images"].upstream["sampled"]) / "latents.npy"
+    np.testing.assert_array_equal(np.load(latents), np.load(every)[:60])
+
+
 def test_own_images_are_the_reconstructions(nano):
     pipeline, _, _ = nano
     stages = {**graph(NANO), **analyses(NANO)}

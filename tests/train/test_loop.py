@@ -77,6 +77,15 @@ def test_a_resumed_run_is_bit_identical(tmp_path, on_host):
     assert [line["step"] for line in logs[0] if "eval/w" in line] == [0, 5, 10, 15, 20]
 
 
+@pytest.mark.parametrize(
+    ("steps", "checked"), [(6, [0, 3, 6]), (18, [0, 9, 18]), (24, [0, 6, 12, 18, 24])]
+)
+def test_a_short_training_is_checked_half_way(tmp_path, steps, checked):
+    train = replace(TRAIN, steps=steps)
+    Trainer(line_task(Line()), train, Runtime(), tmp_path).run()
+    assert [line["step"] for line in read_log(tmp_path) if "eval/w" in line] == checked
+
+
 @pytest.mark.parametrize("on_host", [False, True])
 def test_ema_by_hand(on_host):
     p = nn.Parameter(torch.tensor([0.0]))

@@ -3,6 +3,7 @@ written anew after each."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -18,6 +19,9 @@ from davae.sweep.launch import Launcher, here, tasks_of
 from davae.sweep.report import report, write_tables
 from davae.sweep.sweep import Sweep
 
+BETWEEN = 10.0
+"""Seconds from one writing of an ablation's tables to the next while its arms end."""
+
 
 def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
     """Run what has no record yet, and write tables, findings and figures of every ablation; how
@@ -26,6 +30,7 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
     A failed arm leaves one record with its error and the others go on. Raises ValueError for
     ablations whose arms cannot be declared or all failed, after the others are reported."""
     tasks, there, wrong = [], [], []
+    due: dict[Path, float] = {}
     for sweep in sweeps:
         try:
             tasks += tasks_of(sweep)
@@ -40,11 +45,13 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
             ended["failed" if error else "recorded"] += 1
             progress.set_postfix({**ended, "last": f"{task.arm}, seed {task.seed}"})
             progress.update()
-            if not error:
+            folder = task.sweep.folder
+            if not error and time.monotonic() > due.get(folder, 0.0):
                 try:
                     write_tables(task.sweep)
                 except FAILURES as reason:
                     progress.write(f"the table could not be written: {reason}")
+                due[folder] = time.monotonic() + BETWEEN
     for sweep in there:
         try:
             report(sweep)

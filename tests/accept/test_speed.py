@@ -194,9 +194,9 @@ def test_every_ablation_at_smoke(tmp_path, capsys):
 def test_an_estimate_of_a_sweep(tmp_path, capsys):
     """What --dry-run says of a second seed, from the stages of the first, is within a quarter of
     what it takes."""
-    command = [sys.executable, "-m", "ablations", "schedule", "--preset", "smoke"]
+    command = [sys.executable, "-m", "ablations", "init", "--preset", "smoke"]
     command += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
-    subprocess.run([*command, "--seeds", "0"], check=True, capture_output=True)
+    subprocess.run([*command, "--seeds", "1"], check=True, capture_output=True)
     asked = [*command, "--seeds", "0", "1"]
     said = subprocess.run([*asked, "--dry-run"], check=True, capture_output=True, text=True).stdout
     estimate = 60 * float(re.search(r"about ([\d.]+) minutes", said).group(1))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -129,7 +130,8 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         )
     if options.dry_run:
         store = Pipeline.at(options.store, options.runtime, say).store
-        print(dry_run(sweeps, store, options.runtime, options.jobs))
+        start = process_time()  # of what a run does before its first arm, too
+        print(dry_run(sweeps, store, options.runtime, options.jobs, start))
         return
     if options.launcher == "local" and options.jobs == 1:
         launch = partial(here, pipeline=Pipeline.at(options.store, options.runtime, say))

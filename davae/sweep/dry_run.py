@@ -22,9 +22,13 @@ def steps_of(stage: Stage) -> int:
     return configs[0].steps if configs else 0
 
 
-def dry_run(sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int = 1) -> str:
+def dry_run(
+    sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int = 1, start: float = 0.0
+) -> str:
     """A row a network: its stage and key, the steps it would train (0: it is there already), and
-    the arms and seeds that use it; then how long everything takes."""
+    the arms and seeds that use it; then how long everything takes.
+
+    start: seconds that a process takes before its first arm."""
     rows, to_run, arms = [], {}, 0
     for sweep in sweeps:
         ablation = sweep.load()
@@ -44,7 +48,8 @@ def dry_run(sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int =
                     label = f"{ablation.name}: " if len(sweeps) > 1 else ""
                     rows.append((stage.name, stage.key, to_train, label + arm.name, task.seed))
     costs = Costs(store, shared(runtime, jobs) if jobs > 1 else runtime)
-    return to_markdown(networks(rows)) + duration(costs, list(to_run.values()), arms, jobs)
+    starts = start * (1 + arms / jobs) if jobs > 1 else start
+    return to_markdown(networks(rows)) + duration(costs, list(to_run.values()), arms, jobs, starts)
 
 
 NAMED = 3
@@ -66,10 +71,13 @@ def users_of(frame: pd.DataFrame) -> str:
     return f"{arms} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
 
 
-def duration(costs: Costs, stages: Sequence[Stage], arms: int, jobs: int) -> str:
-    """A sentence on how long the stages take, and on which it cannot be said."""
+def duration(
+    costs: Costs, stages: Sequence[Stage], arms: int, jobs: int, starts: float = 0.0
+) -> str:
+    """A sentence on how long the stages take, with the seconds in which processes start, and on
+    which it cannot be said."""
     seconds = [costs.seconds(stage) for stage in stages]
-    known = sum(value for value in seconds if value is not None) / jobs
+    known = sum(value for value in seconds if value is not None) / jobs + starts
     unknown = {stage.name for stage, value in zip(stages, seconds, strict=True) if value is None}
     text = f"\n{arms} arms, {len(stages)} stages to run: "
     text += f"{'at least ' if unknown else 'about '}{known / 60:.1f} minutes"

@@ -58,3 +58,12 @@ def test_a_network_names_few_arms_and_counts_many():
     ]
     assert list(networks_of(rows[:1])["arms"]) == ["a (seed 1)"]
     assert networks_of([]).empty
+
+
+@pytest.mark.parametrize(("jobs", "minutes"), [(1, 2.0), (2, 2.0 * (1 + 2 / 2))])
+def test_processes_start_before_their_arms(tmp_path, jobs, minutes):
+    """One process, or the sweep's and one an arm, of which two run at a time."""
+    sweep = Sweep(lambda: INIT, INIT.base("tiny"), "tiny", (0, 1), tmp_path, ("zero",))
+    text = dry_run([sweep], Store(tmp_path, None), Runtime(), jobs, start=120.0)
+    assert "2 arms, " in text
+    assert f" at least {minutes:.1f} minutes" in text

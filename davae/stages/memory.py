@@ -160,8 +160,10 @@ def encoding_detail(e: Experiment, stage: Stage) -> Need:
 
 def decoding(e: Experiment, stage: Stage) -> Need:
     """Images from latents, by the DA-VAE or by the base VAE at its own size; a reconstruction is
-    encoded first, which takes less."""
-    most = {"reconstruction": ENCODED, "baselines": BATCH}.get(stage.name) or stage.config["batch"]
+    encoded first, which takes less, and judged in float32 (Runtime.exact)."""
+    judged = {"reconstruction": ENCODED, "baselines": BATCH}
+    most = judged.get(stage.name) or stage.config["batch"]
+    dtype = "float32" if stage.name in judged else "bfloat16"
     with imagined_gpu(), torch.no_grad():
         if stage.name == "baselines" or (stage.name == "samples" and "davae" not in stage.upstream):
             vae = inferring(lambda: base_vae(e))
@@ -172,7 +174,7 @@ def decoding(e: Experiment, stage: Stage) -> Need:
             model = inferring(lambda: davae_of(e, davae))
             held, _ = weights(model)
             run = lambda n: model.decode_raw(latents(e, n, davae.detail_channels))  # noqa: E731
-        return growing(run, held, most, "images_at_once")
+        return growing(run, held, most, "images_at_once", dtype)
 
 
 def decoder_config(e: Experiment, stage: Stage) -> DetailConfig:

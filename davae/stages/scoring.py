@@ -103,8 +103,7 @@ def baseline_images(
     for start in range(0, count, batch):
         part = slice(start, min(start + batch, count))
         small = base_images(heldout[part], scale, antialias)
-        with work.runtime.autocast():
-            decoded = vae.decode(base[part].to(device)).sample
+        decoded = vae.decode(base[part].to(device)).sample  # in float32, see Runtime.exact
         sets["small"][part], sets["base_vae"][part] = to_uint8(small), to_uint8(decoded)
         sets["bicubic"][part] = to_uint8(upsample(small, scale))
         sets["base_vae_enlarged"][part] = to_uint8(upsample(decoded, scale))
@@ -120,7 +119,8 @@ Rows = Callable[[slice], torch.Tensor]
 @torch.no_grad()
 def make_reconstruction(work: Work, metrics: EvalConfig) -> None:
     """Held-out crops through the DA-VAE: with its detail, and with it zeroed, randomised (Fig. S2),
-    and taken from another crop."""
+    and taken from another crop; in float32 (Runtime.exact)."""
+    work = replace(work, runtime=work.runtime.exact())
     model = load_davae(work)
     heldout, labels = judged_crops(work, "heldout", metrics)
     base = latents(work, "base_latents", "heldout").first(len(heldout))

@@ -15,6 +15,7 @@ from davae.models.unweighted import architecture
 from davae.plan.count import Count
 from davae.plan.shares import Shares
 from davae.stages.fit import Fit, fits
+from davae.stages.memory import JUDGED
 from davae.stages.prompts import TEXT_CHECKS
 from davae.stages.run_graph import run_stages
 from davae.stages.stage import Stage
@@ -169,7 +170,7 @@ def stage_rows(
         flops, fit = flops_of(plain, role, stage, counted), found.get(role)
         rate = tflops * 1e12 * share_of(stage, shares)
         slower = RECOMPUTED if fit is not None and fit.recomputed else 1.0
-        slower *= EXACT if stage.name in ("reconstruction", "baselines") else 1.0
+        slower *= EXACT if stage.name in JUDGED else 1.0
         seconds = slower * flops / rate + host_seconds(plain, role, stage)
         rows.append(
             {

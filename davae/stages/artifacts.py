@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
+from diffusers.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from diffusers.utils import logging as diffusers_logging
 from numpy.lib.format import open_memmap
 from safetensors.torch import load_file, save_file
@@ -132,9 +132,12 @@ def finished_parts(path: Path, head: str) -> set[str]:
 
 
 def save_model(model: Any, folder: Path, *, rounded: bool) -> None:
-    """Save a diffusers model; where its weights are `rounded`, in bfloat16, which holds them
-    exactly."""
+    """Save a diffusers model without the folder that it was loaded from; where its weights are
+    `rounded`, in bfloat16, which holds them exactly."""
     model.save_pretrained(folder)
+    config = json.loads((folder / CONFIG_NAME).read_text())
+    config.pop("_name_or_path", None)
+    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     if not rounded:
         return
     path = folder / SAFETENSORS_WEIGHTS_NAME

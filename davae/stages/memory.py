@@ -158,12 +158,16 @@ def encoding_detail(e: Experiment, stage: Stage) -> Need:
         return growing(run, held, ENCODED, "images_at_once")
 
 
+JUDGED = {"reconstruction": ENCODED, "baselines": BATCH}
+"""Images that are decoded at once by the stages that judge reconstructions, in float32
+(Runtime.exact)."""
+
+
 def decoding(e: Experiment, stage: Stage) -> Need:
     """Images from latents, by the DA-VAE or by the base VAE at its own size; a reconstruction is
-    encoded first, which takes less, and judged in float32 (Runtime.exact)."""
-    judged = {"reconstruction": ENCODED, "baselines": BATCH}
-    most = judged.get(stage.name) or stage.config["batch"]
-    dtype = "float32" if stage.name in judged else "bfloat16"
+    encoded first, which takes less."""
+    most = JUDGED.get(stage.name) or stage.config["batch"]
+    dtype = "float32" if stage.name in JUDGED else "bfloat16"
     with imagined_gpu(), torch.no_grad():
         if stage.name == "baselines" or (stage.name == "samples" and "davae" not in stage.upstream):
             vae = inferring(lambda: base_vae(e))

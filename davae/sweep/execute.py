@@ -1,5 +1,5 @@
 """Running ablations: every arm at every seed over cached stages, recorded arm by arm, the tables
-written anew after each."""
+written anew as they end."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
-from davae.stages.artifacts import JoinedLatents, write_parts
+from davae.stages.artifacts import JoinedLatents, save_model, write_parts
 
 
 def test_joined_latents_are_the_concatenated_normalised_ones(tmp_path):
@@ -42,3 +43,13 @@ def test_parts_that_a_killed_attempt_finished_are_kept(tmp_path):
     write_parts(path, 10, 4, make, "drawing")  # in parts of another size: anew
     assert made == [0, 3, 0, 4, 8]
     np.testing.assert_array_equal(np.load(path), expected)
+
+
+def test_a_saved_network_does_not_name_the_folder_that_it_came_from(tmp_path):
+    vae = AutoencoderKL(norm_num_groups=4, block_out_channels=(4,))
+    vae.save_pretrained(tmp_path / "first")
+    loaded = AutoencoderKL.from_pretrained(tmp_path / "first")
+    save_model(loaded, tmp_path / "second", rounded=False)
+    assert str(tmp_path) not in (tmp_path / "second" / "config.json").read_text()
+    again = AutoencoderKL.from_pretrained(tmp_path / "second")
+    assert {**again.config, "_name_or_path": ""} == {**loaded.config, "_name_or_path": ""}

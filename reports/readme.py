@@ -1,8 +1,8 @@
 """The tables of README and docs, written from the records between markers.
 
 A block is `<!-- generated: NAME -->`, anything, `<!-- end generated -->`; NAME is a key of BLOCKS,
-`runs:PRESET`, `claims:PRESET`, `full_size:MACHINE`, or, of a file below the results, `file:PATH` of
-a .csv or .md and `gpu:PATH` of a benchmark file."""
+`runs:PRESET`, `claims:PRESET`, `findings:ABLATION`, `full_size:MACHINE`, or, of a file below the
+results, `file:PATH` of a .csv or .md and `gpu:PATH` of a benchmark file."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from reports.sections.full_size import full_size_table, ratios
 from reports.sections.headline import METRICS, ROWS, of_headline, quality
 from reports.sections.runs import claims, latest_of, summary
 from reports.sections.throughput import SAMPLED, sampled_on_gpu
+from reports.side_by_side import side_by_side
 
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
@@ -111,6 +112,11 @@ def shares(results: Results) -> str:
     return to_markdown(table)
 
 
+def findings(results: Results, ablation: str) -> str:
+    """The claims of an ablation, a column a data set; raises ValueError where there are none."""
+    return to_markdown(side_by_side(results, ablation))
+
+
 def full_size(results: Results, machine: str) -> str:
     """SD3.5-Medium's own shapes; raises ValueError where they were not measured there."""
     for kept in results.full_size:
@@ -169,7 +175,9 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "headline": headline,
     "shares": shares,
 }
-OF_RESULTS: dict[str, Callable[[Results, str], str]] = {"full_size": full_size, "gpu": of_gpu}
+OF_RESULTS: dict[str, Callable[[Results, str], str]] = {
+    "findings": findings, "full_size": full_size, "gpu": of_gpu,
+}  # fmt: skip
 OF_PRESET: dict[str, Callable[[list[Kept]], str]] = {"runs": runs, "claims": claimed}
 
 
@@ -190,6 +198,7 @@ def block(name: str, results: Results) -> str:
             (
                 *BLOCKS,
                 *(f"{kind}:PRESET" for kind in OF_PRESET),
+                "findings:ABLATION",
                 "full_size:MACHINE",
                 "gpu:PATH",
                 "file:PATH",

@@ -29,8 +29,15 @@ def judged(results: Results) -> pd.DataFrame:
 
 
 def findings_of(kept: Kept) -> pd.DataFrame:
-    """An ablation's findings with a verdict; none where it has none, or where they are of before
-    intervals had ends. Raises ValueError for what is no verdict, and for a file that is lost."""
+    """An ablation's findings with a verdict; see all_findings_of."""
+    frame = all_findings_of(kept)
+    return frame[frame["verdict"] != EXPLORATORY] if len(frame) else frame
+
+
+def all_findings_of(kept: Kept) -> pd.DataFrame:
+    """An ablation's findings, exploratory ones too; none where it has none, or where they are of
+    before intervals had ends. Raises ValueError for what is no verdict, and for a file that is
+    lost."""
     file = kept.folder / "findings.csv"
     if not file.exists():
         if "| verdict |" in (kept.folder / "table.md").read_text():
@@ -43,8 +50,7 @@ def findings_of(kept: Kept) -> pd.DataFrame:
     unknown = sorted(map(str, set(frame["verdict"]) - {*VERDICTS, EXPLORATORY}))
     if missing or unknown:
         raise ValueError(f"it lacks {', '.join(missing)}" if missing else f"verdicts {unknown}")
-    frame = frame.assign(ablation=kept.folder.name, preset=kept.preset, folder=str(kept.folder))
-    return frame[frame["verdict"] != EXPLORATORY]
+    return frame.assign(ablation=kept.folder.name, preset=kept.preset, folder=str(kept.folder))
 
 
 READING = (

@@ -1,16 +1,21 @@
 """The generated tables of README and docs."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from davae.analysis.findings import Claim, Finding, findings_table
 from davae.analysis.stats import Interval
+from davae.core import records
 from reports.build import page
 from reports.readme import BLOCK, outdated, rewritten, update
 from reports.results import read_results
 from reports.sections.throughput import SAMPLED, sampled_on_gpu
+from reports.side_by_side import side_by_side
+from tests.reports.conftest import run_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,3 +118,63 @@ def test_a_file_of_the_results_is_a_block(results):
     findings_table([finding]).to_csv(results / "findings.csv", index=False)
     line = "| it helps | m | 2 [1, 3] | – | 5 | 0.01 | holds |  |\n"
     assert line in rewritten(block.format("findings.csv"), found)
+
+
+def judged(folder, preset, found, data):
+    """An ablation's folder with these findings, as a sweep leaves it."""
+    row = {**run_rows("a", "m", 1.0), "suite": "ablation", "preset": preset}
+    records.append(folder / "records.jsonl", [row])
+    findings_table(found, data).to_csv(folder / "findings.csv", index=False)
+
+
+def test_the_claims_of_an_ablation_stand_side_by_side(results):
+    near = Claim(
+        text="it is nearer", published="Table 9", metric="d", a="a", b="b", direction="lower",
+        ratio=True, margin=0.05,
+    )  # fmt: skip
+    more = Claim(text="it has more", published="", metric="m", a="a", b="b", direction="higher")
+    tenth = Interval(math.log(0.9), math.log(0.85), math.log(0.95), 5)
+    scenes = [
+        Finding(near, tenth, "holds", "net1", p=0.01),
+        Finding(near, tenth, "holds", "net2", p=0.01),
+        Finding(more, Interval(2.0, -1.0, 5.0, 5), "inconclusive", p=0.2),
+    ]
+    photos = [
+        Finding(near, replace(tenth, n=2), "exploratory", "net1", p=0.3),
+        Finding(near, replace(tenth, n=2), "exploratory", "net2", p=0.4),
+    ]
+    judged(results / "tiny" / "ablations" / "weight", "tiny", scenes, "scenes")
+    judged(results / "tiny_photos" / "ablations" / "weight", "tiny_photos", photos, "photos")
+    shown = side_by_side(read_results(results), "weight")
+    assert list(shown) == [
+        "claim",
+        "metric",
+        "scenes, `tiny`",
+        "photos, `tiny_photos`",
+        "published",
+    ]
+    assert list(shown["claim"]) == ["it is nearer", "it has more"]
+    assert shown["scenes, `tiny`"][0] == "holds (all networks): -10% [-15%, -5%]"
+    assert shown["scenes, `tiny`"][1].startswith("inconclusive: 2 [-1, 5], detectable ")
+    assert shown["photos, `tiny_photos`"][0].startswith("2 seeds: -10% [-15%, -5%], detectable ")
+    assert list(shown["published"]) == ["Table 9", ""]
+    block = "<!-- generated: findings:{} -->\n<!-- end generated -->"
+    written = rewritten(block.format("weight"), read_results(results))
+    assert "| it has more | m | inconclusive: 2 [-1, 5], detectable" in written
+    with pytest.raises(ValueError, match="no findings of the ablation toy2"):
+        rewritten(block.format("toy2"), read_results(results))
+
+
+def test_networks_that_differ_are_said(results):
+    claim = Claim(
+        text="it is nearer", published="", metric="d", a="a", b="b", direction="lower", margin=3.0
+    )
+    found = [
+        Finding(claim, Interval(-2.0, -3.5, -0.5, 5), "holds", "net1", p=0.01),
+        Finding(claim, Interval(-1.0, -2.5, 0.5, 5), "inconclusive", "net2", p=0.2),
+        Finding(claim, Interval(1.0, 0.5, 1.5, 5), "no difference", "net3", p=0.01),
+    ]
+    judged(results / "tiny" / "ablations" / "weight", "tiny", found, "scenes")
+    cell = side_by_side(read_results(results), "weight")["scenes, `tiny`"][0]
+    said = "holds by less than the margin (others: inconclusive, no difference): -2 [-3.5, -0.5]"
+    assert cell == said

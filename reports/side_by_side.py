@@ -1,0 +1,51 @@
+"""The claims of an ablation, on one data set beside the other."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from davae.analysis.findings import DECIDED, is_small, limit, percent, with_interval
+from davae.analysis.tables import cell
+from reports.results import Results
+from reports.sections.findings import EXPLORATORY, all_findings_of
+
+
+def side_by_side(results: Results, name: str) -> pd.DataFrame:
+    """A row a claim of the ablation NAME and a column a preset it ran at: the first network's
+    verdict, what the others that judge say, and the first one's difference with its 95% interval.
+
+    Raises ValueError where no folder of results has findings of it."""
+    frames = [all_findings_of(kept) for kept in results.ablations if kept.folder.name == name]
+    frames = [frame for frame in frames if len(frame)]
+    if not frames:
+        raise ValueError(f"there are no findings of the ablation {name} below {results.top}")
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for frame in frames:
+        frame = frame.fillna({"published": "", "extractor": ""})
+        for (claim, metric), part in frame.groupby(["claim", "metric"], sort=False):
+            first = part.iloc[0].to_dict()
+            kind = " (mechanism)" if first["kind"] == "mechanism" else ""
+            about = {"claim": f"{claim}{kind}", "metric": metric, "published": first["published"]}
+            row = rows.setdefault((str(claim), str(metric)), about)
+            row[f"{first['data']}, `{first['preset']}`"] = in_short(first, list(part["verdict"]))
+    shown = pd.DataFrame(list(rows.values()))
+    return shown[[*(c for c in shown if c != "published"), "published"]]
+
+
+def in_short(row: dict[Hashable, Any], verdicts: list[str]) -> str:
+    """A finding in one cell; verdicts: of all networks that judge it, the first one's first."""
+    unit = percent if row["scale"] == "share of b" else cell
+    said, others = str(row["verdict"]), verdicts[1:]
+    if said == EXPLORATORY:
+        said = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+    else:
+        said += " by less than the margin" if is_small(row) else ""
+        who = "all networks" if set(verdicts) == {verdicts[0]} else f"others: {', '.join(others)}"
+        said += f" ({who})" if others else ""
+    said += f": {with_interval(row, unit)}"
+    if row["verdict"] not in DECIDED and row["detectable"] == row["detectable"]:
+        said += f", detectable {limit(row['detectable'], unit)}"
+    return said

@@ -15,7 +15,7 @@ from davae.models.unweighted import architecture
 from davae.plan.count import Count
 from davae.plan.shares import Shares
 from davae.stages.fit import Fit, fits
-from davae.stages.memory import JUDGED
+from davae.stages.memory import DECODED
 from davae.stages.prompts import TEXT_CHECKS
 from davae.stages.run_graph import run_stages
 from davae.stages.stage import Stage
@@ -23,7 +23,7 @@ from davae.stages.stage import Stage
 RECOMPUTED = 4 / 3
 """Of a training's time where activations are recomputed: one more forward beside three."""
 EXACT = 2.0
-"""Of an autoencoder's time in bfloat16 where reconstructions are judged, in float32: assumed, by
+"""Of an autoencoder's time in bfloat16 where what is judged is decoded, in float32: assumed, by
 what is reached of the one and the peak of the other on an H100."""
 CORES = 16
 """Of the host that is planned with."""
@@ -170,7 +170,7 @@ def stage_rows(
         flops, fit = flops_of(plain, role, stage, counted), found.get(role)
         rate = tflops * 1e12 * share_of(stage, shares)
         slower = RECOMPUTED if fit is not None and fit.recomputed else 1.0
-        slower *= EXACT if stage.name in JUDGED else 1.0
+        slower *= EXACT if stage.name in DECODED else 1.0
         seconds = slower * flops / rate + host_seconds(plain, role, stage)
         rows.append(
             {

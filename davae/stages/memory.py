@@ -158,16 +158,16 @@ def encoding_detail(e: Experiment, stage: Stage) -> Need:
         return growing(run, held, ENCODED, "images_at_once")
 
 
-JUDGED = {"reconstruction": ENCODED, "baselines": BATCH}
-"""Images that are decoded at once by the stages that judge reconstructions, in float32
-(Runtime.exact)."""
+AT_ONCE = {"reconstruction": ENCODED, "baselines": BATCH}
+"""Images that are decoded at once by the stages that have no batch of their own."""
+DECODED = (*AT_ONCE, "samples")
+"""Stages that decode what is judged, in float32 (Runtime.exact)."""
 
 
 def decoding(e: Experiment, stage: Stage) -> Need:
     """Images from latents, by the DA-VAE or by the base VAE at its own size; a reconstruction is
     encoded first, which takes less."""
-    most = JUDGED.get(stage.name) or stage.config["batch"]
-    dtype = "float32" if stage.name in JUDGED else "bfloat16"
+    most = AT_ONCE.get(stage.name) or stage.config["batch"]
     with imagined_gpu(), torch.no_grad():
         if stage.name == "baselines" or (stage.name == "samples" and "davae" not in stage.upstream):
             vae = inferring(lambda: base_vae(e))
@@ -178,7 +178,7 @@ def decoding(e: Experiment, stage: Stage) -> Need:
             model = inferring(lambda: davae_of(e, davae))
             held, _ = weights(model)
             run = lambda n: model.decode_raw(latents(e, n, davae.detail_channels))  # noqa: E731
-        return growing(run, held, most, "images_at_once", dtype)
+        return growing(run, held, most, "images_at_once", "float32")
 
 
 def decoder_config(e: Experiment, stage: Stage) -> DetailConfig:

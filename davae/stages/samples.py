@@ -99,9 +99,10 @@ def make_samples(work: Work, scale: int, batch: int, zero_detail: bool = False) 
     """The images of sampled latents: by the DA-VAE, or by a decoder without detail, where one is
     among the inputs; otherwise by the base VAE and enlarged bicubically.
 
-    A decoder without detail takes the base channels. zero_detail: decode with the detail zeroed, as
-    an unadapted widened model needs: it predicts no detail velocity, so that integration leaves
-    noise there.
+    They are decoded in float32 whatever the runtime's products are (Runtime.exact). A decoder
+    without detail takes the base channels. zero_detail: decode with the detail zeroed, as an
+    unadapted widened model needs: it predicts no detail velocity, so that integration leaves noise
+    there.
     """
     vae = load_vae(work)
     davae = load_davae(work) if "davae" in work.inputs else None
@@ -111,8 +112,7 @@ def make_samples(work: Work, scale: int, batch: int, zero_detail: bool = False) 
     def decoded(part: range) -> np.ndarray:
         taken = torch.from_numpy(np.array(sampled[part.start : part.stop, :channels]))
         latent = denormalise(taken.to(work.runtime.device), vae.config)
-        with work.runtime.autocast():
-            return decode(latent, vae, davae, scale, zero_detail)
+        return decode(latent, vae, davae, scale, zero_detail)
 
     batch = work.runtime.images_at_once or batch
     write_parts(work.folder / IMAGES, len(sampled), batch, decoded, "decoding")

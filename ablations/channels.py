@@ -50,7 +50,7 @@ ABLATION = Ablation(
     claims=(
         Claim(
             text="more channels are harder to generate",
-            published="Tables of the field: a wider latent reconstructs better, generates worse",
+            published="",
             metric="gkd_effnet",
             a="D = 28, not aligned",
             b="D = 12, not aligned",

@@ -14,8 +14,8 @@ from reports.sections.findings import EXPLORATORY, all_findings_of
 
 
 def side_by_side(results: Results, name: str) -> pd.DataFrame:
-    """A row a claim of the ablation NAME and a column a preset it ran at: the first network's
-    verdict, what the others that judge say, and the first one's difference with its 95% interval.
+    """A row a claim of the ablation NAME and a column a preset it ran at: the verdict and the
+    difference with its 95% interval by the first network, and what other networks say.
 
     Raises ValueError where no folder of results has findings of it."""
     frames = [all_findings_of(kept) for kept in results.ablations if kept.folder.name == name]
@@ -30,22 +30,25 @@ def side_by_side(results: Results, name: str) -> pd.DataFrame:
             kind = " (mechanism)" if first["kind"] == "mechanism" else ""
             about = {"claim": f"{claim}{kind}", "metric": metric, "published": first["published"]}
             row = rows.setdefault((str(claim), str(metric)), about)
-            row[f"{first['data']}, `{first['preset']}`"] = in_short(first, list(part["verdict"]))
+            row[f"{first['data']}, `{first['preset']}`"] = in_a_cell(part.to_dict("records"))
     shown = pd.DataFrame(list(rows.values()))
     return shown[[*(c for c in shown if c != "published"), "published"]]
 
 
-def in_short(row: dict[Hashable, Any], verdicts: list[str]) -> str:
-    """A finding in one cell; verdicts: of all networks that judge it, the first one's first."""
+def in_a_cell(judged: list[dict[Hashable, Any]]) -> str:
+    """A finding, as the networks that judge it have it: the first one's difference, and the others'
+    verdicts, or their differences where there are no verdicts yet."""
+    row, *others = judged
     unit = percent if row["scale"] == "share of b" else cell
-    said, others = str(row["verdict"]), verdicts[1:]
-    if said == EXPLORATORY:
-        said = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+    interval = with_interval(row, unit)
+    if row["verdict"] == EXPLORATORY:
+        said = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}: {interval}"
+        apart = ", ".join(unit(other["difference"]) for other in others)
     else:
-        said += " by less than the margin" if is_small(row) else ""
-        who = "all networks" if set(verdicts) == {verdicts[0]} else f"others: {', '.join(others)}"
-        said += f" ({who})" if others else ""
-    said += f": {with_interval(row, unit)}"
+        small = " by less than the margin" if is_small(row) else ""
+        said = f"{row['verdict']}{small}: {interval}"
+        verdicts = [other["verdict"] for other in others]
+        apart = "the same" if set(verdicts) == {row["verdict"]} else ", ".join(verdicts)
     if row["verdict"] not in DECIDED and row["detectable"] == row["detectable"]:
         said += f", detectable {limit(row['detectable'], unit)}"
-    return said
+    return f"{said}; other networks: {apart}" if others else said

@@ -11,7 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from davae.analysis.stats import LEVEL, Interval, detectable_effect, holm, paired_difference
+from davae.analysis.stats import (
+    LEVEL,
+    Interval,
+    detectable_effect,
+    equal_margin,
+    holm,
+    paired_difference,
+)
 from davae.analysis.tables import cell, extractor_of
 from davae.core.records import check_same
 
@@ -29,7 +36,8 @@ CONDITIONS = (
     "which the interval decides. With fewer than five seeds the sweep is exploratory and there is "
     "no verdict. A difference a - b in per cent is a share of b: logarithms were compared; in "
     "brackets is its 95% interval. Detectable is the difference that would be found in 80% of such "
-    "sweeps, were it the smallest p-value of its family. Intervals are conditional on what the "
+    "sweeps, were it the smallest p-value of its family; of a claim of no difference the margin "
+    "that would be kept in 80% of them, were there none. Intervals are conditional on what the "
     "seeds share: the base models, and the DA-VAE or the start that arms train theirs from."
 )
 """What to know to read the table of findings."""
@@ -200,8 +208,7 @@ def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
     data: the data set that the rows are of."""
     rows = []
     for f in findings:
-        numbers = [f.difference.mean, f.difference.low, f.difference.high,
-                   detectable_effect(f.difference, LEVEL / f.family)]  # fmt: skip
+        numbers = [f.difference.mean, f.difference.low, f.difference.high, detectable_of(f)]
         numbers = [value if math.isfinite(value) else math.nan for value in numbers]
         mean, low, high, detectable = np.expm1(numbers) if f.claim.ratio else numbers
         seeds = f.difference.n
@@ -209,10 +216,19 @@ def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
         row = (
             f.claim.text, f.claim.kind, f.claim.data or data, metric, f.extractor,
             "share of b" if f.claim.ratio else "difference", mean, low, high, f.claim.margin,
-            seeds, f.p if seeds > 1 else math.nan, f.verdict, detectable, f.claim.published,
+            seeds, f.p if seeds > 1 else math.nan, f.verdict, abs(detectable), f.claim.published,
         )  # fmt: skip
         rows.append(row)
     return pd.DataFrame(rows, columns=list(OWN))
+
+
+def detectable_of(finding: Finding) -> float:
+    """The difference, or the logarithm of the ratio, that such a sweep would find: below 0 where
+    the claim is of a lower ratio, which cannot fall by more than all of it."""
+    if finding.claim.direction == "equal":
+        return equal_margin(finding.difference)
+    effect = detectable_effect(finding.difference, LEVEL / finding.family)
+    return -effect if finding.claim.ratio and finding.claim.direction == "lower" else effect
 
 
 def findings_view(table: pd.DataFrame) -> pd.DataFrame:

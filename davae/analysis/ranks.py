@@ -14,6 +14,8 @@ from davae.analysis.tables import extractor_of
 
 LEAST = 10
 """Pairs, below which there is no interval: it would cover too little of a strong correlation."""
+FEWEST = 5
+"""Pairs, below which no order is surely another one: of 4, two of 24 orderings are the extremes."""
 ORDERINGS = 9_999
 """Random ones of a permutation test, where there are more than that many."""
 
@@ -69,6 +71,8 @@ def agreement(frame: pd.DataFrame) -> list[str]:
                 continue
             found = rank_correlation(by[first], by[other])
             word = "alike" if found.mean > 0 and found.p < LEVEL else "not surely alike"
+            if found.n < FEWEST:
+                word = "in a way that so few cannot be sure of"
             bounds = f", {found.low:.2f} … {found.high:.2f}" if found.n >= LEAST else ""
             sentences.append(
                 f"{metric}: {first} and {other} order the {len(by)} arms {word} (rank correlation "

@@ -69,6 +69,28 @@ def detectable_effect(interval: Interval, level: float = 0.05, power: float = 0.
     return error * float(optimize.brentq(missing, 0.0, high))
 
 
+def equal_margin(interval: Interval, power: float = 0.8) -> float:
+    """The smallest margin within which the 95% interval of a true mean of 0 would lie with this
+    power, at the interval's number of values and their spread; infinite where there is one value.
+
+    Means are normal and deviations, apart from them, chi distributed around the estimated one."""
+    if interval.n < 2:
+        return math.inf
+    freedom = interval.n - 1
+    limit = float(stats.t.ppf(0.975, freedom))
+    spread = stats.chi(freedom, scale=1 / math.sqrt(freedom))
+
+    def missing(margin: float) -> float:
+        kept = spread.expect(lambda s: 2 * stats.norm.cdf(margin - limit * s) - 1, lb=0.0,
+                             ub=margin / limit)  # fmt: skip
+        return float(kept) - power
+
+    high = limit
+    while missing(high) < 0:
+        high *= 1.5
+    return (interval.high - interval.mean) / limit * float(optimize.brentq(missing, 0.0, high))
+
+
 def paired_difference(
     a: dict[int, float], b: dict[int, float], confidence: float = 0.95
 ) -> Interval:

@@ -86,6 +86,16 @@ def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
     return {path: value for part in parts for path, value in part.items()}
 
 
+def described(node: Node) -> dict[str, Any]:
+    """Every value of a stage's config, and of its transformer's: what samples the latents is no
+    part of the sampling's own."""
+    found = leaves(node.config)
+    if "dit" in node.roles:
+        dit = node.upstream("dit")
+        found |= leaves({"stage": dit.name, **dit.config}, "dit")
+    return found
+
+
 class Costs:
     """Times of finished stages of a store, taken on this machine under the runtime's settings."""
 
@@ -115,16 +125,19 @@ class Costs:
         """What the stage will take: the time of the finished one whose config is most like it, in
         proportion to their amounts; None where none is known."""
         wanted = of_stage(stage)
-        mine = leaves(wanted.config)
+        mine = described(wanted)
 
         def likeness(manifest: dict[str, Any]) -> int:
-            theirs = leaves(manifest["inputs"]["config"])
+            try:
+                theirs = described(self.node(manifest))
+            except KeyError:  # what it read is not in the store any more
+                return -1
             return sum(theirs.get(path) == value for path, value in mine.items())
 
         for manifest in sorted(self.usable.get(stage.name, []), key=likeness, reverse=True):
             try:
                 amount = self.node(manifest).amount()
-            except KeyError:  # what it read is not in the store any more
+            except KeyError:
                 continue
             if amount:
                 return manifest["seconds"] * wanted.amount() / amount

@@ -6,16 +6,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from davae.core.experiment import Experiment
-from davae.stages.stage import Pipeline
-from davae.sweep.ablation import Ablation
 from davae.sweep.arm import FAILURES
-from davae.sweep.launch import Launcher, here, tasks_of
+from davae.sweep.launch import Launcher, tasks_of
 from davae.sweep.report import report, write_tables
 from davae.sweep.sweep import Sweep
 
@@ -33,12 +29,13 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
     due: dict[Path, float] = {}
     for sweep in sweeps:
         try:
-            tasks += tasks_of(sweep)
-        except ValueError as error:
-            wrong.append(f"{sweep.load().name}: {error}")
-        else:
-            there.append(sweep)
+            of_sweep = tasks_of(sweep)
             sweep.folder.mkdir(parents=True, exist_ok=True)
+        except FAILURES as error:
+            wrong.append(f"{sweep.load().name}: {in_words(error)}")
+        else:
+            tasks += of_sweep
+            there.append(sweep)
     ended: Counter[str] = Counter()
     with tqdm(total=len(tasks), desc="arms", unit="arm", disable=not tasks) as progress:
         for task, error in launch(tasks):
@@ -56,24 +53,13 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
         try:
             report(sweep)
         except FAILURES as error:
-            kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-            wrong.append(f"{sweep.load().name}: {kind}{error}")
+            wrong.append(f"{sweep.load().name}: {in_words(error)}")
     if wrong:
         raise ValueError("; ".join(wrong))
     return ended["failed"]
 
 
-def run_ablation(
-    ablation: Ablation,
-    base: Experiment,
-    *,
-    preset: str,
-    seeds: Sequence[int],
-    pipeline: Pipeline,
-    out: Path,
-    names: tuple[str, ...] = (),
-) -> Path:
-    """Run one ablation here, one arm after the other; the folder of its records."""
-    sweep = Sweep(lambda: ablation, base, preset, tuple(seeds), out, names)
-    run_sweeps([sweep], partial(here, pipeline=pipeline))
-    return sweep.folder
+def in_words(error: Exception) -> str:
+    """What an error says, behind its kind where that is no error of what was given."""
+    kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+    return f"{kind}{error}"

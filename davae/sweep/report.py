@@ -36,6 +36,7 @@ from davae.sweep.arm import SAMPLES, SIDECARS, file_name
 from davae.sweep.sweep import Rows, Sweep
 from davae.sweep.took import trained_in
 
+TABLES, DRAWINGS = (".csv", ".tex"), (".svg", ".png", ".pdf")
 OF_ONE_AUTOENCODER = (
     "The seeds of an arm share its autoencoder: figures without ± are of that one, and intervals "
     "conditional on it."
@@ -90,7 +91,9 @@ def of_one_autoencoder(ablation: Ablation, values: pd.Series) -> bool:
 
 
 def report(sweep: Sweep) -> None:
-    """The tables and figures of a sweep's records. Raises ValueError where no arm has values."""
+    """The tables and figures of a sweep's records, in place of those of before. Raises ValueError
+    where no arm has values."""
+    clear(sweep.folder, DRAWINGS)
     draw(sweep, write_tables(sweep))
 
 
@@ -99,7 +102,7 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     ablation, folder, rows = sweep.load(), sweep.folder, sweep.rows()
     frame = rows.measured
     if frame.empty:
-        clear(folder)
+        clear(folder, (*TABLES, *DRAWINGS))
         (folder / "table.md").write_text(f"**{ablation.question}**\n\n{not_shown(rows)}")
         if len(rows.failed):
             raise ValueError(f"every arm failed; the first error: {rows.failed['error'].iloc[0]}")
@@ -139,10 +142,10 @@ def not_shown(rows: Rows) -> str:
     return text
 
 
-def clear(folder: Path) -> None:
-    """Remove the tables and figures of before."""
+def clear(folder: Path, suffixes: tuple[str, ...]) -> None:
+    """Remove the files of before that end so."""
     for path in folder.iterdir():
-        if path.suffix in (".csv", ".tex", ".svg", ".png", ".pdf"):
+        if path.suffix in suffixes:
             path.unlink()
 
 

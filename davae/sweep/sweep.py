@@ -105,8 +105,18 @@ class Sweep:
             if seed in self.seeds and (arm, seed) not in tried:
                 unrun.setdefault(arm, []).append(seed)
         further = named({str(arm): list(seeds) for arm, seeds in unasked.items()})
-        shown, open_ones = records.latest(measured[asked]), failed[open_pairs]
+        shown, open_ones = self.declared(records.latest(measured[asked])), failed[open_pairs]
         return Rows(shown, open_ones, named(others), named(unrun), further)
+
+    def declared(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows with what their arms are called now: a name of a level or a series is in no key,
+        so that rows of before it was changed are still theirs."""
+        arms = {arm.name: arm for arm in self.arms()}
+        now = {
+            column: [getattr(arms[name], column) for name in rows["arm"]]
+            for column in ("factor", "level", "series", "reference")
+        }
+        return rows.assign(**now)
 
     def at(self, arm: str, seed: int) -> Arm:
         """One arm at a seed."""

@@ -144,13 +144,15 @@ def test_one_seed_of_a_ratio_has_no_interval():
 
 
 def test_a_share_beyond_meaning_is_detectable_by_that_alone():
-    claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="lower", ratio=True)
+    claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="higher", ratio=True)
     rows = [(seed, arm, value) for seed, pair in enumerate(((30.0, 2.0), (3000.0, 2.0)))
             for arm, value in zip("ab", pair, strict=True)]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["seed", "arm", "value"]).assign(metric="m", protocol="")
     [row] = findings_view(findings_table([judge(claim, frame)])).to_dict("records")
     assert row["verdict"] == "exploratory, detectable over 1000%"
     assert row["a - b"].startswith("1.49e+04% [")  # the geometric mean of 15 and 1,500, less 1
+    fallen = findings_table([judge(replace(claim, direction="lower"), frame)])
+    assert fallen["detectable"][0] == pytest.approx(1.0)  # nothing falls by more than all of it
 
 
 def test_another_extractor_is_adjusted_in_a_family_of_its_own():

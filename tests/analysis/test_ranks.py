@@ -61,3 +61,5 @@ def test_extractors_that_order_arms_alike_are_told_from_those_that_do_not():
     alike, reverse = agreement(pd.DataFrame(rows))
     assert "m: x-8d and y-9d order the 7 arms alike" in alike
     assert "m: x-8d and z-9d order the 7 arms not surely alike" in reverse
+    few = pd.DataFrame(rows).query("arm <= 'd'")
+    assert "order the 4 arms in a way that so few cannot be sure of (rank" in agreement(few)[0]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from davae.analysis.stats import detectable_effect, holm, paired_difference, t_interval
+from davae.analysis.stats import (
+    detectable_effect,
+    equal_margin,
+    holm,
+    paired_difference,
+    t_interval,
+)
 
 
 def test_intervals_by_hand():
@@ -36,6 +42,19 @@ def test_the_detectable_effect_is_found_as_often_as_it_says(n):
     found = stats.ttest_1samp(drawn, 0.0, axis=1).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.012)
     assert detectable_effect(t_interval([1.0])) == np.inf
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_the_margin_of_no_difference_is_kept_as_often_as_it_says(n):
+    random = np.random.default_rng(n)
+    spread = t_interval(np.sqrt(n) * random.permutation(np.linspace(-1, 1, n)))
+    limit = stats.t.ppf(0.975, n - 1)
+    deviation = (spread.high - spread.mean) / limit * np.sqrt(n)
+    drawn = deviation * random.normal(size=(20_000, n))
+    half = limit * drawn.std(axis=1, ddof=1) / np.sqrt(n)
+    within = np.abs(drawn.mean(axis=1)) + half < equal_margin(spread)
+    assert within.mean() == pytest.approx(0.8, abs=0.012)
+    assert equal_margin(t_interval([1.0])) == np.inf
 
 
 @pytest.mark.parametrize("n", [3, 5])

@@ -141,7 +141,7 @@ def test_the_claims_of_an_ablation_stand_side_by_side(results):
     ]
     photos = [
         Finding(near, replace(tenth, n=2), "exploratory", "net1", p=0.3),
-        Finding(near, replace(tenth, n=2), "exploratory", "net2", p=0.4),
+        Finding(near, Interval(math.log(1.2), -1.0, 1.0, 2), "exploratory", "net2", p=0.4),
     ]
     judged(results / "tiny" / "ablations" / "weight", "tiny", scenes, "scenes")
     judged(results / "tiny_photos" / "ablations" / "weight", "tiny_photos", photos, "photos")
@@ -154,9 +154,11 @@ def test_the_claims_of_an_ablation_stand_side_by_side(results):
         "published",
     ]
     assert list(shown["claim"]) == ["it is nearer", "it has more"]
-    assert shown["scenes, `tiny`"][0] == "holds (all networks): -10% [-15%, -5%]"
+    assert shown["scenes, `tiny`"][0] == "holds: -10% [-15%, -5%]; other networks: the same"
     assert shown["scenes, `tiny`"][1].startswith("inconclusive: 2 [-1, 5], detectable ")
-    assert shown["photos, `tiny_photos`"][0].startswith("2 seeds: -10% [-15%, -5%], detectable ")
+    exploratory = shown["photos, `tiny_photos`"][0]
+    assert exploratory.startswith("2 seeds: -10% [-15%, -5%], detectable ")
+    assert exploratory.endswith("; other networks: 20%")
     assert list(shown["published"]) == ["Table 9", ""]
     block = "<!-- generated: findings:{} -->\n<!-- end generated -->"
     written = rewritten(block.format("weight"), read_results(results))
@@ -176,5 +178,5 @@ def test_networks_that_differ_are_said(results):
     ]
     judged(results / "tiny" / "ablations" / "weight", "tiny", found, "scenes")
     cell = side_by_side(read_results(results), "weight")["scenes, `tiny`"][0]
-    said = "holds by less than the margin (others: inconclusive, no difference): -2 [-3.5, -0.5]"
-    assert cell == said
+    said = "holds by less than the margin: -2 [-3.5, -0.5]"
+    assert cell == f"{said}; other networks: inconclusive, no difference"

@@ -141,6 +141,41 @@ def test_a_table_of_before_does_not_stay_where_nothing_is_as_it_was(tmp_path, mo
     assert "of other settings or versions: level 1, level 2 (seeds 0)" in text
 
 
+def test_what_an_arm_is_called_now_is_shown_of_rows_of_before(tmp_path, monkeypatch):
+    run(tmp_path, seeds=(0,))
+    toy = load(TOY)
+
+    def renamed(base):
+        return tuple(replace(a, level=f"of {a.level:g}", series="one") for a in toy.arms(base))
+
+    one = replace(sweep(tmp_path, (0,)), load=lambda: replace(toy, arms=renamed))
+    assert tasks_of(one) == []
+    report(one)
+    assert list(pd.read_csv(one.folder / "table.csv")["level"]) == ["of 1", "of 2"]
+    assert "of 2" in (one.folder / "figure.svg").read_text()
+
+
+def test_a_figure_that_is_not_drawn_again_does_not_stay(tmp_path):
+    run(tmp_path, seeds=(0,))
+    folder = sweep(tmp_path).folder
+    (folder / "pareto.svg").write_text("<svg/>")
+    report(sweep(tmp_path, (0,)))
+    assert not (folder / "pareto.svg").exists()
+    assert (folder / "figure.svg").exists()
+
+
+def test_an_ablation_whose_arms_cannot_be_declared_stops_no_other(tmp_path):
+    def wrong(base):
+        raise TypeError("a mistake")
+
+    launch = partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime()))
+    mistaken = replace(load(TOY), name="mistaken", arms=wrong)
+    two = [replace(sweep(tmp_path, (0,)), load=lambda: mistaken), sweep(tmp_path, (0,))]
+    with pytest.raises(ValueError, match="mistaken: TypeError: a mistake"):
+        run_sweeps(two, launch)
+    assert (two[1].folder / "table.md").exists()
+
+
 def test_arms_of_the_same_seeds_are_named_together_and_many_counted():
     assert named({"a": [0, 1], "b": [2], "c": [0, 1]}) == ["a, c (seeds 0, 1)", "b (seeds 2)"]
     many = named({str(arm): [0] for arm in range(9)})

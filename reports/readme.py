@@ -25,7 +25,8 @@ from reports.side_by_side import side_by_side
 BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 FILES = ("README.md", "docs/*.md")
 PUBLISHED = {
-    "native": ("native, 64x64 tokens", "not among these runs; the ablation `tokens` has it", str(IMG_S["native"])),
+    "native": ("native, 64x64 tokens", "not among these runs; the ablation `tokens` has it",
+               str(IMG_S["native"])),
     "base_upsampled": ("512 px enlarged, 32x32 tokens", "the base model as it is, enlarged",
                        str(IMG_S["enlarged"])),
     "control": ("the same, fine-tuned as long", "the base trained longer, enlarged", "–"),

@@ -67,6 +67,8 @@ class Options:
     RAY_ADDRESS names or on this machine (pip install davae[ray])."""
     dry_run: bool = False
     """Say what would be trained, what is there already and how long it takes, and stop."""
+    draw: bool = False
+    """Run nothing: tables and figures from the records that there are."""
     out: Path = Path("runs")
     """Where records, table and figure go: OUT/PRESET/ablations/NAME."""
     store: Path = Path("store")
@@ -80,7 +82,7 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    words = switched_on(argv, ("--dry-run", "--all"))
+    words = switched_on(argv, ("--dry-run", "--all", "--draw"))
     options = tyro.cli(
         Options, prog="python -m ablations", args=words, config=(tyro.conf.FlagConversionOff,)
     )
@@ -97,11 +99,11 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     """Run, or say what would be run."""
     from functools import partial
 
-    from ablations._load import load, names
+    from ablations._load import Loaded, load, names
     from davae.stages.stage import Pipeline
     from davae.sweep.dry_run import dry_run
     from davae.sweep.execute import run_sweeps
-    from davae.sweep.launch import here, in_processes, on_ray
+    from davae.sweep.launch import Launcher, drawing, here, in_processes, on_ray
     from davae.sweep.sweep import Sweep
 
     if bool(options.name) == options.all:
@@ -116,10 +118,11 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     own = Path(options.name)  # of another process with another working directory, too
     named = str(own.absolute()) if own.suffix == ".py" else options.name
     for name in every if options.all else [named]:
-        base = replace(load(name).base(options.preset), base_seed=options.base_seed)
+        loaded = Loaded(name)
+        base = replace(loaded().base(options.preset), base_seed=options.base_seed)
         sweeps.append(
             Sweep(
-                partial(load, name),
+                loaded,
                 replace(base, eval=replace(base.eval, **asked)),
                 options.preset,
                 seeds_of(options.seeds),
@@ -133,7 +136,10 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         start = process_time()  # of what a run does before its first arm, too
         print(dry_run(sweeps, store, options.runtime, options.jobs, start))
         return
-    if options.launcher == "local" and options.jobs == 1:
+    launch: Launcher
+    if options.draw:
+        launch = drawing
+    elif options.launcher == "local" and options.jobs == 1:
         launch = partial(here, pipeline=Pipeline.at(options.store, options.runtime, say))
     else:
         chosen = on_ray if options.launcher == "ray" else in_processes

@@ -29,3 +29,20 @@ def load(name: str) -> Ablation:
     if not hasattr(module, "ABLATION"):
         raise ValueError(f"{path} defines no ABLATION; see ablations/align_weight.py for the form")
     return module.ABLATION
+
+
+class Loaded:
+    """An ablation by its name or file, which a process reads once: a file that is changed while its
+    sweep runs changes nothing there."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.found: Ablation | None = None
+
+    def __call__(self) -> Ablation:
+        if self.found is None:
+            self.found = load(self.name)
+        return self.found
+
+    def __reduce__(self) -> tuple[type[Loaded], tuple[str]]:
+        return Loaded, (self.name,)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from davae import load_records
+from davae.core.extend import load_file
 
 FILES = Path(__file__).parent / "extension"
 NAMES = ("metric", "extractor", "family", "method")
@@ -89,3 +90,12 @@ def test_an_ablation_has_them_in_table_and_figure(place):
     texts = re.findall(r"<!-- (.*?) -->", (folder / "figure.svg").read_text())
     assert texts.index("noise first") < texts.index("adapted after")
     assert {"gKD", "spread", "grey gKD", "way"} <= set(texts)
+
+
+def test_a_users_file_may_postpone_its_annotations(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Own:\n    name: str = 'x'\n"
+    )
+    assert load_file(file).Own().name == "x"

@@ -169,12 +169,18 @@ def upright(table: pd.DataFrame, index: str = "arm") -> pd.DataFrame:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A Markdown table; numbers to four significant digits or as integers, gaps as a dash."""
-    head = [str(c) for c in table.columns]
+    """A Markdown table; numbers to four significant digits or as integers, gaps as a dash; text on
+    one line, a bar in it as a slash."""
+    head = [one_line(str(c)) for c in table.columns]
     lines = ["| " + " | ".join(head) + " |", "|" + "|".join(" --- " for _ in head) + "|"]
     for values in table.itertuples(index=False):
-        lines.append("| " + " | ".join(cell(v) for v in values) + " |")
+        lines.append("| " + " | ".join(one_line(cell(v)) for v in values) + " |")
     return "\n".join(lines) + "\n"
+
+
+def one_line(text: str) -> str:
+    """The text without what would end a cell of a Markdown table."""
+    return " ".join(text.splitlines()).replace("|", "/") if text else text
 
 
 def cell(value: object) -> str:

@@ -14,11 +14,11 @@ def say(text: str) -> None:
 def guard(
     action: Callable[[], object], stopped: str = "the same command goes on from the last checkpoint"
 ) -> int:
-    """Run it; user errors become one line and exit code 2, Ctrl-C exit code 130 and the word
-    `stopped`."""
+    """Run it; user errors, files that cannot be read or written among them, become one line and
+    exit code 2, Ctrl-C exit code 130 and the word `stopped`."""
     try:
         action()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except FloatingPointError as error:

@@ -4,6 +4,7 @@ methods)."""
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,10 +14,11 @@ def load_file(path: Path) -> ModuleType:
     file."""
     if path.suffix != ".py" or not path.is_file():
         raise ValueError(f"{path} is not a .py file that is there")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"davae_user_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for the names of their annotations
     spec.loader.exec_module(module)
     return module
 

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from davae.core.environment import revision
 from davae.core.hashing import digest
-from davae.core.store import write_json
+from davae.core.store import MEASUREMENTS, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +30,6 @@ BENCHMARKS = "benchmarks"
 """The suite of rows that pytest-benchmark's files hold."""
 SCHEMA = 2
 """1: ablations had the suite `ablation/NAME`, and rows of runs no interval."""
-MEASUREMENTS = "metrics.json"
-"""What a measuring stage leaves in its folder."""
 VOLATILE = (
     "run_id", "time_utc", "git_sha", "git_dirty", "seconds", "error", "median_s", "rounds", "raw_s",
 )  # fmt: skip
@@ -119,8 +117,8 @@ def write_measurements(folder: Path, measured: dict[str, list[Measurement]]) -> 
 
 
 def read_measurements(folder: Path) -> list[tuple[str, Measurement]]:
-    """(row, measurement) of a measuring stage."""
-    rows = json.loads((folder / MEASUREMENTS).read_text())
+    """(row, measurement) of a measuring stage; raises ValueError where its file is damaged."""
+    rows = read_json(folder / MEASUREMENTS)
     return [(row["arm"], Measurement.of_columns(row)) for row in rows]
 
 

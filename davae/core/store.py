@@ -26,6 +26,8 @@ LOG = "log.jsonl"
 """A training stage's log: one line a step."""
 SUMMARY = "train.json"
 """What a training stage took."""
+MEASUREMENTS = "metrics.json"
+"""What a measuring stage leaves in its folder."""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -59,8 +61,8 @@ class Store:
         return (self.root / stage / key).is_dir()
 
     def manifest(self, stage: str, key: str) -> dict[str, Any]:
-        """The manifest of a complete artifact."""
-        return json.loads((self.folder(stage, key) / MANIFEST).read_text())
+        """The manifest of a complete artifact; raises ValueError where it is damaged."""
+        return read_json(self.folder(stage, key) / MANIFEST)
 
     def build(
         self,
@@ -86,13 +88,13 @@ class Store:
                 return final
             if here.main:
                 partial.mkdir(exist_ok=True)
-                spent, start = _seconds_so_far(partial), time.time()
-                write_json(partial / CLOCK, {"spent": spent, "since": start})
+                spent, start = _seconds_so_far(partial), time.monotonic()
+                write_json(partial / CLOCK, {"spent": spent, "since": time.time()})
             here.wait()
             make(partial)
             here.wait()
             if here.main:
-                seconds = spent + time.time() - start
+                seconds = spent + time.monotonic() - start
                 for scratch in partial.glob("scratch.*"):
                     scratch.unlink()
                 identity = {
@@ -109,12 +111,23 @@ class Store:
         return final
 
 
+def read_json(path: Path) -> Any:
+    """The content of a file of the store; raises ValueError with what to do where it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        what = path.parent if path.name in (MANIFEST, CLOCK, MEASUREMENTS) else path
+        raise ValueError(
+            f"{path} is damaged ({error}): remove {what}, and it is made again"
+        ) from error
+
+
 def _seconds_so_far(partial: Path) -> float:
     """Seconds of the interrupted attempts: each from its start to the last write it made."""
     clock = partial / CLOCK
     if not clock.exists():
         return 0.0
-    before = json.loads(clock.read_text())
+    before = read_json(clock)
     last = max(path.stat().st_mtime for path in partial.iterdir())
     return before["spent"] + max(0.0, last - before["since"])
 

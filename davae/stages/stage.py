@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from davae.core.environment import machine
 from davae.core.hashing import content_digest, digest, hashable
 from davae.core.ranks import alone, launched, ranks, state
 from davae.core.runtime import Runtime
-from davae.core.store import Store, write_json
+from davae.core.store import Store, read_json, write_json
 from davae.measure.roofline import weight_gradient_rates
 
 SHIPPED = Path(__file__).parents[2] / "results" / "cpu-2core" / "store"
@@ -99,7 +98,7 @@ def settled(runtime: Runtime, store: Path) -> Runtime:
     store.mkdir(parents=True, exist_ok=True)
     file, here = store / MEASURED, f"{machine()['cpu']}, {torch.get_num_threads()} threads"
     with FileLock(f"{file}.lock"):
-        known = json.loads(file.read_text()) if file.exists() else {}
+        known = read_json(file) if file.exists() else {}
         if here not in known:
             rates = weight_gradient_rates(runtime.device)
             faster = rates["contiguous"] > rates["channels_last"]

@@ -3,11 +3,14 @@ judged."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from davae.analysis.findings import Claim
@@ -34,6 +37,15 @@ class Arm:
     """Whether this is the arm that the others are compared with."""
     series: str = ""
     """Arms of one series are one line of the figure, over the levels; empty where there is one."""
+
+    def __post_init__(self) -> None:
+        level = self.level.item() if isinstance(self.level, np.generic) else self.level
+        if not isinstance(level, str) and not math.isfinite(level):
+            raise ValueError(
+                f"arm {self.name!r}: its level is {level}; give a finite number or a name"
+            )
+        object.__setattr__(self, "level", level)
+        object.__setattr__(self, "reference", bool(self.reference))
 
     def stages(self) -> dict[str, Stage]:
         """Every stage that an ablation may measure, by role."""
@@ -74,6 +86,13 @@ class Ablation:
     """What arms train. adapt: a shorter adaptation on the preset's DA-VAE; davae: a DA-VAE of the
     arm's own before it, from a common start (`davae.core.presets.ARMS`), which its seeds share;
     davae_seeds: one for every seed."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise ValueError(
+                f"an ablation is called {self.name!r}; its folder is called so: give letters, "
+                "digits, _, . and -"
+            )
 
     def base(self, preset: str) -> Experiment:
         """What `arms` is given; raises ValueError for an unknown preset."""

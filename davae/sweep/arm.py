@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError
 
 from davae.core import records
 from davae.core.hashing import digest, sha256
@@ -23,10 +22,7 @@ SHOWN = 12
 """Samples of an arm that are kept as a picture."""
 NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
 """Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
-FAILURES = (
-    ValueError, ArithmeticError, RuntimeError, OSError, SafetensorError, LookupError, TypeError,
-    AttributeError, AssertionError, ImportError, MemoryError,
-)  # fmt: skip
+FAILURES = (Exception, SystemExit)
 """What a failed arm may raise and still leave a record: a bad config, a diverged training, torch's,
 a file that cannot be read or written, or a mistake in a user's own file."""
 
@@ -38,16 +34,21 @@ def run_arm(
     pipeline: Pipeline,
     *,
     identity: dict[str, Any],
+    planned: str,
     show: bool = False,
 ) -> str:
     """Measure an arm at a seed and append its rows, or one row with the error, unless it is
     recorded already; returns the error, empty where there is none.
 
-    show: keep its first samples as a picture, where what was measured has sampled any."""
+    planned: the key that it had when the sweep started; an arm that has another one by now, as of a
+    file that was changed since, is not run. show: keep its first samples as a picture, where what
+    was measured has sampled any."""
     path, label = folder / "records.jsonl", f"{ablation.name}: {arm.name}, seed {identity['seed']}"
     columns = columns_of(ablation, arm, identity)
     try:
         columns |= {"key": ablation.key(arm)}
+        if planned and columns["key"] != planned:
+            raise ValueError("it was declared anew since the sweep started: start it again")
         if is_recorded(path, ablation, arm, columns["key"]):
             pipeline.announce(f"{label}: recorded already")
             return ""
@@ -58,6 +59,7 @@ def run_arm(
         if show and sampled and pipeline.store.has(sampled.name, sampled.key):
             columns["samples"] = keep_samples(arm, columns["key"], pipeline, folder / SAMPLES)
         keep_times(folder, arm, ablation.measured, columns["key"], pipeline.store)
+        columns["rows"] = len(measured)
         records.append(path, [records.row(**columns, **values) for values in measured])
     except FAILURES as error:
         text = f"{type(error).__name__}: {error}"
@@ -86,8 +88,8 @@ def record_failure(path: Path, columns: dict[str, Any], error: str) -> None:
     """Append a row that says why an arm has no values; a full disk leaves none."""
     try:
         records.append(path, [{**records.row(**columns), "status": "failed", "error": error}])
-    except OSError as full:
-        print(f"and the failure could not be recorded: {full}", flush=True)
+    except (OSError, ValueError, TypeError) as reason:
+        print(f"and the failure could not be recorded: {reason}", flush=True)
 
 
 def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[str, Any]]:
@@ -149,9 +151,14 @@ def file_name(text: str) -> str:
 
 
 def is_recorded(path: Path, ablation: Ablation, arm: Arm, key: str) -> bool:
-    """Whether the arm has all that is asked for under the key of its experiment."""
+    """Whether the arm has all that is asked for under the key of its experiment, in as many rows as
+    were written."""
     frame = records.load_records(path) if path.exists() else None
     if frame is None or frame.empty or "asked" not in frame:
         return False
-    same = (frame["arm"] == arm.name) & (frame["key"] == key)
-    return bool((same & (frame["status"] == "ok") & (frame["asked"] == asked(ablation))).any())
+    same = (frame["arm"] == arm.name) & (frame["key"] == key) & (frame["status"] == "ok")
+    found = frame[same & (frame["asked"] == asked(ablation))]
+    if found.empty or "rows" not in found:
+        return len(found) > 0
+    written = found.groupby("run_id")["rows"].agg(["size", "max"])
+    return bool((written["size"] >= written["max"].fillna(1)).any())

@@ -3,6 +3,7 @@ do."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -11,6 +12,7 @@ from davae.analysis.tables import to_markdown
 from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.stages.stage import Stage, needed
+from davae.sweep.arm import FAILURES
 from davae.sweep.estimate import Costs
 from davae.sweep.launch import shared, tasks_of
 from davae.sweep.sweep import Sweep
@@ -26,30 +28,47 @@ def dry_run(
     sweeps: Sequence[Sweep], store: Store, runtime: Runtime, jobs: int = 1, start: float = 0.0
 ) -> str:
     """A row a network: its stage and key, the steps it would train (0: it is there already), and
-    the arms and seeds that use it; then how long everything takes.
+    the arms and seeds that use it; then the stages to run and those that are there, the arms that
+    are recorded already or cannot be built, and how long everything takes.
 
     start: seconds that a process takes before its first arm."""
-    rows, to_run, arms = [], {}, 0
+    rows, stages, arms, declared = [], {}, 0, 0
+    unbuilt: list[str] = []
     for sweep in sweeps:
         ablation = sweep.load()
+        declared += len(sweep.chosen()) * len(sweep.seeds)
         for task in tasks_of(sweep):
-            arm = sweep.at(task.arm, task.seed)
+            label = f"{ablation.name}: " if len(sweeps) > 1 else ""
             try:
-                stages, arms = arm.stages(), arms + 1
-            except ValueError:
-                continue  # the run records why
-            measured = [stages[role] for role in ablation.measured if role in stages]
+                arm = sweep.at(task.arm, task.seed)
+                of_arm, arms = arm.stages(), arms + 1
+            except FAILURES as error:
+                unbuilt.append(f"{label}{task.arm}, seed {task.seed}: {error}")
+                continue
+            measured = [of_arm[role] for role in ablation.measured if role in of_arm]
             for stage in needed(measured, store):
                 there = store.has(stage.name, stage.key)
-                if not there:
-                    to_run[stage.name, stage.key] = stage
+                stages[stage.name, stage.key] = stage, there
                 if steps_of(stage):
                     to_train = 0 if there else steps_of(stage)
-                    label = f"{ablation.name}: " if len(sweeps) > 1 else ""
                     rows.append((stage.name, stage.key, to_train, label + arm.name, task.seed))
     costs = Costs(store, shared(runtime, jobs) if jobs > 1 else runtime)
     starts = start * (1 + arms / jobs) if jobs > 1 else start
-    return to_markdown(networks(rows)) + duration(costs, list(to_run.values()), arms, jobs, starts)
+    to_run = [stage for stage, there in stages.values() if not there]
+    text = to_markdown(networks(rows)) if rows else ""
+    text += counted("Stages to run", to_run)
+    text += counted("In the store", [stage for stage, there in stages.values() if there])
+    if recorded := declared - arms - len(unbuilt):
+        text += f"\nRecorded already: {recorded} of {declared} arms.\n"
+    text += "".join(f"\nCannot be built: {one}\n" for one in unbuilt)
+    return text + duration(costs, to_run, arms, jobs, starts)
+
+
+def counted(title: str, stages: Sequence[Stage]) -> str:
+    """How many there are of each name, as a sentence; nothing where there are none."""
+    counts = Counter(stage.name for stage in stages)
+    said = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return f"\n{title}: {said}.\n" if said else ""
 
 
 NAMED = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from davae.core.environment import machine
 from davae.core.hashing import hashable
 from davae.core.runtime import Runtime
-from davae.core.store import MANIFEST, Store
+from davae.core.store import MANIFEST, Store, read_json
 from davae.stages.latents import SPECTRUM_CROPS
 from davae.stages.stage import Stage
 
@@ -149,4 +148,4 @@ def manifests(store: Store) -> Iterator[dict[str, Any]]:
     for top in (store.root, store.shipped):
         for path in sorted(Path(top).glob(f"*/*/{MANIFEST}")) if top else ():
             if not path.parent.name.endswith(".partial"):
-                yield json.loads(path.read_text())
+                yield read_json(path)

@@ -55,11 +55,12 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
         except FAILURES as error:
             wrong.append(f"{sweep.load().name}: {in_words(error)}")
     if wrong:
-        raise ValueError("; ".join(wrong))
+        count = ended["failed"]
+        raise ValueError("; ".join([*([f"{count} arms failed"] if count else []), *wrong]))
     return ended["failed"]
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: BaseException) -> str:
     """What an error says, behind its kind where that is no error of what was given."""
     kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
     return f"{kind}{error}"

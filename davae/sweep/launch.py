@@ -37,6 +37,8 @@ class Task:
     arm: str
     seed: int
     run_id: str
+    key: str
+    """Of the arm when the sweep started; empty where it could not be built."""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -47,15 +49,14 @@ class Task:
         """Run and record the arm; the error, if any. The first seed's samples are shown."""
         return run_arm(
             self.sweep.load(), self.sweep.at(self.arm, self.seed), self.sweep.folder, pipeline,
-            identity=self.identity, show=self.seed == self.sweep.seeds[0],
+            identity=self.identity, planned=self.key, show=self.seed == self.sweep.seeds[0],
         )  # fmt: skip
 
     def fail(self, error: str) -> None:
         """Record that the task's process died."""
         ablation, arm = self.sweep.load(), self.sweep.at(self.arm, self.seed)
         columns = columns_of(ablation, arm, self.identity)
-        with contextlib.suppress(ValueError):  # an arm that cannot be built has no key
-            columns["key"] = ablation.key(arm)
+        columns["key"] = self.key
         record_failure(self.sweep.file, columns, error)
 
 
@@ -63,7 +64,7 @@ def tasks_of(sweep: Sweep) -> list[Task]:
     """Every chosen arm at every seed, seed by seed, but for those that are recorded already."""
     ablation, run_id, keys = sweep.load(), records.new_run_id(), sweep.keys(sweep.seeds)
     return [
-        Task(sweep, name, seed, run_id)
+        Task(sweep, name, seed, run_id, keys[name, seed])
         for seed in sweep.seeds
         for name in sweep.chosen()
         if not keys[name, seed]
@@ -75,6 +76,12 @@ def here(tasks: Sequence[Task], pipeline: Pipeline) -> Iterator[Done]:
     """One after the other in this process."""
     for task in tasks:
         yield task, task.perform(pipeline)
+
+
+def drawing(tasks: Sequence[Task]) -> Iterator[Done]:
+    """None of them, where only what is recorded is drawn."""
+    del tasks
+    return iter(())
 
 
 def shared(runtime: Runtime, jobs: int) -> Runtime:
@@ -93,13 +100,15 @@ def alone(task: Task, store: Path, runtime: Runtime) -> str:
     return task.perform(Pipeline.at(store, runtime, lambda text: print(text, flush=True)))
 
 
+LONGEST = 100
+"""Letters of an arm's name in the name of its log."""
 RECORDED = 3
 """Exit code of a process whose arm failed and has left its record."""
 
 
-def into_log(log: Path, task: Task, store: Path, runtime: Runtime) -> None:
+def into_log(log: Path, task: Task, store: Path, runtime: Runtime, parent: int) -> None:
     """A task whose output goes to a file; leaves with RECORDED where it fails."""
-    die_with_parent()
+    die_with(parent)
     with log.open("a", buffering=1) as stream:
         os.dup2(stream.fileno(), sys.stdout.fileno())
         os.dup2(stream.fileno(), sys.stderr.fileno())
@@ -108,10 +117,13 @@ def into_log(log: Path, task: Task, store: Path, runtime: Runtime) -> None:
     sys.exit(130)
 
 
-def die_with_parent() -> None:
-    """Let the system end this process when the sweep's is killed (Linux)."""
+def die_with(parent: int) -> None:
+    """Let the system end this process when the sweep's is killed (Linux), and end it where that was
+    killed already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit(1)
 
 
 def in_processes(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int) -> Iterator[Done]:
@@ -124,14 +136,16 @@ def in_processes(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int
         while waiting or running:
             while waiting and len(running) < jobs:
                 task = waiting.pop(0)
-                log = task.sweep.folder / "logs" / f"{file_name(task.arm)}.seed{task.seed}.log"
+                name = f"{file_name(task.arm)[:LONGEST]}.seed{task.seed}.log"
+                log = task.sweep.folder / "logs" / name
                 try:
                     log.parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     task.fail(f"its log cannot be written: {error}")
                     yield task, str(error)
                     continue
-                process = context.Process(target=into_log, args=(log, task, store, own))
+                given = (log, task, store, own, os.getpid())
+                process = context.Process(target=into_log, args=given)
                 process.start()
                 running[process.sentinel] = process, task, log
             for sentinel in wait(list(running)):

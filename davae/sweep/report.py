@@ -123,9 +123,16 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     text += pareto_text(ablation, frame)
     if ablation.write is not None:
         text += ablation.write(frame, folder)
+    text += unmeasured(ablation, frame)
     text += precisions(folder, set(frame["key"])) + not_shown(rows)
     (folder / "table.md").write_text(text)
     return frame
+
+
+def unmeasured(ablation: Ablation, frame: pd.DataFrame) -> str:
+    """A sentence on metrics that no arm has, as a fact of a photograph or a name that is wrong."""
+    absent = [name for name in ablation.metrics if not (frame["metric"] == name).any()]
+    return f"\nNot measured in any arm: {', '.join(absent)}.\n" if absent else ""
 
 
 def not_shown(rows: Rows) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from davae.core import records
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
+from davae.sweep.arm import FAILURES
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,11 @@ class Sweep:
         return ablation.arms(ablation.seeded(self.base, seed))
 
     def chosen(self) -> tuple[str, ...]:
-        """The names of the arms that are run; raises ValueError for a name that no arm has."""
+        """The names of the arms that are run; raises ValueError for a name that no arm or that two
+        arms have."""
         there = [arm.name for arm in self.arms()]
+        if twice := sorted({name for name in there if there.count(name) > 1}):
+            raise ValueError(f"{self.load().name} has two arms called {', '.join(twice)}")
         unknown = [name for name in self.names if name not in there]
         if unknown:
             raise ValueError(
@@ -73,15 +77,18 @@ class Sweep:
             for arm in self.arms(seed):
                 try:
                     found[arm.name, seed] = ablation.key(arm)
-                except ValueError:
-                    found[arm.name, seed] = ""
+                except FAILURES:
+                    found[arm.name, seed] = ""  # its run records why
         return found
 
     def rows(self) -> Rows:
         """The records, sorted into what is shown and what is not."""
         everything = records.load_records(self.file) if self.file.exists() else pd.DataFrame()
+        foreign: list[str] = []
+        if len(everything):
+            everything, foreign = self.own(everything)
         if everything.empty:
-            return Rows(everything, everything, [], [], [])
+            return Rows(everything, everything, foreign, [], [])
         keys = self.keys(dict.fromkeys([*self.seeds, *map(int, everything["seed"].unique())]))
         pairs = list(zip(everything["arm"], everything["seed"].astype(int), strict=True))
         now = pd.Series([keys.get(pair) for pair in pairs], everything.index)
@@ -106,7 +113,16 @@ class Sweep:
                 unrun.setdefault(arm, []).append(seed)
         further = named({str(arm): list(seeds) for arm, seeds in unasked.items()})
         shown, open_ones = self.declared(records.latest(measured[asked])), failed[open_pairs]
-        return Rows(shown, open_ones, named(others), named(unrun), further)
+        return Rows(shown, open_ones, [*named(others), *foreign], named(unrun), further)
+
+    def own(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        """The rows of this ablation at this preset and base seed, and how many others there are."""
+        about = {
+            "ablation": self.load().name, "preset": self.preset, "base_seed": self.base.base_seed,
+        }  # fmt: skip
+        ours = (rows[list(about)] == pd.Series(about)).all(axis=1)
+        others = int((~ours).sum())
+        return rows[ours], [f"{others} rows of other ablations or presets"] if others else []
 
     def declared(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with what their arms are called now: a name of a level or a series is in no key,
@@ -119,9 +135,11 @@ class Sweep:
         return rows.assign(**now)
 
     def at(self, arm: str, seed: int) -> Arm:
-        """One arm at a seed."""
-        [found] = (one for one in self.arms(seed) if one.name == arm)
-        return found
+        """One arm at a seed; raises ValueError where none is called so any more."""
+        for one in self.arms(seed):
+            if one.name == arm:
+                return one
+        raise ValueError(f"{self.load().name} has no arm {arm} at seed {seed} any more")
 
 
 @dataclass(frozen=True)

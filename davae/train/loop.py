@@ -134,8 +134,8 @@ class Trainer:
 
         `train.json` has steps, FLOPs a step, seconds and the machine's matmul rate, the better of
         start and end, lest something else ran at one of them (`rate_in`: one where both are of a
-        minute). Raises FloatingPointError at the
-        first non-finite term.
+        minute). Raises FloatingPointError at the first non-finite term, and for weights that the
+        last step has left so.
         """
         ceiling = self._ceiling()
         self._resume()
@@ -171,6 +171,7 @@ class Trainer:
                     saved = time.perf_counter()
         if self.ema:
             self.ema.swap()
+        self._check_weights()
         if self.config.round_weights:
             self._round()
         if writer:
@@ -271,6 +272,14 @@ class Trainer:
                     f"{self.task.name}: term {term!r} is {values[term]} at step {n} ({others}); "
                     "lower the learning rate or set clip_grad_norm"
                 )
+
+    def _check_weights(self) -> None:
+        wrong = [torch.isfinite(p).logical_not().any() for p in self.parameters]
+        if ranks().mean(torch.stack(wrong).float()).any():
+            raise FloatingPointError(
+                f"{self.task.name}: weights are not finite after the last step; lower the learning "
+                "rate or set clip_grad_norm"
+            )
 
     def _evaluate(self, log: Any, writer: Any) -> None:
         """Log the task's held-out figures under names with the prefix `eval/`."""

@@ -12,7 +12,12 @@ from davae.core.presets import PRESETS
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(ValueError("bad"), 2), (FloatingPointError("nan"), 3), (KeyboardInterrupt(), 130)],
+    [
+        (ValueError("bad"), 2),
+        (OSError(28, "full", "/x"), 2),
+        (FloatingPointError("nan"), 3),
+        (KeyboardInterrupt(), 130),
+    ],
 )
 def test_errors_become_lines_and_exit_codes(error, code, capsys):
     def fails():

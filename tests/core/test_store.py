@@ -63,3 +63,20 @@ def test_concurrent_builders_make_an_artifact_once(tmp_path):
     for thread in threads:
         thread.join()
     assert calls == [1]
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
+    store = Store(tmp_path)
+    folder = store.build("s", "k", {}, lambda folder: None, {})
+    (folder / "manifest.json").write_text('{"stage": ')
+    with pytest.raises(ValueError, match=r"manifest\.json is damaged .*: remove .*/s/k, and it is"):
+        store.manifest("s", "k")
+
+
+def test_a_clock_that_is_set_back_takes_no_time_off(tmp_path, monkeypatch):
+    def make(folder):
+        monkeypatch.setattr("time.time", lambda: 0.0)
+
+    store = Store(tmp_path)
+    store.build("s", "k", {}, make, {})
+    assert store.manifest("s", "k")["seconds"] >= 0.0

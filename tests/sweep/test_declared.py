@@ -1,11 +1,15 @@
 """Every declared ablation: its arms are experiments, its claims name arms and metrics it has."""
 
 import importlib
+import math
 import pkgutil
 
+import numpy as np
 import pytest
 
 import ablations
+from davae.core.presets import PRESETS
+from davae.sweep.ablation import Ablation, Arm
 
 NAMES = sorted(
     m.name for m in pkgutil.iter_modules(ablations.__path__) if not m.name.startswith("_")
@@ -40,3 +44,12 @@ def test_every_effect_has_a_margin():
     for name in NAMES:
         for claim in importlib.import_module(f"ablations.{name}").ABLATION.claims:
             assert claim.kind == "mechanism" or claim.margin > 0, (name, claim.text)
+
+
+def test_levels_and_names_that_cannot_be_recorded_are_refused():
+    arm = Arm("a", "level", np.int64(3), PRESETS["nano"], np.bool_(1))
+    assert (type(arm.level), type(arm.reference)) == (int, bool)
+    with pytest.raises(ValueError, match="arm 'a': its level is inf; give a finite number"):
+        Arm("a", "level", math.inf, PRESETS["nano"])
+    with pytest.raises(ValueError, match=r"an ablation is called '\.\./esc'"):
+        Ablation(name="../esc", question="?", arms=lambda base: (), metrics={})

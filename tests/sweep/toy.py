@@ -20,6 +20,10 @@ from davae.sweep.sweep import Sweep
 VERSION = int(os.environ.get("TOY_VERSION", "1"))
 
 
+class Own(Exception):
+    """An error of a user's own."""
+
+
 def make_value(work, level, seed):
     """A value that scatters by seed about the level."""
     time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
@@ -31,11 +35,17 @@ def make_value(work, level, seed):
         raise RuntimeError("shapes 2 x 3\nand 4 x 5\n(see the docs)")
     if level == 5:
         raise KeyError("a mistake")
+    if level == 4:
+        raise Own("stop")
+    if level == 4.5:
+        raise SystemExit(0)
     if level == 9:
         os._exit(9)  # as a process that the system kills
     value = level + 0.1 * float(normal(seed, "toy", 0, [0], (1,))[0, 0])
     assert math.isfinite(value)
-    write_measurements(work.folder, {"toy": [Measurement("value", value, 1, protocol="p")]})
+    names = os.environ.get("TOY_METRICS", "value").split()
+    found = [Measurement(name, value, 1, protocol="p") for name in names]
+    write_measurements(work.folder, {"toy": found})
 
 
 @dataclass(frozen=True)

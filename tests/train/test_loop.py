@@ -45,6 +45,20 @@ def test_a_non_finite_term_stops_training_and_is_named(tmp_path):
         trainer.run()
 
 
+def test_weights_that_the_last_step_made_nan_are_no_result(tmp_path):
+    task = line_task(Line())
+    step = task.step
+
+    def edge(n, batch):  # a finite loss whose gradient is 0 times infinity
+        terms = step(n, batch)
+        root = 0.0 * (task.module.w - task.module.w.detach()).sum().sqrt()
+        return {**terms, "loss": terms["loss"] + (root if n == TRAIN.steps - 1 else 0.0)}
+
+    trainer = Trainer(replace(task, step=edge), TRAIN, Runtime(), tmp_path)
+    with pytest.raises(FloatingPointError, match="line: weights are not finite after the last"):
+        trainer.run()
+
+
 @pytest.mark.parametrize("on_host", [False, True])
 def test_a_resumed_run_is_bit_identical(tmp_path, on_host):
     (tmp_path / "whole").mkdir()

@@ -15,7 +15,7 @@ from davae.core.records import Measurement
 from davae.sweep.ablation import Arm
 from davae.sweep.arm import measure_arm
 from reports.build import page
-from tests.sweep.toy import run_ablation
+from tests.sweep.running import run_ablation
 
 
 def test_an_ablation_runs_records_and_reports(nano, tmp_path):

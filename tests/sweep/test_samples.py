@@ -6,7 +6,7 @@ from ablations import components
 from ablations.components import FULL, PLAIN
 from ablations.guidance import ABLATION
 from davae.core import records
-from tests.sweep.toy import run_ablation
+from tests.sweep.running import run_ablation
 
 TWO = ("scale 1", "scale 3")
 

@@ -5,7 +5,6 @@ import math
 import os
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from davae.analysis.findings import Claim
@@ -13,9 +12,6 @@ from davae.core.keyed import normal
 from davae.core.records import Measurement, write_measurements
 from davae.stages.stage import Stage
 from davae.sweep.ablation import Ablation, Arm
-from davae.sweep.execute import run_sweeps
-from davae.sweep.launch import here
-from davae.sweep.sweep import Sweep
 
 VERSION = int(os.environ.get("TOY_VERSION", "1"))
 
@@ -83,10 +79,3 @@ ABLATION = Ablation(
     ),
 )  # fmt: skip
 FILE = Path(__file__)
-
-
-def run_ablation(ablation, base, *, preset, seeds, pipeline, out, names=()):
-    """Run an ablation here, one arm after the other; the folder of its records."""
-    sweep = Sweep(lambda: ablation, base, preset, tuple(seeds), out, names)
-    run_sweeps([sweep], partial(here, pipeline=pipeline))
-    return sweep.folder

@@ -116,10 +116,8 @@ class Sweep:
         return Rows(shown, open_ones, [*named(others), *foreign], named(unrun), further)
 
     def own(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-        """The rows of this ablation at this preset and base seed, and how many others there are."""
-        about = {
-            "ablation": self.load().name, "preset": self.preset, "base_seed": self.base.base_seed,
-        }  # fmt: skip
+        """The rows of this ablation at this preset, and how many others there are."""
+        about = {"ablation": self.load().name, "preset": self.preset}
         ours = (rows[list(about)] == pd.Series(about)).all(axis=1)
         others = int((~ours).sum())
         return rows[ours], [f"{others} rows of other ablations or presets"] if others else []

@@ -35,6 +35,22 @@ def test_rows_of_another_ablation_with_the_same_arms_are_said_and_not_mixed_in(t
     assert "of other settings or versions: 4 rows of other ablations or presets." in text
 
 
+def test_arms_may_have_base_models_of_a_seed_of_their_own(tmp_path):
+    toy = load(TOY)
+
+    def arms(base):
+        of_seed = replace(base, base_seed=base.seed)
+        return tuple(
+            replace(arm, experiment=replace(arm.experiment, base_seed=of_seed.base_seed))
+            for arm in toy.arms(of_seed)
+        )
+
+    one = replace(sweep(tmp_path, (0, 1)), load=lambda: replace(toy, arms=arms))
+    run_sweeps([one], partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime())))
+    assert set(one.rows().measured["base_seed"]) == {0, 1}
+    assert one.rows().left == []
+
+
 def test_an_arm_of_which_not_all_rows_were_written_is_measured_again(tmp_path, monkeypatch):
     toy, two = load(TOY), ("value", "again")
     monkeypatch.setenv("TOY_METRICS", " ".join(two))

@@ -138,13 +138,21 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         return
     launch: Launcher
     if options.draw:
-        launch = drawing
+        sweeps, launch = recorded(sweeps), drawing
     elif options.launcher == "local" and options.jobs == 1:
         launch = partial(here, pipeline=Pipeline.at(options.store, options.runtime, say))
     else:
         chosen = on_ray if options.launcher == "ray" else in_processes
         launch = partial(chosen, store=options.store, runtime=options.runtime, jobs=options.jobs)
     say_results(sweeps, run_sweeps(sweeps, launch))
+
+
+def recorded(sweeps: Sequence[Sweep]) -> list[Sweep]:
+    """Those that have records; raises ValueError where none has."""
+    found = [one for one in sweeps if one.file.exists()]
+    if not found:
+        raise ValueError(f"there are no records to draw: no {sweeps[0].file}, for one")
+    return found
 
 
 def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ablations.__main__ import recorded
 from ablations._load import Loaded, load
 from davae.core import records
 from davae.core.runtime import Runtime
@@ -126,6 +127,10 @@ def test_records_are_drawn_again_and_nothing_is_run(tmp_path):
     assert one.file.read_text() == before
     assert (one.folder / "figure.svg").exists()
     assert "Not run: level 1, level 2 (seeds 1)" in (one.folder / "table.md").read_text()
+    other = sweep(tmp_path / "none")
+    assert recorded([one, other]) == [one]
+    with pytest.raises(ValueError, match=r"no records to draw: no .*records\.jsonl"):
+        recorded([other])
 
 
 def test_two_arms_of_one_name_are_refused(tmp_path, monkeypatch):

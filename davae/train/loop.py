@@ -39,6 +39,7 @@ from davae.train.parallel import (
     asked_blocks,
     check_sharding,
     check_shares,
+    own_shard,
     sharded_like,
     whole,
 )
@@ -274,8 +275,8 @@ class Trainer:
                 )
 
     def _check_weights(self) -> None:
-        wrong = [torch.isfinite(p).logical_not().any() for p in self.parameters]
-        if ranks().mean(torch.stack(wrong).float()).any():
+        wrong = torch.stack([~torch.isfinite(own_shard(p)).all() for p in self.parameters])
+        if ranks().mean(wrong.float()).any():
             raise FloatingPointError(
                 f"{self.task.name}: weights are not finite after the last step; lower the learning "
                 "rate or set clip_grad_norm"

@@ -147,6 +147,11 @@ def unweighted(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, memo)
 
 
+def own_shard(tensor: torch.Tensor) -> torch.Tensor:
+    """What this rank holds of a tensor that may be sharded."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def whole(value: Any) -> Any:
     """A nest of tensors with sharded ones put together; all ranks have to call it."""
     return tree_map(lambda t: t.full_tensor() if isinstance(t, DTensor) else t, value)

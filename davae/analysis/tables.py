@@ -180,7 +180,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def one_line(text: str) -> str:
     """The text without what would end a cell of a Markdown table."""
-    return " ".join(text.splitlines()).replace("|", "/") if text else text
+    return " ".join(text.splitlines()).replace("|", "/")
 
 
 def cell(value: object) -> str:

@@ -4,7 +4,8 @@ do."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from heapq import heappop, heappush
 
 import pandas as pd
 
@@ -32,7 +33,7 @@ def dry_run(
     are recorded already or cannot be built, and how long everything takes.
 
     start: seconds that a process takes before its first arm."""
-    rows, stages, arms, declared = [], {}, 0, 0
+    rows, stages, needs, declared = [], {}, [], 0
     unbuilt: list[str] = []
     for sweep in sweeps:
         ablation = sweep.load()
@@ -41,27 +42,31 @@ def dry_run(
             label = f"{ablation.name}: " if len(sweeps) > 1 else ""
             try:
                 arm = sweep.at(task.arm, task.seed)
-                of_arm, arms = arm.stages(), arms + 1
+                of_arm = arm.stages()
             except FAILURES as error:
                 unbuilt.append(f"{label}{task.arm}, seed {task.seed}: {error}")
                 continue
             measured = [of_arm[role] for role in ablation.measured if role in of_arm]
-            for stage in needed(measured, store):
+            needs.append(list(needed(measured, store)))
+            for stage in needs[-1]:
                 there = store.has(stage.name, stage.key)
                 stages[stage.name, stage.key] = stage, there
                 if steps_of(stage):
                     to_train = 0 if there else steps_of(stage)
                     rows.append((stage.name, stage.key, to_train, label + arm.name, task.seed))
     costs = Costs(store, shared(runtime, jobs) if jobs > 1 else runtime)
-    starts = start * (1 + arms / jobs) if jobs > 1 else start
     to_run = [stage for stage, there in stages.values() if not there]
     text = to_markdown(networks(rows)) if rows else ""
     text += counted("Stages to run", to_run)
     text += counted("In the store", [stage for stage, there in stages.values() if there])
-    if recorded := declared - arms - len(unbuilt):
+    if recorded := declared - len(needs) - len(unbuilt):
         text += f"\nRecorded already: {recorded} of {declared} arms.\n"
     text += "".join(f"\nCannot be built: {one}\n" for one in unbuilt)
-    return text + duration(costs, to_run, arms, jobs, starts)
+    took = {stage.key: costs.seconds(stage) for stage in to_run}
+    unknown = {stage.name for stage in to_run if took[stage.key] is None}
+    works = [[(one.key, took.get(one.key) or 0.0) for one in need] for need in needs]
+    seconds = makespan(works, jobs, start)
+    return text + duration(seconds, len(needs), len(to_run), unknown, jobs)
 
 
 def counted(title: str, stages: Sequence[Stage]) -> str:
@@ -90,16 +95,25 @@ def users_of(frame: pd.DataFrame) -> str:
     return f"{arms} (seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))})"
 
 
-def duration(
-    costs: Costs, stages: Sequence[Stage], arms: int, jobs: int, starts: float = 0.0
-) -> str:
-    """A sentence on how long the stages take, with the seconds in which processes start, and on
-    which it cannot be said."""
-    seconds = [costs.seconds(stage) for stage in stages]
-    known = sum(value for value in seconds if value is not None) / jobs + starts
-    unknown = {stage.name for stage, value in zip(stages, seconds, strict=True) if value is None}
-    text = f"\n{arms} arms, {len(stages)} stages to run: "
-    text += f"{'at least ' if unknown else 'about '}{known / 60:.1f} minutes"
+def makespan(works: Sequence[Sequence[tuple[str, float]]], jobs: int, start: float) -> float:
+    """Seconds until all arms have ended, each of which is the keys of its stages, what it reads
+    first, with their seconds. `jobs` processes take the arms in order, each the next one as it gets
+    free; a stage that another arm has begun is waited for and not made again.
+
+    start: seconds that the sweep takes before its first arm, and every arm's own process."""
+    free, ended = [start] * jobs, dict[str, float]()
+    for work in works:
+        now = heappop(free) + (start if jobs > 1 else 0.0)
+        for key, seconds in work:
+            now = ended[key] = max(now, ended[key]) if key in ended else now + seconds
+        heappush(free, now)
+    return max(free)
+
+
+def duration(seconds: float, arms: int, stages: int, unknown: Collection[str], jobs: int) -> str:
+    """A sentence on how long the stages take, and on which of them it cannot be said."""
+    text = f"\n{arms} arms, {stages} stages to run: "
+    text += f"{'at least ' if unknown else 'about '}{seconds / 60:.1f} minutes"
     text += f" with {jobs} at a time" if jobs > 1 else ""
     if unknown:
         text += (

@@ -57,8 +57,8 @@ print(resident_peak())
 @pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_the_set(tmp_path):
     peaks = []
-    # every large array is its own mapping, which glibc gives back when it is freed: a heap keeps holes
-    # of up to 32 MB, so that peaks differed by 20 to 220 MB with nothing held (by 5 like this)
+    # every large array is a mapping, which glibc gives back when it is freed: a heap keeps holes of
+    # up to 32 MB, so that peaks differed by 20 to 220 MB with nothing held (by 5 like this)
     environ = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}
     for count in (100, 700):  # 20 and 138 MB a set
         folder = tmp_path / str(count)

@@ -11,7 +11,7 @@ from ablations.init import INITS
 from davae.core.presets import ARMS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
-from davae.sweep.dry_run import dry_run
+from davae.sweep.dry_run import dry_run, makespan
 from davae.sweep.dry_run import networks as networks_of
 from davae.sweep.sweep import Sweep
 
@@ -67,3 +67,12 @@ def test_processes_start_before_their_arms(tmp_path, jobs, minutes):
     text = dry_run([sweep], Store(tmp_path, None), Runtime(), jobs, start=120.0)
     assert "2 arms, " in text
     assert f" at least {minutes:.1f} minutes" in text
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(1, 2 + 10 + 5 + 7 + 1), (2, (2 + 2 + 10 + 5) + (2 + 1))])
+def test_arms_that_run_at_a_time_wait_for_the_stage_that_they_share(jobs, seconds):
+    """Of two processes the second waits for the autoencoder, and the first, sooner free, has the
+    third arm."""
+    works = [[("davae", 10.0), (name, took)] for name, took in (("a", 5.0), ("b", 7.0), ("c", 1.0))]
+    assert makespan(works, jobs, start=2.0) == seconds
+    assert makespan([], jobs, start=2.0) == 2.0

@@ -69,7 +69,9 @@ def test_processes_start_before_their_arms(tmp_path, jobs, minutes):
     assert f" at least {minutes:.1f} minutes" in text
 
 
-@pytest.mark.parametrize(("jobs", "seconds"), [(1, 2 + 10 + 5 + 7 + 1), (2, (2 + 2 + 10 + 5) + (2 + 1))])
+@pytest.mark.parametrize(
+    ("jobs", "seconds"), [(1, 2 + 10 + 5 + 7 + 1), (2, (2 + 2 + 10 + 5) + (2 + 1))]
+)
 def test_arms_that_run_at_a_time_wait_for_the_stage_that_they_share(jobs, seconds):
     """Of two processes the second waits for the autoencoder, and the first, sooner free, has the
     third arm."""

@@ -58,6 +58,12 @@ def legend_below(figure: plt.Figure, axis: plt.Axes) -> None:
     )  # fmt: skip
 
 
+def plain(name: str) -> str:
+    """A name of the user's own as a label that shows it as it is: without formulas between dollars,
+    and in the legend where it starts with an underscore (a space goes before that)."""
+    return f"{' ' * name.startswith('_')}{name}".replace("$", r"\$")
+
+
 NAMED = "named:"
 """Start of the gid of an artist whose name becomes its title in an SVG."""
 

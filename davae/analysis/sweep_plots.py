@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from davae.analysis.pareto import front
-from davae.analysis.plots import INK, WIDTH, legend_below, look, named, plt, save
+from davae.analysis.plots import INK, WIDTH, legend_below, look, named, plain, plt, save
 from davae.analysis.tables import extractor_of, of_first_extractor
 
 
@@ -49,13 +49,13 @@ def level_figure(
         of_panel = (frame["metric"] == metric) & (extractors == extractor)
         for i, name in enumerate(series.unique()):
             draw_levels(axis, frame[of_panel & (series == name)], places, look(i), name)
-        axis.set_xticks(list(places.values()), names)
+        axis.set_xticks(list(places.values()), list(map(plain, names)))
         axis.margins(x=0.08)
-        axis.set_xlabel(factor)
-        axis.set_title(textwrap.fill(label, 34))
+        axis.set_xlabel(plain(factor))
+        axis.set_title(plain(textwrap.fill(label, 34)))
         if crowded:
             slant(axis, lowest=place + 3 >= len(panels), in_layout=place // 3 == rows - 1)
-    figure.suptitle(title, fontsize=8, y=1.0, va="bottom")
+    figure.suptitle(plain(title), fontsize=8, y=1.0, va="bottom")
     figure.tight_layout()
     if series.nunique() > 1:
         legend_below(figure, axes[0, 0])
@@ -103,7 +103,7 @@ def draw_levels(
             axis.plot([place], [value], ms=4, alpha=0.6, gid=gid, **{**style, "ls": ""})
     means = [part["value"].mean() for part in values.values()]
     joined = all(isinstance(level, (int, float)) for level in places)
-    line = {**style, "label": name} if name else {**style, "color": INK}
+    line = {**style, "label": plain(name)} if name else {**style, "color": INK}
     if joined:
         axis.plot(list(values), means, lw=1, **{**line, "marker": ""})
     else:
@@ -130,7 +130,7 @@ def draw_means(frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]) 
             seeds = rows[[x[0], metric]].dropna()
             names = [f"{arm}, seed {seed}" for _, seed in seeds.index]
             cloud(axis, i, str(arm), seeds.to_numpy(), names)
-        axis.set(xlabel=x[1], title=title)
+        axis.set(xlabel=plain(x[1]), title=plain(title))
     figure.tight_layout()
     legend_below(figure, axes[0, 0])
     return figure
@@ -146,7 +146,7 @@ def cloud(axis: plt.Axes, i: int, name: str, values: np.ndarray, names: list[str
     if len(values):
         mean = values.mean(axis=0)
         gid = named(f"{name}, mean: {mean[0]:.4g}, {mean[1]:.4g}")
-        axis.plot(*mean, ms=6, mec="white", mew=0.5, label=name, gid=gid, **style)
+        axis.plot(*mean, ms=6, mec="white", mew=0.5, label=plain(name), gid=gid, **style)
 
 
 def by_step_figure(
@@ -172,8 +172,8 @@ def by_step_figure(
             for curve in own:
                 axis.plot(curve.index, curve, lw=0.5, alpha=0.5, **style)
             mean = pd.concat(own, axis=1).mean(axis=1)
-            axis.plot(mean.index, mean, lw=1.6, label=arm, **style)
-        axis.set(xlabel="step", title=title, yscale="linear" if first else "log")
+            axis.plot(mean.index, mean, lw=1.6, label=plain(arm), **style)
+        axis.set(xlabel="step", title=plain(title), yscale="linear" if first else "log")
     figure.tight_layout()
     legend_below(figure, axes[0, 0])
     save(figure, *paths)
@@ -196,7 +196,8 @@ def pareto_figure(
     for one_is, invert in zip(turned, (axis.invert_xaxis, axis.invert_yaxis), strict=True):
         if one_is:
             invert()
-    axis.set(xlabel=f"{titles[0]}, better to the left", ylabel=f"{titles[1]}, better below")
+    across, up = map(plain, titles)
+    axis.set(xlabel=f"{across}, better to the left", ylabel=f"{up}, better below")
     figure.tight_layout()
     legend_below(figure, axis)
     save(figure, *paths)
@@ -212,7 +213,7 @@ def image_strips(path: Path, strips: dict[str, Path]) -> None:
     for axis, (name, image) in zip(axes[:, 0], images.items(), strict=True):
         axis.imshow(image, interpolation="nearest")
         axis.set(xticks=[], yticks=[])
-        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
+        axis.set_ylabel(plain(name), rotation=0, ha="right", va="center", fontsize=7)
         axis.spines[:].set_visible(False)
     figure.subplots_adjust(hspace=0.05)
     save(figure, path)

@@ -152,3 +152,25 @@ def test_every_seed_of_a_metric_over_another_is_a_point(tmp_path):
         "a, seed 0: 1, 10", "a, seed 1: 3, 20", "a, mean: 2, 15", "b, seed 0: 2, 40",
         "b, mean: 2, 40",
     ]  # fmt: skip
+
+
+def test_names_are_shown_as_they_are(axes):
+    """Formulas between dollars would be typeset or refused, and a leading _ is matplotlib's own."""
+    names = [r"w = $\frac{$", "_b"]
+    frame = pd.DataFrame(
+        {
+            "arm": names, "level": names, "series": names, "seed": 0, "metric": "m",
+            "protocol": "", "value": [1.0, 2.0],
+        }
+    )  # fmt: skip
+    sweep_plots.level_figure(
+        frame, {("m", ""): "$5^$"}, factor="$_$", levels=names, title="$a^$?", paths=()
+    )
+    figure = axes[0].figure
+    figure.canvas.draw()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == [r"w = \$\frac{\$", " _b"]
+    for text in (*axes[0].get_xticklabels(), axes[0].title, figure.legends[0].get_texts()[0]):
+        shown, is_math = text._preprocess_math(text.get_text())
+        assert not is_math
+        assert "\\$" not in shown

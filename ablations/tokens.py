@@ -42,6 +42,9 @@ METRICS = {
     "content_accuracy": "content accuracy",
     "gkd_effnet": "gKD",
     "okd_effnet": "KD to own reconstructions",
+    "own_psnr_db": "PSNR dB of those",
+    "own_detail_accuracy": "their detail accuracy",
+    "own_content_accuracy": "their content accuracy",
     "sampling_img_per_s": "img/s, sampled here",
     "training_tflop": "training TFLOP",
 }

@@ -234,7 +234,7 @@ def own_stages(e: Experiment, s: Stages) -> Stages:
         "own_images": decoded,
         "own_distance": Stage(
             "own_distance",
-            2,
+            3,
             own.make_own_distance,
             {"metrics": e.eval, "arm": method_of(e).row},
             {"samples": images, "own": decoded, "crops": s["crops"]},

@@ -3,13 +3,21 @@ both sides, so that what is left is the generator's."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from davae.core.experiment import EvalConfig
 from davae.core.records import write_measurements
 from davae.stages.artifacts import crops, images_hash, latent_set
-from davae.stages.judging import distances, features_of, judges_of
+from davae.stages.judging import (
+    distances,
+    features_of,
+    judges_of,
+    pixel_measurements,
+    scene_measurements,
+)
 from davae.stages.samples import LATENTS
 from davae.stages.stage import Work
 
@@ -29,15 +37,20 @@ def make_own_latents(work: Work, count: int = 0) -> None:
 
 def make_own_distance(work: Work, metrics: EvalConfig, arm: str) -> None:
     """okd_*: the kernel distance of the samples to the held-out crops as the same decoder
-    reconstructs them, of as many as both have. The reference is named by the crops, which arms of
-    several decoders share: each is judged by its own."""
+    reconstructs them, of as many as both have; and what those reconstructions reach, which no
+    sample of this decoder can be asked to surpass: own_METRIC for every metric of pixels (against
+    the crops) and of scenes. The reference is named by the crops, which arms of several decoders
+    share: each is judged by its own."""
     images, own = (np.load(work.inputs[role] / "images.npy") for role in ("samples", "own"))
     count = min(len(images), len(own))
     images, own = images[:count], own[:count]
-    real = crops(work.inputs["crops"], "heldout", count)[0]
+    real, labels = crops(work.inputs["crops"], "heldout", count)
     said, device = f"held-out crops by the same decoder {images_hash(real)}", work.runtime.device
     measured = []
     for spec in judges_of(metrics):
         features, reference = (features_of(x, spec, device) for x in (images, own))
         measured += distances(("kd",), spec, device, features, reference, said, "o")
+    reached = pixel_measurements(own, real, metrics, device)
+    reached += scene_measurements(own, labels, metrics)
+    measured += [replace(one, metric=f"own_{one.metric}") for one in reached]
     write_measurements(work.folder, {arm: measured})

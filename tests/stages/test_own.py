@@ -67,6 +67,23 @@ def test_own_images_are_the_reconstructions(nano):
     assert np.abs(images.astype(int) - own.astype(int)).max() <= 1  # rounding of float32 sums
 
 
+def test_what_the_decoder_reaches_is_what_its_reconstructions_do(nano):
+    pipeline, _, _ = nano
+    names = ["psnr_db", "detail_accuracy", "content_accuracy"]
+    e = replace(NANO, eval=replace(NANO.eval, metrics=("psnr", *names[1:])))
+    stages = {**graph(e), **analyses(e)}
+    own = dict_of(pipeline, stages["own_distance"], "adapted")
+    reconstructed = dict_of(pipeline, stages["reconstruction"], "davae")
+    assert [own[f"own_{name}"] for name in names] == pytest.approx(
+        [reconstructed[name] for name in names], rel=1e-3
+    )
+
+
+def dict_of(pipeline, stage, row):
+    """A row's measurements, by metric."""
+    return {m.metric: m.value for at, m in read_measurements(pipeline.path(stage)) if at == row}
+
+
 def test_images_are_nearest_to_themselves(tmp_path):
     rng = np.random.default_rng(0)
     own = rng.integers(0, 256, (8, 3, 64, 64), np.uint8)

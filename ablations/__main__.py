@@ -48,8 +48,9 @@ class Options:
     """The experiment that the arms start from. At tiny and smoke they train less than `davae run`
     does, on the shipped DA-VAE or on one of their own; --dry-run says which."""
     seeds: tuple[int, ...] = (1,)
-    """One number: how many seeds, from 0 on. Several: these seeds. They are seeds of the DA-VAE,
-    the adaptation and the samples; the base models are shared."""
+    """One number: how many seeds, from 0 on. Several: these seeds. They are seeds of the adaptation
+    and the samples; the base models are shared, and so is a DA-VAE, unless the ablation asks what
+    training it costs. --dry-run says which networks an arm's seeds share."""
     base_seed: int = 0
     """Seed of the base transformer that all arms share; another than 0 has a folder of its own."""
     arms: tuple[str, ...] = ()
@@ -57,7 +58,8 @@ class Options:
     eval: Judging = field(default_factory=Judging)
     runtime: Runtime = field(default_factory=Runtime)
     all: bool = False
-    """Every ablation of this package, one after the other."""
+    """Every ablation of this package, one after the other; but for tunings (learning_rate), which
+    have a seed of their own and are asked for by name."""
     jobs: int = 1
     """Arms at a time. More than one run in processes of their own, which share the cores (or the
     threads that --runtime.threads sets each) and write OUT/PRESET/ablations/NAME/logs. Ray runs as
@@ -137,22 +139,35 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         print(dry_run(sweeps, store, options.runtime, options.jobs, start))
         return
     launch: Launcher
+    stale: list[str] = []
     if options.draw:
-        sweeps, launch = recorded(sweeps), drawing
+        (sweeps, stale), launch = recorded(sweeps), drawing
     elif options.launcher == "local" and options.jobs == 1:
         launch = partial(here, pipeline=Pipeline.at(options.store, options.runtime, say))
     else:
         chosen = on_ray if options.launcher == "ray" else in_processes
         launch = partial(chosen, store=options.store, runtime=options.runtime, jobs=options.jobs)
     say_results(sweeps, run_sweeps(sweeps, launch))
+    if stale:
+        raise ValueError("; ".join(stale))
 
 
-def recorded(sweeps: Sequence[Sweep]) -> list[Sweep]:
-    """Those that have records; raises ValueError where none has."""
+def recorded(sweeps: Sequence[Sweep]) -> tuple[list[Sweep], list[str]]:
+    """Those that have records of their arms as they are now, and a sentence on each that has others
+    alone, whose tables are left as they are; raises ValueError where there is nothing to draw."""
     found = [one for one in sweeps if one.file.exists()]
     if not found:
         raise ValueError(f"there are no records to draw: no {sweeps[0].file}, for one")
-    return found
+    current = [one for one in found if len(one.rows().measured) or len(one.rows().failed)]
+    stale = [
+        f"{one.folder} is left as it is: none of its records is of these arms and seeds as they "
+        "are declared now (run it without --draw)"
+        for one in found
+        if one not in current
+    ]
+    if not current:
+        raise ValueError("; ".join(stale))
+    return current, stale
 
 
 def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:
@@ -175,7 +190,7 @@ def say_results(sweeps: Sequence[Sweep], failed: int) -> None:
         recorded += len(one.rows().failed)
     if failed or recorded:
         count = max(failed, recorded)
-        raise ValueError(f"{count} arms failed, see above; the same command tries them again")
+        raise ValueError(f"{count} arms failed, see above; they are tried again when it is run")
 
 
 if __name__ == "__main__":

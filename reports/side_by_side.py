@@ -50,5 +50,5 @@ def in_a_cell(judged: list[dict[Hashable, Any]]) -> str:
         verdicts = [other["verdict"] for other in others]
         apart = "the same" if set(verdicts) == {row["verdict"]} else ", ".join(verdicts)
     if row["verdict"] not in DECIDED and row["detectable"] == row["detectable"]:
-        said += f", detectable {limit(row['detectable'], unit)}"
+        said += f", detectable {limit(row)}"
     return f"{said}; other networks: {apart}" if others else said

@@ -249,7 +249,7 @@ def findings_view(table: pd.DataFrame) -> pd.DataFrame:
                 "seeds": row["seeds"],
                 "p": row["p"],
                 "verdict": row["verdict"]
-                + (f", detectable {limit(row['detectable'], unit)}" if undecided else "")
+                + (f", detectable {limit(row)}" if undecided else "")
                 + small,
                 "published": row["published"] if row["published"] == row["published"] else "",
             }
@@ -270,9 +270,13 @@ def with_interval(row: dict[Hashable, Any], unit: Callable[[float], str]) -> str
     return f"{unit(row['difference'])} [{unit(row['low'])}, {unit(row['high'])}]"
 
 
-def limit(value: float, unit: Callable[[float], str]) -> str:
-    """A detectable difference; of a share beyond any meaning only that."""
-    return unit(value) if unit is cell or value < 10 else "over 1000%"
+def limit(row: dict[Hashable, Any]) -> str:
+    """The detectable difference of a row of findings; where no difference can be as large, or a
+    share has no meaning any more, only that."""
+    value = row["detectable"]
+    if row["scale"] == "share of b":
+        return percent(value) if value < 10 else "over 1000%"
+    return "over 1" if row["metric"].endswith("_accuracy") and value > 1 else cell(value)
 
 
 def percent(value: float) -> str:

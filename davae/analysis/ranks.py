@@ -67,8 +67,8 @@ def agreement(frame: pd.DataFrame) -> list[str]:
         by = means["value"].mean().unstack("by").dropna()
         first, *others = [name for name in by.columns if name] or [""]
         for other in others:
-            if len(by) < 3:
-                continue
+            if len(by) < 3 or (by[[first, other]].nunique() < 2).any():
+                continue  # too few, or alike in all arms, as reconstructions of one autoencoder
             found = rank_correlation(by[first], by[other])
             word = "alike" if found.mean > 0 and found.p < LEVEL else "not surely alike"
             if found.n < FEWEST:

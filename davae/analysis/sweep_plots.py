@@ -158,7 +158,10 @@ def by_step_figure(
     """A panel a column over the column step, from the step `first` on (0: before any training, on a
     logarithmic axis): every seed of an arm thin, the arm's mean thick.
 
-    curves: (arm, seed) to its curve; panels: column to title."""
+    curves: (arm, seed) to its curve, without any of which no figure is drawn; panels: column to
+    title."""
+    if not curves:
+        return
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.8), squeeze=False)
     arms = list(dict.fromkeys(arm for arm, _ in curves))
     for axis, (column, title) in zip(axes[0], panels.items(), strict=True):

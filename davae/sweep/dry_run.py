@@ -64,7 +64,7 @@ def dry_run(
     text += "".join(f"\nCannot be built: {one}\n" for one in unbuilt)
     took = {stage.key: costs.seconds(stage) for stage in to_run}
     unknown = {stage.name for stage in to_run if took[stage.key] is None}
-    works = [[(one.key, took.get(one.key) or 0.0) for one in need] for need in needs]
+    works = [[(s.key, took[s.key] or 0.0) for s in need if s.key in took] for need in needs]
     seconds = makespan(works, jobs, start)
     return text + duration(seconds, len(needs), len(to_run), unknown, jobs)
 
@@ -98,14 +98,16 @@ def users_of(frame: pd.DataFrame) -> str:
 def makespan(works: Sequence[Sequence[tuple[str, float]]], jobs: int, start: float) -> float:
     """Seconds until all arms have ended, each of which is the keys of its stages, what it reads
     first, with their seconds. `jobs` processes take the arms in order, each the next one as it gets
-    free; a stage that another arm has begun is waited for and not made again.
+    free; a stage that another arm has begun, or the same one, is waited for and not made again.
 
     start: seconds that the sweep takes before its first arm, and every arm's own process."""
     free, ended = [start] * jobs, dict[str, float]()
     for work in works:
         now = heappop(free) + (start if jobs > 1 else 0.0)
         for key, seconds in work:
-            now = ended[key] = max(now, ended[key]) if key in ended else now + seconds
+            if key not in ended:
+                ended[key] = now + seconds
+            now = max(now, ended[key])
         heappush(free, now)
     return max(free)
 

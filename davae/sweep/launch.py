@@ -17,6 +17,7 @@ from typing import Any
 from davae.core import records
 from davae.core.environment import machine
 from davae.core.extend import load_file
+from davae.core.hashing import digest
 from davae.core.runtime import Runtime
 from davae.stages.stage import Pipeline
 from davae.sweep.arm import columns_of, file_name, is_recorded, record_failure, run_arm
@@ -106,6 +107,14 @@ RECORDED = 3
 """Exit code of a process whose arm failed and has left its record."""
 
 
+def log_name(task: Task) -> str:
+    """The name of a task's log: of its arm, cut where it is long, or with a digest where letters
+    had to be replaced, so that no other arm has it."""
+    name = file_name(task.arm)[:LONGEST]
+    other = "" if name == task.arm else f".{digest(task.arm)[:6]}"
+    return f"{name}{other}.seed{task.seed}.log"
+
+
 def into_log(log: Path, task: Task, store: Path, runtime: Runtime, parent: int) -> None:
     """A task whose output goes to a file; leaves with RECORDED where it fails."""
     die_with(parent)
@@ -136,8 +145,7 @@ def in_processes(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int
         while waiting or running:
             while waiting and len(running) < jobs:
                 task = waiting.pop(0)
-                name = f"{file_name(task.arm)[:LONGEST]}.seed{task.seed}.log"
-                log = task.sweep.folder / "logs" / name
+                log = task.sweep.folder / "logs" / log_name(task)
                 try:
                     log.parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:

@@ -153,7 +153,7 @@ def clear(folder: Path, suffixes: tuple[str, ...]) -> None:
     """Remove the files of before that end so."""
     for path in folder.iterdir():
         if path.suffix in suffixes:
-            path.unlink()
+            path.unlink(missing_ok=True)  # another process may write here, too
 
 
 def precisions(folder: Path, keys: set[str]) -> str:

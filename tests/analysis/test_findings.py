@@ -12,6 +12,7 @@ from davae.analysis.findings import (
     findings_view,
     judge,
     judge_all,
+    limit,
 )
 
 FIVE = [(1.0, 2.0), (1.1, 2.2), (0.9, 1.9), (1.0, 2.1), (1.2, 2.2)]
@@ -153,6 +154,13 @@ def test_a_share_beyond_meaning_is_detectable_by_that_alone():
     assert row["a - b"].startswith("1.49e+04% [")  # the geometric mean of 15 and 1,500, less 1
     fallen = findings_table([judge(replace(claim, direction="lower"), frame)])
     assert fallen["detectable"][0] == pytest.approx(1.0)  # nothing falls by more than all of it
+
+
+def test_no_accuracy_can_differ_by_more_than_one():
+    row = {"detectable": 5.05, "scale": "difference", "metric": "detail_accuracy"}
+    assert limit(row) == "over 1"
+    assert limit({**row, "detectable": 0.31}) == "0.31"
+    assert limit({**row, "metric": "psnr_db"}) == "5.05"
 
 
 def test_another_extractor_is_adjusted_in_a_family_of_its_own():

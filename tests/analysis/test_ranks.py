@@ -63,3 +63,10 @@ def test_extractors_that_order_arms_alike_are_told_from_those_that_do_not():
     assert "m: x-8d and z-9d order the 7 arms not surely alike" in reverse
     few = pd.DataFrame(rows).query("arm <= 'd'")
     assert "order the 4 arms in a way that so few cannot be sure of (rank" in agreement(few)[0]
+
+
+def test_a_metric_that_is_alike_in_all_arms_orders_nothing():
+    """As rKD of one autoencoder that every arm has."""
+    rows = [(arm, by, 5.0) for arm in "abc" for by in ("one-n2/ab12", "two-n2/cd34")]
+    frame = pd.DataFrame(rows, columns=["arm", "protocol", "value"]).assign(metric="rkd")
+    assert agreement(frame) == []

@@ -128,9 +128,22 @@ def test_records_are_drawn_again_and_nothing_is_run(tmp_path):
     assert (one.folder / "figure.svg").exists()
     assert "Not run: level 1, level 2 (seeds 1)" in (one.folder / "table.md").read_text()
     other = sweep(tmp_path / "none")
-    assert recorded([one, other]) == [one]
+    assert recorded([one, other]) == ([one], [])
     with pytest.raises(ValueError, match=r"no records to draw: no .*records\.jsonl"):
         recorded([other])
+
+
+def test_tables_of_records_of_before_are_not_taken_away_by_drawing(tmp_path, monkeypatch):
+    run(tmp_path, seeds=(0,))
+    monkeypatch.setenv("TOY_VERSION", "2")
+    run(tmp_path / "other", seeds=(0,))
+    stale, fresh = sweep(tmp_path, (0,)), sweep(tmp_path / "other", (0,))
+    with pytest.raises(ValueError, match=r"is left as it is: none of its records is of these arms"):
+        recorded([stale])
+    drawn, said = recorded([stale, fresh])
+    assert drawn == [fresh]
+    assert len(said) == 1
+    assert (stale.folder / "table.csv").exists()
 
 
 def test_two_arms_of_one_name_are_refused(tmp_path, monkeypatch):

@@ -75,6 +75,13 @@ def test_processes_start_before_their_arms(tmp_path, jobs, minutes):
 def test_arms_that_run_at_a_time_wait_for_the_stage_that_they_share(jobs, seconds):
     """Of two processes the second waits for the autoencoder, and the first, sooner free, has the
     third arm."""
-    works = [[("davae", 10.0), (name, took)] for name, took in (("a", 5.0), ("b", 7.0), ("c", 1.0))]
+    works = [
+        [
+            ("davae", 10.0),
+            (name, took),
+            ("davae", 10.0),
+        ]  # decoding reads it again
+        for name, took in (("a", 5.0), ("b", 7.0), ("c", 1.0))
+    ]
     assert makespan(works, jobs, start=2.0) == seconds
     assert makespan([], jobs, start=2.0) == 2.0

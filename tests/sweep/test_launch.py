@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -21,7 +22,7 @@ from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.stages.stage import Pipeline
 from davae.sweep.execute import run_sweeps
-from davae.sweep.launch import here, in_processes, on_ray, tasks_of
+from davae.sweep.launch import here, in_processes, log_name, on_ray, tasks_of
 from davae.sweep.report import report
 from davae.sweep.sweep import Sweep, named
 from tests.sweep.running import TOY, run, sweep
@@ -43,6 +44,13 @@ def test_processes_record_what_one_process_does(tmp_path):
         sweep(tmp_path / "b").folder / "table.md"
     ).read_text()
     assert tasks_of(sweep(tmp_path / "a", (0,))) == []
+
+
+def test_arms_have_logs_of_their_own():
+    names = ["a b", "a/b", "a_b", "x" * 120, "x" * 121, "level 1"]
+    logs = [log_name(SimpleNamespace(arm=name, seed=0)) for name in names]
+    assert len(set(logs)) == len(names)
+    assert log_name(SimpleNamespace(arm="a_b", seed=3)) == "a_b.seed3.log"
 
 
 def test_arms_that_fail_in_any_way_stop_no_other(tmp_path, monkeypatch):

@@ -345,5 +345,5 @@ ARMS: dict[str, Arms] = {
 """The arms of the presets that one machine can sweep; others have the preset's own.
 
 At `tiny` an arm adapts for 1,000 steps, where effects can be seen in both directions (a pilot,
-`adapt_length`; quality over an adaptation is in `init`). A DA-VAE of
-its own trains for 1,000 from the shared start (docs/performance.md)."""
+`adapt_length`; quality over an adaptation is in `init`). A DA-VAE of its own trains for 1,000 from
+the shared start (docs/performance.md)."""

@@ -174,3 +174,9 @@ def test_names_are_shown_as_they_are(axes):
         shown, is_math = text._preprocess_math(text.get_text())
         assert not is_math
         assert "\\$" not in shown
+
+
+def test_no_figure_is_drawn_of_no_curves(tmp_path):
+    """As where only snapshots of a training were asked for."""
+    sweep_plots.by_step_figure((tmp_path / "flow.svg",), {}, {"flow_base": "base channels"})
+    assert list(tmp_path.iterdir()) == []

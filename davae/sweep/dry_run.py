@@ -4,7 +4,7 @@ do."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from heapq import heappop, heappush
 
 import pandas as pd
@@ -98,18 +98,24 @@ def users_of(frame: pd.DataFrame) -> str:
 def makespan(works: Sequence[Sequence[tuple[str, float]]], jobs: int, start: float) -> float:
     """Seconds until all arms have ended, each of which is the keys of its stages, what it reads
     first, with their seconds. `jobs` processes take the arms in order, each the next one as it gets
-    free; a stage that another arm has begun, or the same one, is waited for and not made again.
+    free; a stage that another arm has begun by then, or the same one, is waited for and not made
+    again.
 
     start: seconds that the sweep takes before its first arm, and every arm's own process."""
-    free, ended = [start] * jobs, dict[str, float]()
-    for work in works:
-        now = heappop(free) + (start if jobs > 1 else 0.0)
-        for key, seconds in work:
-            if key not in ended:
-                ended[key] = now + seconds
-            now = max(now, ended[key])
-        heappush(free, now)
-    return max(free)
+    waiting, ended, last = iter(works), dict[str, float](), start
+    processes: list[tuple[float, int, Iterator[tuple[str, float]]]]
+    processes = [(start, number, iter(())) for number in range(jobs)]
+    while processes:
+        now, number, stages = heappop(processes)
+        last = max(last, now)
+        if (stage := next(stages, None)) is not None:
+            key, seconds = stage
+            ended.setdefault(key, now + seconds)
+            heappush(processes, (max(now, ended[key]), number, stages))
+        elif (work := next(waiting, None)) is not None:
+            begin = now + (start if jobs > 1 else 0.0)
+            heappush(processes, (begin, number, iter(work)))
+    return last
 
 
 def duration(seconds: float, arms: int, stages: int, unknown: Collection[str], jobs: int) -> str:

@@ -85,3 +85,10 @@ def test_arms_that_run_at_a_time_wait_for_the_stage_that_they_share(jobs, second
     ]
     assert makespan(works, jobs, start=2.0) == seconds
     assert makespan([], jobs, start=2.0) == 2.0
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(1, 10 + 5 + 1), (2, 10)])
+def test_a_shared_stage_is_made_by_the_arm_that_comes_to_it_first(jobs, seconds):
+    """The second arm needs it at once and the first after ten seconds, when it is there."""
+    works = [[("own", 10.0), ("shared", 5.0)], [("shared", 5.0), ("other", 1.0)]]
+    assert makespan(works, jobs, start=0.0) == seconds

@@ -11,7 +11,18 @@ import numpy as np
 import pandas as pd
 
 from davae.analysis.pareto import front
-from davae.analysis.plots import INK, WIDTH, legend_below, look, named, plain, plt, save
+from davae.analysis.plots import (
+    COLOURS,
+    INK,
+    WIDTH,
+    legend_below,
+    look,
+    named,
+    plain,
+    plt,
+    save,
+)
+from davae.analysis.stats import Interval
 from davae.analysis.tables import extractor_of, of_first_extractor
 
 
@@ -179,6 +190,39 @@ def by_step_figure(
         axis.set(xlabel="step", title=plain(title), yscale="linear" if first else "log")
     figure.tight_layout()
     legend_below(figure, axes[0, 0])
+    save(figure, *paths)
+
+
+def ranks_figure(
+    paths: tuple[Path, ...],
+    found: dict[tuple[str, str], Interval],
+    sure: set[tuple[str, str]],
+    others: dict[tuple[str, str], list[float]],
+) -> None:
+    """A panel a quality, a row a measure: their rank correlation with its interval, filled where it
+    is sure; a stroke for each of the other networks.
+
+    found: (measure, quality) to what is shown; sure, others: of the same pairs."""
+    measures = list(dict.fromkeys(measure for measure, _ in found))
+    qualities = list(dict.fromkeys(quality for _, quality in found))
+    size = (WIDTH, 0.24 * len(measures) + 0.9)
+    figure, axes = plt.subplots(1, len(qualities), figsize=size, squeeze=False, sharey=True)
+    for axis, quality in zip(axes[0], qualities, strict=True):
+        axis.axvline(0, color=INK, lw=0.5, zorder=0)
+        for row, measure in enumerate(measures):
+            pair = measure, quality
+            if pair not in found:
+                continue
+            one, filled = found[pair], pair in sure
+            axis.plot([one.low, one.high], [row, row], color=COLOURS[0], lw=1)
+            axis.plot(others[pair], [row] * len(others[pair]), "|", color=COLOURS[1], ms=7)
+            gid = named(f"{measure}, {quality}: {one.text()}")
+            colour = COLOURS[0] if filled else "white"
+            axis.plot([one.mean], [row], "o", ms=5, mec=COLOURS[0], mfc=colour, gid=gid)
+        axis.set(title=plain(quality), xlim=(-1.05, 1.05), xlabel="rank correlation")
+    axes[0, 0].set_yticks(range(len(measures)), [textwrap.fill(plain(m), 34) for m in measures])
+    axes[0, 0].invert_yaxis()
+    figure.tight_layout()
     save(figure, *paths)
 
 

@@ -47,10 +47,11 @@ class Options:
     preset: str = "smoke"
     """The experiment that the arms start from. At tiny and smoke they train less than `davae run`
     does, on the shipped DA-VAE or on one of their own; --dry-run says which."""
-    seeds: tuple[int, ...] = (1,)
-    """One number: how many seeds, from 0 on. Several: these seeds. They are seeds of the adaptation
-    and the samples; the base models are shared, and so is a DA-VAE, unless the ablation asks what
-    training it costs. --dry-run says which networks an arm's seeds share."""
+    seeds: tuple[int, ...] = ()
+    """One number: how many seeds, from 0 on. Several: these seeds. None: one, and with --draw those
+    that are recorded. They are seeds of the adaptation and the samples; the base models are shared,
+    and so is a DA-VAE, unless the ablation asks what training it costs. --dry-run says which
+    networks an arm's seeds share."""
     base_seed: int = 0
     """Seed of the base transformer that all arms share; another than 0 has a folder of its own."""
     arms: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     from functools import partial
 
     from ablations._load import Loaded, load, names
+    from davae.stages.inputs import extractor_problems, judged_count
     from davae.stages.stage import Pipeline
     from davae.sweep.dry_run import dry_run
     from davae.sweep.execute import run_sweeps
@@ -122,12 +124,15 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     for name in every if options.all else [named]:
         loaded = Loaded(name)
         base = replace(loaded().base(options.preset), base_seed=options.base_seed)
+        base = replace(base, eval=replace(base.eval, **asked))
+        if asked and (wrong := extractor_problems(base.eval, judged_count(base))):
+            raise ValueError("; ".join(wrong))
         sweeps.append(
             Sweep(
                 loaded,
-                replace(base, eval=replace(base.eval, **asked)),
+                base,
                 options.preset,
-                seeds_of(options.seeds),
+                seeds_of(options.seeds or (1,)),
                 options.out,
                 options.arms,
                 extensions,
@@ -141,7 +146,7 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     launch: Launcher
     stale: list[str] = []
     if options.draw:
-        (sweeps, stale), launch = recorded(sweeps), drawing
+        (sweeps, stale), launch = recorded(sweeps, options.seeds), drawing
     elif options.launcher == "local" and options.jobs == 1:
         launch = partial(here, pipeline=Pipeline.at(options.store, options.runtime, say))
     else:
@@ -152,10 +157,11 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         raise ValueError("; ".join(stale))
 
 
-def recorded(sweeps: Sequence[Sweep]) -> tuple[list[Sweep], list[str]]:
-    """Those that have records of their arms as they are now, and a sentence on each that has others
-    alone, whose tables are left as they are; raises ValueError where there is nothing to draw."""
-    found = [one for one in sweeps if one.file.exists()]
+def recorded(sweeps: Sequence[Sweep], seeds: tuple[int, ...] = ()) -> tuple[list[Sweep], list[str]]:
+    """Those that have records of their arms as they are now, at their seeds where none are asked
+    for, and a sentence on each that has others alone, whose tables are left as they are; raises
+    ValueError where there is nothing to draw."""
+    found = [one if seeds else one.as_recorded() for one in sweeps if one.file.exists()]
     if not found:
         raise ValueError(f"there are no records to draw: no {sweeps[0].file}, for one")
     current = [one for one in found if len(one.rows().measured) or len(one.rows().failed)]

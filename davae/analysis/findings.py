@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -30,15 +30,16 @@ LEAST_SEEDS = 5
 CONDITIONS = (
     "Verdicts are computed from the paired differences over seeds: an effect holds or does not "
     "hold where its p-value, Holm-adjusted over the effects of the table, is below 0.05 (those "
-    "under a second extractor are adjusted among themselves: they confirm, or do not); no "
-    "difference is a finding where the 95% interval lies within the claim's margin. A mechanism is "
-    "true by construction or nearly so, and is not adjusted for; nor is a claim of no difference, "
-    "which the interval decides. With fewer than five seeds the sweep is exploratory and there is "
-    "no verdict. A difference a - b in per cent is a share of b: logarithms were compared; in "
-    "brackets is its 95% interval. Detectable is the difference that would be found in 80% of such "
-    "sweeps, were it the smallest p-value of its family; of a claim of no difference the margin "
-    "that would be kept in 80% of them, were there none. Intervals are conditional on what the "
-    "seeds share: the base models, and the DA-VAE or the start that arms train theirs from."
+    "under a second extractor are adjusted among themselves: they confirm, or do not; an effect "
+    "that lacks an arm so far is counted with them); no difference is a finding where the 95% "
+    "interval lies within the claim's margin. A mechanism is true by construction or nearly so, "
+    "and is not adjusted for; nor is a claim of no difference, which the interval decides. With "
+    "fewer than five seeds the sweep is exploratory and there is no verdict. A difference a - b in "
+    "per cent is a share of b: logarithms were compared; in brackets is its 95% interval. "
+    "Detectable is the difference that would be found in 80% of such sweeps, were it the smallest "
+    "p-value of its family; of a claim of no difference the margin that would be kept in 80% of "
+    "them, were there none. Intervals are conditional on what the seeds share: the base models, "
+    "and the DA-VAE or the start that arms train theirs from."
 )
 """What to know to read the table of findings."""
 
@@ -69,8 +70,16 @@ class Claim:
     """Metric of `b` that is compared; empty: the same."""
 
     def __post_init__(self) -> None:
+        for name, allowed in (("direction", get_args(Direction)), ("kind", get_args(Kind))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"the claim {self.text!r} has the {name} {getattr(self, name)!r}; it is one of "
+                    f"{', '.join(allowed)}"
+                )
         if self.direction == "equal" and self.margin <= 0:
             raise ValueError(f"the claim {self.text!r} says equal: give the margin that it means")
+        if self.ratio and not self.b:
+            raise ValueError(f"the claim {self.text!r} is of a ratio: give the arm b it is one to")
 
 
 @dataclass(frozen=True)
@@ -154,28 +163,34 @@ class Judged:
 
 def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> Judged:
     """The findings of the claims, a distance's under each extractor; effects under the first one,
-    and facts, are Holm-adjusted together, those under another one apart."""
+    and facts, are Holm-adjusted together, those under another one apart. An effect that lacks an
+    arm so far is counted with them, at a p-value of 1: what is found does not change with it."""
     findings: list[Finding] = []
     left: dict[str, list[str]] = defaultdict(list)
-    families = defaultdict(list)
+    families, unjudged = defaultdict[str, list[int]](list), Counter[str]()
     for claim in claims:
         rows = frame["metric"].isin([claim.metric, claim.against])
         extractors = extractor_of(frame["protocol"]).where(rows, "")
         names = list(extractors[rows].unique()) if rows.any() else [""]
         for extractor in names:
+            family = "" if extractor == names[0] else extractor
+            adjusted = claim.kind == "effect" and claim.direction != "equal"
             try:
                 finding = judge(claim, frame[~rows | (extractors == extractor)])
             except NotJudged as reason:
                 left[str(reason)].append(claim.text)
+                unjudged[family] += bool(adjusted and rows.any())
             else:
-                if claim.kind == "effect" and claim.direction != "equal":
-                    families["" if extractor == names[0] else extractor].append(len(findings))
+                if adjusted:
+                    families[family].append(len(findings))
                 findings.append(replace(finding, extractor=extractor))
-    for members in families.values():
-        for i, p in zip(members, holm([findings[i].p for i in members]), strict=True):
+    for family, members in families.items():
+        judged = [findings[i].p for i in members]
+        all_of_them = holm([*judged, *[1.0] * unjudged[family]])
+        for i, p in zip(members, all_of_them, strict=False):
             found = findings[i]
             verdict = verdict_of(found.claim, found.difference, p)
-            findings[i] = replace(found, p=p, verdict=verdict, family=len(members))
+            findings[i] = replace(found, p=p, verdict=verdict, family=len(all_of_them))
     return Judged(findings, [not_judged(reason, texts) for reason, texts in left.items()])
 
 
@@ -224,7 +239,10 @@ def findings_table(findings: list[Finding], data: str = "") -> pd.DataFrame:
 
 def detectable_of(finding: Finding) -> float:
     """The difference, or the logarithm of the ratio, that such a sweep would find: below 0 where
-    the claim is of a lower ratio, which cannot fall by more than all of it."""
+    the claim is of a lower ratio, which cannot fall by more than all of it; NaN where all seeds
+    differ alike, which says nothing of their scatter."""
+    if finding.difference.low == finding.difference.high:
+        return math.nan
     if finding.claim.direction == "equal":
         return equal_margin(finding.difference)
     effect = detectable_effect(finding.difference, LEVEL / finding.family)
@@ -238,7 +256,9 @@ def findings_view(table: pd.DataFrame) -> pd.DataFrame:
     for row in table.to_dict("records"):
         unit = percent if row["scale"] == "share of b" else cell
         undecided = row["verdict"] not in DECIDED and row["detectable"] == row["detectable"]
-        small = ", smaller than the margin" if is_small(row) else ""
+        said = f", detectable {limit(row)}" if undecided else ""
+        said += ", smaller than the margin" if is_small(row) else ""
+        said += ", the seeds are alike" if row["low"] == row["high"] else ""
         rows.append(
             {
                 **{str(name): row[name] for name in table if name not in OWN},
@@ -248,9 +268,7 @@ def findings_view(table: pd.DataFrame) -> pd.DataFrame:
                 "margin": unit(row["margin"]) if row["margin"] else None,
                 "seeds": row["seeds"],
                 "p": row["p"],
-                "verdict": row["verdict"]
-                + (f", detectable {limit(row)}" if undecided else "")
-                + small,
+                "verdict": row["verdict"] + said,
                 "published": row["published"] if row["published"] == row["published"] else "",
             }
         )

@@ -124,8 +124,10 @@ def draw_levels(
 def means_figure(
     paths: tuple[Path, ...], frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]
 ) -> None:
-    """The figure of `draw_means`, to files."""
-    save(draw_means(frame, x, panels), *paths)
+    """The figure of `draw_means`, to files; none where no metric of a panel, or not x, is there."""
+    there = set(frame["metric"])
+    if x[0] in there and not there.isdisjoint(panels):
+        save(draw_means(frame, x, panels), *paths)
 
 
 def draw_means(frame: pd.DataFrame, x: tuple[str, str], panels: dict[str, str]) -> plt.Figure:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from davae.core.data_config import FILES
-from davae.core.experiment import Experiment
+from davae.core.experiment import EvalConfig, Experiment
 from davae.data.captions import caption_table
 from davae.features.convnext import convnext_weights
 from davae.features.lpips import lpips_weights
@@ -15,6 +15,11 @@ from davae.features.registry import open_extractor
 from davae.features.weights import MissingWeights
 from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
+
+
+def judged_count(e: Experiment) -> int:
+    """How many crops reconstructions are judged on, and samples."""
+    return e.eval.count or e.data.eval_crops
 
 
 def judging_problems(e: Experiment) -> list[str]:
@@ -38,21 +43,34 @@ def judging_problems(e: Experiment) -> list[str]:
             problems.append(str(error))
     features = chosen(e.eval.metrics, "features")
     least = max([metric.least for metric in features], default=0)
-    count = e.eval.count or e.data.eval_crops
+    count = judged_count(e)
     if count > e.data.eval_crops:
         problems.append(f"eval.count is {count} and data.eval_crops {e.data.eval_crops}")
     if count < least:
         problems.append(f"{count} crops are judged; eval.metrics need {least}")
-    for spec in e.eval.judges:
+    return problems + extractor_problems(e.eval, count)
+
+
+def extractor_problems(judging: EvalConfig, count: int) -> list[str]:
+    """What keeps the extractors from judging so many crops, each in a sentence."""
+    problems: list[str] = []
+    specs: dict[str, str] = {}
+    for spec in judging.judges:
         try:
             extractor = open_extractor(spec)
         except ValueError as error:
             problems.append(f"the extractor {spec}: {error}")
             continue
-        if chosen(e.eval.metrics, "classes") and extractor.classify is None:
+        first = specs.setdefault(f"{extractor.name}-{extractor.dimensions}d", spec)
+        if first != spec:
+            problems.append(
+                f"the extractors {first} and {spec} are one network at one depth: tables would "
+                "have one name for both; leave one out"
+            )
+        if chosen(judging.metrics, "classes") and extractor.classify is None:
             problems.append(f"{spec} gives no class probabilities; leave out is")
         needed = 10 * extractor.dimensions
-        if "fd" in e.eval.metrics and count < needed:
+        if "fd" in judging.metrics and count < needed:
             problems.append(
                 f"the Frechet distance on the {extractor.dimensions} features of {spec} needs "
                 f"{needed} crops or more, not {count}; raise data.eval_crops, or leave out fd"

@@ -93,6 +93,13 @@ class Ablation:
                 f"an ablation is called {self.name!r}; its folder is called so: give letters, "
                 "digits, _, . and -"
             )
+        for claim in self.claims:
+            for metric in (claim.metric, claim.against):
+                if metric and metric not in self.metrics:
+                    raise ValueError(
+                        f"{self.name}: the claim {claim.text!r} is of {metric}, which is not among "
+                        f"its metrics: {', '.join(self.metrics)}"
+                    )
 
     def base(self, preset: str) -> Experiment:
         """What `arms` is given; raises ValueError for an unknown preset."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from davae.core import records
@@ -20,6 +21,8 @@ from davae.sweep.took import keep_times
 SIDECARS, SAMPLES = "sidecars", "samples"
 SHOWN = 12
 """Samples of an arm that are kept as a picture."""
+TRAINING, SPEED = ("training_tflop", "training_seconds"), "sampling_img_per_s"
+"""Metrics of no stage: what `davae.stages.costs` reckons."""
 NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
 """Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
 FAILURES = (Exception, SystemExit)
@@ -49,11 +52,16 @@ def run_arm(
         columns |= {"key": ablation.key(arm)}
         if planned and columns["key"] != planned:
             raise ValueError("it was declared anew since the sweep started: start it again")
-        if is_recorded(path, ablation, arm, columns["key"]):
+        if is_recorded(path, columns):
             pipeline.announce(f"{label}: recorded already")
             return ""
         pipeline.announce(label)
         measured = measure_arm(ablation, arm, pipeline)
+        if not measured:
+            raise ValueError(
+                f"none of the metrics {', '.join(ablation.metrics)} is among what its stages "
+                f"{', '.join(ablation.measured)} gave"
+            )
         columns |= keep_sidecars(ablation, arm, identity["seed"], pipeline, folder / SIDECARS)
         sampled = arm.stages().get("samples")
         if show and sampled and pipeline.store.has(sampled.name, sampled.key):
@@ -112,8 +120,9 @@ def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[s
         for m in found
         if role == "generation" or m.metric not in of_samples
     ]
-    if "training_tflop" in ablation.metrics:
+    if not ablation.metrics.keys().isdisjoint(TRAINING):
         measured += training_cost(pipeline, stages["generation"])
+    if SPEED in ablation.metrics:
         measured.append(sampling_speed(pipeline, stages["samples"]))
     return [m.columns() for m in measured if m.metric in ablation.metrics]
 
@@ -150,14 +159,15 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.=,-]+", "_", text)
 
 
-def is_recorded(path: Path, ablation: Ablation, arm: Arm, key: str) -> bool:
-    """Whether the arm has all that is asked for under the key of its experiment, in as many rows as
-    were written."""
+def is_recorded(path: Path, columns: dict[str, Any]) -> bool:
+    """Whether an arm at a seed, by the columns of its rows, has all that is asked for under the key
+    of its experiment, in as many rows as were written."""
     frame = records.load_records(path) if path.exists() else None
     if frame is None or frame.empty or "asked" not in frame:
         return False
-    same = (frame["arm"] == arm.name) & (frame["key"] == key) & (frame["status"] == "ok")
-    found = frame[same & (frame["asked"] == asked(ablation))]
+    about = {name: columns[name] for name in ("ablation", "preset", "arm", "seed", "key", "asked")}
+    same = (frame[list(about)] == pd.Series(about)).all(axis=1)
+    found = frame[same & (frame["status"] == "ok")]
     if found.empty or "rows" not in found:
         return len(found) > 0
     written = found.groupby("run_id")["rows"].agg(["size", "max"])

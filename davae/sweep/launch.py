@@ -55,22 +55,23 @@ class Task:
 
     def fail(self, error: str) -> None:
         """Record that the task's process died."""
-        ablation, arm = self.sweep.load(), self.sweep.at(self.arm, self.seed)
-        columns = columns_of(ablation, arm, self.identity)
-        columns["key"] = self.key
-        record_failure(self.sweep.file, columns, error)
+        record_failure(self.sweep.file, self.columns(), error)
+
+    def columns(self) -> dict[str, Any]:
+        """What all its rows have in common."""
+        arm = self.sweep.at(self.arm, self.seed)
+        return {**columns_of(self.sweep.load(), arm, self.identity), "key": self.key}
 
 
 def tasks_of(sweep: Sweep) -> list[Task]:
     """Every chosen arm at every seed, seed by seed, but for those that are recorded already."""
-    ablation, run_id, keys = sweep.load(), records.new_run_id(), sweep.keys(sweep.seeds)
-    return [
+    run_id, keys = records.new_run_id(), sweep.keys(sweep.seeds)
+    tasks = [
         Task(sweep, name, seed, run_id, keys[name, seed])
         for seed in sweep.seeds
         for name in sweep.chosen()
-        if not keys[name, seed]
-        or not is_recorded(sweep.file, ablation, sweep.at(name, seed), keys[name, seed])
     ]
+    return [task for task in tasks if not task.key or not is_recorded(sweep.file, task.columns())]
 
 
 def here(tasks: Sequence[Task], pipeline: Pipeline) -> Iterator[Done]:
@@ -182,13 +183,18 @@ def outcome(code: int | None, task: Task, log: Path) -> str:
 def on_ray(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int) -> Iterator[Done]:
     """Ray tasks, each with one GPU or its share of this machine's cores, on the cluster that
     RAY_ADDRESS names or on this machine. Nodes need the packages, and `store` and the folder of the
-    records on a disk that all of them see."""
-    import ray
+    records on a disk that all of them see. Raises ValueError where Ray is missing, and where this
+    machine has not what a task needs."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("--launcher ray needs Ray: pip install davae[ray]") from error
 
     own = shared(runtime, jobs)
     tasks = [replace(task, sweep=task.sweep.absolute()) for task in tasks]
     resources = {"num_gpus": 1} if own.kind == "cuda" else {"num_cpus": own.threads}
     ray.init(ignore_reinit_error=True, log_to_driver=False)
+    check_room(ray.nodes(), resources)
     remote = ray.remote(max_retries=0, **resources)(alone)
     running = {remote.remote(task, store.absolute(), own): task for task in tasks}
     try:
@@ -204,3 +210,17 @@ def on_ray(tasks: Sequence[Task], store: Path, runtime: Runtime, jobs: int) -> I
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
+
+
+def check_room(nodes: Sequence[dict[str, Any]], resources: dict[str, int]) -> None:
+    """Whether a node of a Ray cluster has what a task needs, which would wait for ever otherwise:
+    raises ValueError on this machine, and says so on a cluster, which another node may join."""
+    [(asked, needed)] = resources.items()
+    kind = asked.removeprefix("num_").upper().removesuffix("S")
+    most = max((node["Resources"].get(kind, 0) for node in nodes if node["Alive"]), default=0)
+    if most >= needed:
+        return
+    text = f"an arm needs {needed} {kind}s on one node, and Ray's largest has {most:g}"
+    if not os.environ.get("RAY_ADDRESS"):
+        raise ValueError(f"{text}; give fewer --runtime.threads, or another --runtime.device")
+    print(f"{text}: arms wait until one joins", file=sys.stderr, flush=True)

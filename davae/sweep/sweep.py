@@ -39,6 +39,18 @@ class Sweep:
         """Those that are run."""
         return self.load().own_seeds or self.asked
 
+    def as_recorded(self) -> Sweep:
+        """The same at the seeds of which there are records of the arms as they are now; as it is
+        where there are none."""
+        everything = records.load_records(self.file)
+        rows = self.own(everything)[0] if len(everything) else everything
+        if rows.empty:
+            return self
+        seeds = sorted(set(rows["seed"].astype(int)))
+        now = {(*pair, key) for pair, key in self.keys(seeds).items()}
+        there = {*zip(rows["arm"], rows["seed"].astype(int), rows["key"], strict=True)} & now
+        return replace(self, asked=tuple(sorted({seed for _, seed, _ in there})) or self.asked)
+
     @property
     def folder(self) -> Path:
         """OUT/PRESET/ablations/NAME, with the base seed where it is not 0."""
@@ -52,9 +64,14 @@ class Sweep:
         return self.folder / "records.jsonl"
 
     def arms(self, seed: int = 0) -> tuple[Arm, ...]:
-        """Every declared arm at a seed, in order."""
+        """Every declared arm at a seed, in order; raises ValueError for whatever their declaration
+        raises."""
         ablation = self.load()
-        return ablation.arms(ablation.seeded(self.base, seed))
+        try:
+            return ablation.arms(ablation.seeded(self.base, seed))
+        except FAILURES as error:
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            raise ValueError(f"its arms cannot be declared: {kind}{error}") from error
 
     def chosen(self) -> tuple[str, ...]:
         """The names of the arms that are run; raises ValueError for a name that no arm or that two

@@ -131,8 +131,33 @@ def test_effects_of_a_table_are_adjusted_and_mechanisms_are_not():
     alone = findings_table(judge_all(claims[:1], frame_of([1.0])).findings)
     assert alone[["low", "high", "p", "detectable"]].isna().all(axis=None)
     assert findings_view(alone)["a - b"][0] == "1, one seed"
-    with pytest.raises(ValueError, match="give the margin"):
-        Claim(text="t", published="", metric="m", a="a", b="b", direction="equal")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"direction": "equal"}, "give the margin"),
+        ({"direction": "greater"}, "direction 'greater'; it is one of higher, lower, equal"),
+        ({"kind": "fact"}, "kind 'fact'; it is one of mechanism, effect"),
+        ({"ratio": True, "b": ""}, "give the arm b"),
+    ],
+)
+def test_a_claim_that_cannot_be_meant_is_refused(wrong, said):
+    claim = {"text": "t", "published": "", "metric": "m", "a": "a", "b": "b", "direction": "lower"}
+    with pytest.raises(ValueError, match=said):
+        Claim(**{**claim, **wrong})
+
+
+def test_an_effect_whose_arm_has_not_run_counts_in_the_adjustment():
+    frame = frame_of([0.3, 1.0, 1.6, 2.2, 0.3])  # p = 0.0435
+    claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="higher")
+    absent = replace(claim, text="u", b="c")
+    [found] = judge_all([claim, absent], frame).findings
+    assert (found.verdict, found.family) == ("inconclusive", 2)
+    assert found.p == pytest.approx(2 * judge(claim, frame).p)
+    for uncounted in (replace(absent, kind="mechanism"), replace(absent, metric="n")):
+        [found] = judge_all([claim, uncounted], frame).findings
+        assert (found.verdict, found.family) == ("holds", 1)
 
 
 def test_one_seed_of_a_ratio_has_no_interval():
@@ -245,7 +270,10 @@ def test_a_claim_may_compare_two_metrics_of_an_arm():
 
 def test_seeds_that_change_nothing_give_no_verdict():
     claim = Claim(text="t", published="", metric="m", a="a", b="b", direction="higher")
-    assert judge(claim, frame_of([1.0] * 5)).verdict == "inconclusive"
+    found = judge(claim, frame_of([1.0] * 5))
+    assert found.verdict == "inconclusive"
+    [row] = findings_view(findings_table([found])).to_dict("records")
+    assert row["verdict"] == "inconclusive, the seeds are alike"
 
 
 def test_a_claim_of_no_difference_takes_no_part_in_the_adjustment():

@@ -32,6 +32,8 @@ def test_committed_tables_are_of_committed_records(path, tmp_path):
             shutil.copy(path.parent / file, sweep.folder)
     write_tables(sweep)
     pd.testing.assert_frame_equal(pd.read_csv(sweep.folder / path.name), committed)
+    text = path.with_name("table.md").read_text()
+    assert (sweep.folder / "table.md").read_text() == text
     findings = path.parent / "findings.csv"
     assert findings.exists() == (sweep.folder / findings.name).exists()
     if findings.exists():

@@ -1,6 +1,7 @@
 """Records of what was declared otherwise, files that change, and arms that cannot be declared."""
 
 import json
+import multiprocessing
 import os
 import pickle
 import sys
@@ -128,9 +129,21 @@ def test_records_are_drawn_again_and_nothing_is_run(tmp_path):
     assert (one.folder / "figure.svg").exists()
     assert "Not run: level 1, level 2 (seeds 1)" in (one.folder / "table.md").read_text()
     other = sweep(tmp_path / "none")
-    assert recorded([one, other]) == ([one], [])
+    assert recorded([one, other], (0, 1)) == ([one], [])
     with pytest.raises(ValueError, match=r"no records to draw: no .*records\.jsonl"):
         recorded([other])
+
+
+def test_what_is_drawn_without_naming_seeds_is_what_is_recorded(tmp_path, monkeypatch):
+    run(tmp_path, seeds=(0, 3))
+    one = sweep(tmp_path, (0,))
+    [drawn], _ = recorded([one])
+    assert drawn.seeds == (0, 3)
+    assert recorded([one], (1,))[0][0].seeds == (0,)  # asked for: as they are
+    monkeypatch.setenv("TOY_VERSION", "2")
+    assert one.as_recorded() == one  # those are of before
+    run(tmp_path, seeds=(4,))
+    assert one.as_recorded().seeds == (4,)
 
 
 def test_tables_of_records_of_before_are_not_taken_away_by_drawing(tmp_path, monkeypatch):
@@ -154,8 +167,28 @@ def test_two_arms_of_one_name_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system ends it on Linux only")
 def test_a_process_whose_sweep_was_killed_before_it_began_ends():
-    with pytest.raises(SystemExit):
-        die_with(os.getppid() + 1)
+    process = multiprocessing.get_context("spawn").Process(target=die_with, args=(os.getppid(),))
+    process.start()  # of this process, not of its parent
+    process.join(60)
+    assert process.exitcode == 1
+
+
+def test_arms_that_do_not_depend_on_the_seed_are_recorded_at_each(tmp_path):
+    toy = load(TOY)
+    one = replace(
+        sweep(tmp_path, (0, 1)),
+        load=lambda: replace(toy, arms=lambda base: toy.arms(replace(base, seed=0))),
+    )
+    run_sweeps([one], partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime())))
+    assert len(one.rows().measured) == 4
+    assert one.rows().unrun == []
+
+
+def test_records_of_another_name_do_not_count(tmp_path):
+    run(tmp_path, seeds=(0,))
+    other = replace(sweep(tmp_path, (0,)), load=lambda: replace(load(TOY), name="renamed"))
+    sweep(tmp_path).folder.rename(other.folder)
+    assert len(tasks_of(other)) == 2
 
 
 def test_what_an_arm_is_called_now_is_shown_of_rows_of_before(tmp_path, monkeypatch):
@@ -188,6 +221,8 @@ def test_an_ablation_whose_arms_cannot_be_declared_stops_no_other(tmp_path):
     launch = partial(here, pipeline=Pipeline.at(tmp_path / "store", Runtime()))
     mistaken = replace(load(TOY), name="mistaken", arms=wrong)
     two = [replace(sweep(tmp_path, (0,)), load=lambda: mistaken), sweep(tmp_path, (0,))]
-    with pytest.raises(ValueError, match="mistaken: TypeError: a mistake"):
+    with pytest.raises(ValueError, match="mistaken: its arms cannot be declared: TypeError: a mis"):
         run_sweeps(two, launch)
+    with pytest.raises(ValueError, match="TypeError: a mistake"):
+        dry_run(two[:1], Pipeline.at(tmp_path / "store", Runtime()).store, Runtime())
     assert (two[1].folder / "table.md").exists()

@@ -103,7 +103,7 @@ def test_what_reconstructions_and_samples_are_both_judged_by_is_of_the_samples(t
         def path(self, stage):
             return tmp_path / stage
 
-    ablation = replace(ALIGN_WEIGHT, metrics=metrics, measured=tuple(written))
+    ablation = replace(ALIGN_WEIGHT, metrics=metrics, measured=tuple(written), claims=())
     found = {c["metric"]: c["value"] for c in measure_arm(ablation, Stages(), Folders())}
     assert found == {"psnr_db": 30.0, "fact": 0.75, "gkd": 9.0}
     alone = replace(ablation, measured=("reconstruction",))

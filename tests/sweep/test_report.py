@@ -16,7 +16,7 @@ def test_what_the_seeds_of_an_arm_share_has_no_interval():
         for metric, value in (("psnr_db", 30.0), ("content_accuracy", 0.5 + 0.1 * seed))
     ]
     metrics = {"psnr_db": "PSNR dB", "content_accuracy": "content"}
-    ablation = replace(ABLATION, metrics=metrics)
+    ablation = replace(ABLATION, metrics=metrics, claims=())
     shared = summary_table(ablation, pd.DataFrame(rows), ["a"])
     assert list(shared) == ["arm", "level", "seeds", "PSNR dB", "content", "content ±"]
     apart = summary_table(replace(ablation, trains="davae_seeds"), pd.DataFrame(rows), ["a"])

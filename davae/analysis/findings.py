@@ -185,12 +185,12 @@ def judge_all(claims: Sequence[Claim], frame: pd.DataFrame) -> Judged:
                     families[family].append(len(findings))
                 findings.append(replace(finding, extractor=extractor))
     for family, members in families.items():
-        judged = [findings[i].p for i in members]
-        all_of_them = holm([*judged, *[1.0] * unjudged[family]])
-        for i, p in zip(members, all_of_them, strict=False):
+        size = len(members) + unjudged[family]
+        adjusted_p = holm([*(findings[i].p for i in members), *[1.0] * unjudged[family]])
+        for i, p in zip(members, adjusted_p[: len(members)], strict=True):
             found = findings[i]
             verdict = verdict_of(found.claim, found.difference, p)
-            findings[i] = replace(found, p=p, verdict=verdict, family=len(all_of_them))
+            findings[i] = replace(found, p=p, verdict=verdict, family=size)
     return Judged(findings, [not_judged(reason, texts) for reason, texts in left.items()])
 
 

@@ -216,7 +216,7 @@ def check_room(nodes: Sequence[dict[str, Any]], resources: dict[str, int]) -> No
     """Whether a node of a Ray cluster has what a task needs, which would wait for ever otherwise:
     raises ValueError on this machine, and says so on a cluster, which another node may join."""
     [(asked, needed)] = resources.items()
-    kind = asked.removeprefix("num_").upper().removesuffix("S")
+    kind = {"num_cpus": "CPU", "num_gpus": "GPU"}[asked]
     most = max((node["Resources"].get(kind, 0) for node in nodes if node["Alive"]), default=0)
     if most >= needed:
         return

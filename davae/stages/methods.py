@@ -161,14 +161,10 @@ def longer(e: Experiment, s: Stages) -> Stages:
     upstream = {role: s[role] for role in ("crops", "base_vae", "base_latents", "base_dit")} | {
         "adapted": adapted
     }
-    config = training_config(e)
-    control = Stage(
-        "control",
-        plain_version(e),
-        transformer.make_control,
-        {**config, **_family_config(e)},
-        upstream,
-    )
+    config = {**training_config(e), **_family_config(e)}
+    if e.adapt.train_crops:
+        config["train_crops"] = e.adapt.train_crops
+    control = Stage("control", plain_version(e), transformer.make_control, config, upstream)
     return {"adapted": adapted, "control": control}
 
 
@@ -236,7 +232,7 @@ def repeated(e: Experiment, s: Stages) -> Stages:
     """Redundancy alone: widened by channels that repeat z, its base channels through the decoder
     without detail."""
     classes_only(e, "widens a model on classes")
-    config = {"detail_channels": e.davae.detail_channels}
+    config = {"detail_channels": e.davae.detail_channels, **encoded_crops(e)}
     detail = Stage(
         "repeated_latents",
         1,

@@ -50,11 +50,14 @@ def train_network(
     seed: int,
     adapt_config: AdaptConfig | None = None,
     merge: bool = False,
+    train_crops: int = 0,
 ) -> None:
-    """Train a class-conditional network on the latents of `roles` and save it, its adapters merged
-    where it has any."""
-    sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout", "fresh")}
-    checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
+    """Train a class-conditional network on the latents of `roles`, of the first `train_crops` or
+    with 0 of all, and save it, its adapters merged where it has any."""
+    data = latent_set(work, "train", *roles, count=train_crops)
+    checks = {
+        split: latent_set(work, split, *roles).first(CHECKS) for split in ("heldout", "fresh")
+    }
     network = network.to(work.runtime.device)
     network.velocity = work.runtime.compiled(network.velocity)
     detail = network.config.detail_channels
@@ -64,7 +67,7 @@ def train_network(
     task = transformer_task(
         name,
         denoiser,
-        sets["train"],
+        data,
         checks,
         flow=flow,
         dropout=dropout,
@@ -204,9 +207,10 @@ def make_control(
     class_dropout: float,
     seed: int,
     family: str = "lightning",
+    train_crops: int = 0,
 ) -> None:
     """Train the base network for as many more FLOPs as the adaptation took, with its optimizer
-    settings."""
+    settings, on the adaptation's crops: the first `train_crops`, or with 0 all."""
     network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
     train_network(
         work,
@@ -218,4 +222,5 @@ def make_control(
         dropout=class_dropout,
         seed=seed,
         adapt_config=further_terms(adapt),
+        train_crops=train_crops,
     )

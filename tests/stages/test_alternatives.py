@@ -14,12 +14,13 @@ from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY, read_log
 from davae.data.shards import Shards
 from davae.models.regressor import DetailRegressor
+from davae.stages import transformer
 from davae.stages.artifacts import MODEL
 from davae.stages.graph import graph
 from davae.stages.transformer import further_terms
 from davae.train.loop import Trainer
 from davae.train.regressor import regressor_task
-from davae.train.transformer import LatentSet
+from davae.train.transformer import LatentSet, transformer_task
 
 NANO = PRESETS["nano"]
 
@@ -53,6 +54,27 @@ def test_a_control_has_the_further_terms_of_the_adaptations_loss(nano):
     assert "cosine" not in read_log(pipeline.path(of_paper))[1]
     terms = further_terms(replace(NANO.adapt, min_snr_gamma=5.0, detail_lag=(0.1, 0.2)))
     assert (terms.min_snr_gamma, terms.detail_lag) == (5.0, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("method", ["control", "repeat"])
+def test_what_stands_beside_an_adaptation_trains_on_its_crops(nano, method, monkeypatch):
+    """On the first ones, whose detail is stored, so that it has seen neither more nor other data
+    than the method; where all are stored, keys are as they were."""
+    pipeline, _, _ = nano
+    seen = []
+
+    def watched(name, denoiser, data, *args, **kwargs):
+        seen.append((name, len(data.latents), len(data.conditions)))
+        return transformer_task(name, denoiser, data, *args, **kwargs)
+
+    monkeypatch.setattr(transformer, "transformer_task", watched)
+    network = {"control": "control", "repeat": "repeated"}[method]
+    some = graph(replace(NANO, method=method, adapt=replace(NANO.adapt, train_crops=40)))[network]
+    pipeline.path(some)
+    assert seen[-1][1:] == (40, 40)
+    every = graph(replace(NANO, method=method))[network]
+    assert "train_crops" not in every.config
+    assert some.key != every.key
 
 
 def test_the_native_model_sees_four_times_the_positions(nano):

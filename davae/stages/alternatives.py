@@ -24,7 +24,14 @@ from davae.stages.artifacts import (
 from davae.stages.autoencoder import ENCODED_BASE, encode_all
 from davae.stages.samples import LATENTS
 from davae.stages.stage import Work, together
-from davae.stages.transformer import CHECKS, further_terms, matched, train_network
+from davae.stages.transformer import (
+    CHECKS,
+    dit_flops,
+    further_terms,
+    matched,
+    train_network,
+    training_flops,
+)
 from davae.train.loop import Trainer
 from davae.train.regressor import regressor_task
 
@@ -47,10 +54,15 @@ def make_native_latents(work: Work, train_crops: int = 0, check_crops: int = 0) 
 
 @together
 def make_native(
-    work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
+    work: Work,
+    adapt: AdaptConfig,
+    flow: FlowConfig,
+    class_dropout: float,
+    seed: int,
+    detail_channels: int,
 ) -> None:
     """The base network on the larger grid, its positions made for it, trained for as many FLOPs as
-    the adaptation took."""
+    an adaptation to `detail_channels` takes."""
     base = FAMILIES["lightning"].load(work.inputs["base_dit"] / MODEL)
     side = latents(work, "native_latents", "train").shape[-1]
     network = type(base)(**{**base.config, "input_size": side})
@@ -60,7 +72,7 @@ def make_native(
         "native",
         network,
         ("native_latents",),
-        train=matched(work, network, adapt.train),
+        train=matched(work, adapt, detail_channels, seed, dit_flops(network)),
         flow=flow,
         dropout=class_dropout,
         seed=seed,
@@ -70,7 +82,7 @@ def make_native(
 
 @together
 def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
-    """Train z -> z_d for as many FLOPs as the adaptation took, with its optimizer's settings."""
+    """Train z -> z_d for as many FLOPs as an adaptation takes, with its optimizer's settings."""
     roles = ("base_latents", "detail_latents")
     sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout")}
     base, detail = (latents(work, role, "train").shape[1] for role in roles)
@@ -79,7 +91,8 @@ def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
     heldout = sets["heldout"].first(CHECKS)
     task = regressor_task(model, sets["train"], heldout, seed, adapt.train.epochs)
     x = torch.zeros(1, base, *sets["train"].latents.shape[2:])
-    train = matched(work, model, adapt.train, lambda: model(x.to(work.runtime.device)))
+    of_sample = training_flops(model, lambda: model(x.to(work.runtime.device)))
+    train = matched(work, adapt, detail, seed, of_sample)
     model = Trainer(task, train, work.runtime, work.folder).run()
     if ranks().main:
         save_model(model, work.folder / MODEL, rounded=adapt.train.round_weights)

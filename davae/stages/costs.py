@@ -10,10 +10,6 @@ from davae.core.records import Measurement
 from davae.core.store import SUMMARY
 from davae.stages.stage import Pipeline, Stage
 
-MATCHED = ("control", "native", "regressor")
-"""Stages that read the adaptation for its FLOPs alone. An adaptation from scratch reads the base
-transformer for its shape alone."""
-
 
 def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
     """TFLOP and seconds of all the training that a row's images rest on, base models and decoder
@@ -22,10 +18,9 @@ def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
     waiting = [stage]
     while waiting:
         part = waiting.pop()
-        read_only = {"adapted"} if part.name in MATCHED else set()
-        if part.name == "adapted" and part.config["adapt"].init == "scratch":
-            read_only = {"base_dit"}
-        waiting += [stage for role, stage in part.upstream.items() if role not in read_only]
+        scratch = part.name == "adapted" and part.config["adapt"].init == "scratch"
+        shape_alone = {"base_dit"} if scratch else set()
+        waiting += [stage for role, stage in part.upstream.items() if role not in shape_alone]
         summary = pipeline.store.folder(part.name, part.key) / SUMMARY
         if not summary.exists():
             continue

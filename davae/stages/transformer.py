@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,6 @@ from torch import nn
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
 from davae.core.ranks import ranks
-from davae.core.store import SUMMARY
 from davae.measure.flops import count_flops
 from davae.models.adapt import adapt as widen_base
 from davae.models.adapt import (
@@ -122,6 +120,25 @@ def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: i
     )
 
 
+def widened(
+    work: Work, adapt: AdaptConfig, channels: int, seed: int, family: str
+) -> tuple[Any, str]:
+    """The base network, an input of the stage, with layers for `channels` channels of detail, as an
+    adaptation starts from it; and what was widened, in words."""
+    network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    init = adapt.init
+    if init == "scratch":
+        seeded(seed, "adapt/scratch")
+        network, init = type(network)(**network.config), "random"
+    report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
+    if any(adapt.detail_lag):
+        network.give_detail_time()
+    if adapt.lora_rank:
+        seeded(seed, "adapt/lora")  # peft draws A from the global generator
+        add_lora(network, lora_of(family, adapt.lora_rank))
+    return network, str(report)
+
+
 @together
 def make_adapted(
     work: Work,
@@ -132,20 +149,10 @@ def make_adapted(
     family: str = "lightning",
 ) -> None:
     """Widen the base network and fine-tune it on [base | detail] latents."""
-    network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
-    init = adapt.init
-    if init == "scratch":
-        seeded(seed, "adapt/scratch")
-        network, init = type(network)(**network.config), "random"
     channels = latents(work, "detail_latents", "train").shape[1]
-    report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
+    network, report = widened(work, adapt, channels, seed, family)
     if ranks().main:
         (work.folder / "widen.txt").write_text(f"{report}\n")
-    if any(adapt.detail_lag):
-        network.give_detail_time()
-    if adapt.lora_rank:
-        seeded(seed, "adapt/lora")  # peft draws A from the global generator
-        add_lora(network, lora_of(family, adapt.lora_rank))
     roles = ("base_latents", "detail_latents")
     train_network(
         work,
@@ -168,27 +175,27 @@ def training_flops(network: nn.Module, forward: Callable[[], torch.Tensor]) -> i
     return flops
 
 
-def matched(
-    work: Work,
-    network: Any,
-    train: TrainConfig,
-    forward: Callable[[], torch.Tensor] | None = None,
-) -> TrainConfig:
-    """The config with as many steps as take the FLOPs of the adaptation, which is an input.
+def dit_flops(network: Any) -> int:
+    """FLOPs of a training step of a DiT on one sample."""
+    c = network.config
+    x = torch.zeros(1, c.in_channels, c.input_size, c.input_size)
+    t = torch.zeros((1, 2) if c.get("detail_time") else 1)
+    return training_flops(network, lambda: network(x, t, torch.zeros(1, dtype=torch.long)))
 
-    The steps follow from the FLOPs that both runs count: the adaptation's total over this network's
-    FLOPs a step, which are those of one sample times the batch, so that no batch is kept for a
-    backward pass. forward: of one sample, where the network is not a DiT."""
-    adaptation = json.loads((work.inputs["adapted"] / SUMMARY).read_text())
-    if forward is None:
-        c = network.config
-        x = torch.zeros(1, c.in_channels, c.input_size, c.input_size)
-        t, y = torch.zeros(1), torch.zeros(1, dtype=torch.long)
-        forward = lambda: network(x, t, y)  # noqa: E731
-    total = adaptation["steps"] * adaptation["flops_step"]
-    of_step = train.batch_size * training_flops(network, forward)
-    steps = max(1, round(total / of_step))
-    return replace(train, steps=steps, snapshots=())
+
+def matched(
+    work: Work, adapt: AdaptConfig, detail_channels: int, seed: int, of_sample: int,
+    family: str = "lightning",
+) -> TrainConfig:  # fmt: skip
+    """The adaptation's training config with as many steps as take its FLOPs where one of a sample
+    takes `of_sample`.
+
+    Nothing is trained to know them: they are those of the widened base network, which is an input
+    of the stage, on one sample, as are `of_sample`, so that both have the batch and the steps in
+    common."""
+    network, _ = widened(work, adapt, detail_channels, seed, family)
+    steps = max(1, round(adapt.train.steps * dit_flops(network) / of_sample))
+    return replace(adapt.train, steps=steps, snapshots=())
 
 
 def further_terms(adapt: AdaptConfig) -> AdaptConfig | None:
@@ -206,18 +213,19 @@ def make_control(
     flow: FlowConfig,
     class_dropout: float,
     seed: int,
+    detail_channels: int,
     family: str = "lightning",
     train_crops: int = 0,
 ) -> None:
-    """Train the base network for as many more FLOPs as the adaptation took, with its optimizer
-    settings, on the adaptation's crops: the first `train_crops`, or with 0 all."""
+    """Train the base network for as many more FLOPs as an adaptation to `detail_channels` takes,
+    with its optimizer settings, on its crops: the first `train_crops`, or with 0 all."""
     network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
     train_network(
         work,
         "control",
         network,
         ("base_latents",),
-        train=matched(work, network, adapt.train),
+        train=matched(work, adapt, detail_channels, seed, dit_flops(network), family),
         flow=flow,
         dropout=class_dropout,
         seed=seed,

@@ -37,9 +37,26 @@ def test_a_method_makes_images_from_the_flops_of_the_adaptation(nano, method, ne
     images = np.load(pipeline.path(stages["samples"]) / "images.npy")
     assert images.shape == (NANO.data.eval_crops, 3, 64, 64)
     pipeline.path(stages["generation"])
-    given, _ = trained_flops(pipeline.path(stages["adapted"]))
+    assert "adapted" not in stages  # nothing is trained to know them
+    given, _ = trained_flops(pipeline.path(graph(NANO)["adapted"]))
     taken, step = trained_flops(pipeline.path(stages[network]))
     assert abs(taken - given) <= 0.5 * step + 0.01 * given or taken == step  # at least one
+
+
+@pytest.mark.parametrize(
+    "changed", [{"detail_lag": (0.1, 0.2)}, {"lora_rank": 4}, {"init": "scratch"}]
+)
+def test_the_flops_of_an_adaptation_are_known_without_it(nano, changed, tmp_path):
+    """As its training counted them, with whatever it adds to the network."""
+    pipeline, _, _ = nano
+    e = replace(NANO, adapt=replace(NANO.adapt, **changed))
+    stages = graph(e)
+    inputs = {"base_dit": pipeline.path(stages["base_dit"])}
+    work = transformer.Work(tmp_path, inputs, Runtime())
+    network, _ = transformer.widened(work, e.adapt, 12, 0, "lightning")
+    per_step = e.adapt.train.batch_size * transformer.dit_flops(network)
+    counted = trained_flops(pipeline.path(stages["adapted"]))[1]
+    assert per_step == pytest.approx(counted, rel=1e-3)
 
 
 def test_a_control_has_the_further_terms_of_the_adaptations_loss(nano):

@@ -41,7 +41,7 @@ def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
     ]
 
 
-REPEATS, BATCHES = 3, 4
+REPEATS, BATCHES = 3, 2
 
 
 def sampling_speed(pipeline: Pipeline, stage: Stage) -> Measurement:

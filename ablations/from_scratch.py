@@ -63,7 +63,7 @@ ABLATION = Ablation(
     arms=arms,
     metrics=METRICS,
     pareto=("training_tflop", "gkd_effnet"),
-    measured=("generation", "own_distance"),
+    measured=("generation", "own_distance", "speed"),
     claims=(
         Claim(
             text="adapting is ahead of training from scratch for as long in content",

@@ -65,7 +65,7 @@ ABLATION = Ablation(
     metrics=METRICS,
     write=write,
     pareto=("training_tflop", "gkd_effnet"),
-    measured=("generation", "own_distance"),
+    measured=("generation", "own_distance", "speed"),
     claims=(
         Claim(
             text="at equal tokens the DA-VAE shows detail that the base enlarged does not",

@@ -32,7 +32,7 @@ class Node:
         trained = [c["train"] for c in self.config.values() if isinstance(c, dict) and "train" in c]
         if trained:
             return trained[0]["steps"] * trained[0]["batch_size"]
-        if self.name == "sampled":
+        if self.name in ("sampled", "speed"):
             sample = self.config["sample"]
             guided = 2 if sample["guidance_scale"] != 1.0 else 1
             return self.config["count"] * sample["num_inference_steps"] * guided

@@ -1,7 +1,6 @@
-"""What a row's images cost: the training that they rest on, once, and their sampling."""
+"""What a row's images cost in training: all that they rest on, once, and nothing else."""
 
 import json
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -10,11 +9,9 @@ from ablations.from_scratch import ABLATION as FROM_SCRATCH
 from ablations.from_scratch import WIDENED_SCRATCH
 from ablations.tokens import ABLATION as TOKENS
 from ablations.tokens import DAVAE
-from davae.core.experiment import SampleConfig
-from davae.core.runtime import Runtime
 from davae.core.store import MANIFEST, SUMMARY, Store
-from davae.stages.costs import sampling_speed, training_cost
-from davae.stages.stage import Pipeline, Stage, rested_on
+from davae.stages.costs import training_cost
+from davae.stages.stage import rested_on
 
 TRAINED = {"base_vae": 1, "base_dit": 10, "davae": 100, "adapted": 1_000, "control": 10_000}
 """TFLOP of each training, so that a sum says of which it is."""
@@ -45,26 +42,3 @@ def test_the_cost_of_a_row_is_that_of_what_it_rests_on(tmp_path, ablation, arm, 
     cost = {m.metric: m.value for m in training_cost(SimpleNamespace(store=store), stage)}
     assert cost["training_tflop"] == pytest.approx(tflop)
     assert cost["training_seconds"] == 3.0 * str(tflop).count("1")
-
-
-def test_speed_is_that_of_a_quiet_moment(tmp_path):
-    """Of all stages from the sampled latents on, at 4 images of 20 ms and 10 ms; the first attempt,
-    beside other work, does not tell, nor does what the store has of them."""
-    attempts = []
-
-    def sample(work, sample, count):
-        attempts.append(count)
-        time.sleep(0.02 * count + (0.5 if len(attempts) == 1 else 0.0))
-        (work.folder / "count").write_text(str(count))
-
-    def decode(work):
-        time.sleep(0.01 * int((work.inputs["sampled"] / "count").read_text()))
-
-    config = {"sample": SampleConfig(batch_size=2), "count": 1_000}
-    trained = Stage("adapted", 1, lambda work: None, {})
-    sampled = Stage("sampled", 1, sample, config, {"dit": trained})
-    pipeline = Pipeline(Store(tmp_path, None), Runtime(), lambda text: None)
-    speed = sampling_speed(pipeline, Stage("samples", 1, decode, {}, {"sampled": sampled}))
-    assert attempts == [4, 4, 4]
-    assert speed.value == pytest.approx(1 / 0.03, rel=0.1)
-    assert speed.higher_is_better

@@ -125,7 +125,7 @@ def duration(seconds: float, arms: int, stages: int, unknown: Collection[str], j
     text += f" with {jobs} at a time" if jobs > 1 else ""
     if unknown:
         text += (
-            f"; {', '.join(sorted(unknown))} have not run on this machine with these settings, so "
-            "that nothing is known of theirs"
+            "; without those stages that have not run on this machine with these settings: "
+            f"{', '.join(sorted(unknown))}"
         )
     return text + ".\n"

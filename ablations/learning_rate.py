@@ -49,7 +49,12 @@ def write(frame: pd.DataFrame, folder: Path) -> str:
     wide = frame.pivot_table(index=["series", "level"], columns="metric", values="value")
     score = (wide["detail_accuracy"] * wide["content_accuracy"]).rename("detail x content")
     best = score.reset_index().sort_values("detail x content").groupby("series", sort=False).tail(1)
-    return f"\nBest by detail accuracy x content accuracy:\n\n{to_markdown(best)}"
+    lowest = wide.reset_index().groupby("series")["level"].min()
+    edge = best[best["level"] == best["series"].map(lowest)]
+    note = (
+        f"\nBest at the lowest that was tried: {', '.join(edge['series'])}.\n" if len(edge) else ""
+    )
+    return f"\nBest by detail accuracy x content accuracy:\n\n{to_markdown(best)}{note}"
 
 
 ABLATION = Ablation(

@@ -26,6 +26,7 @@ from davae.stages.samples import LATENTS
 from davae.stages.stage import Work, together
 from davae.stages.transformer import (
     CHECKS,
+    adaptation_flops,
     dit_flops,
     further_terms,
     matched,
@@ -67,12 +68,13 @@ def make_native(
     side = latents(work, "native_latents", "train").shape[-1]
     network = type(base)(**{**base.config, "input_size": side})
     network.load_state_dict(base.state_dict())
+    taken = adaptation_flops(base, adapt, detail_channels)
     train_network(
         work,
         "native",
         network,
         ("native_latents",),
-        train=matched(work, adapt, detail_channels, seed, dit_flops(network)),
+        train=matched(adapt.train, taken, dit_flops(network)),
         flow=flow,
         dropout=class_dropout,
         seed=seed,
@@ -81,7 +83,7 @@ def make_native(
 
 
 @together
-def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
+def make_regressor(work: Work, adapt: AdaptConfig, seed: int, family: str = "lightning") -> None:
     """Train z -> z_d for as many FLOPs as an adaptation takes, with its optimizer's settings."""
     roles = ("base_latents", "detail_latents")
     sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout")}
@@ -91,8 +93,9 @@ def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
     heldout = sets["heldout"].first(CHECKS)
     task = regressor_task(model, sets["train"], heldout, seed, adapt.train.epochs)
     x = torch.zeros(1, base, *sets["train"].latents.shape[2:])
-    of_sample = training_flops(model, lambda: model(x.to(work.runtime.device)))
-    train = matched(work, adapt, detail, seed, of_sample)
+    own = training_flops(model, lambda: model(x.to(work.runtime.device)))
+    base_dit = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    train = matched(adapt.train, adaptation_flops(base_dit, adapt, detail, family), own)
     model = Trainer(task, train, work.runtime, work.folder).run()
     if ranks().main:
         save_model(model, work.folder / MODEL, rounded=adapt.train.round_weights)

@@ -231,8 +231,9 @@ def own_stages(e: Experiment, s: Stages) -> Stages:
     some = {"count": e.eval.count} if e.eval.count else {}
     real = Stage("own_latents", 1, own.make_own_latents, some, read)
     decoded = replace(images, upstream={**images.upstream, "sampled": real})
+    speed = speed_stage(images, method_of(e).row)
     return {
-        "speed": speed_stage(images, method_of(e).row),
+        **({"speed": speed} if speed is not None else {}),
         "own_images": decoded,
         "own_distance": Stage(
             "own_distance",

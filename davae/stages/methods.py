@@ -159,11 +159,8 @@ def longer(e: Experiment, s: Stages) -> Stages:
     classes_only(e, "trains the base model on classes")
     upstream = {role: s[role] for role in ("crops", "base_vae", "base_latents", "base_dit")}
     config = {**matched_config(e), **_family_config(e)}
-    if e.adapt.train_crops:
-        config["train_crops"] = e.adapt.train_crops
-    return {
-        "control": Stage("control", plain_version(e), transformer.make_control, config, upstream)
-    }
+    made = transformer.make_control
+    return {"control": Stage("control", plain_version(e), made, config, upstream)}
 
 
 def matched_config(e: Experiment) -> dict[str, Any]:
@@ -216,7 +213,7 @@ def tuned(e: Experiment, s: Stages) -> Stages:
     content = e.base_dit.pretrained
     trained = Stage(
         "text_tuned",
-        plain_version(e),
+        plain_version(e) + 2 * bool(e.adapt.train_crops),  # it drew on all crops
         text.make_text_tuned,
         text_config(e),
         upstream,
@@ -307,7 +304,7 @@ def regressed(e: Experiment, s: Stages) -> Stages:
         "regressor",
         1,
         alternatives.make_regressor,
-        {"adapt": e.adapt, "seed": e.seed},
+        {"adapt": e.adapt, "seed": e.seed, **_family_config(e)},
         {role: s[role] for role in roles},
     )
     drawn = sampled(e, s["base_dit"])

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
 from davae.core.ranks import ranks
 from davae.measure.flops import count_flops
+from davae.measure.imagined import imagine
 from davae.models.adapt import adapt as widen_base
 from davae.models.adapt import (
     add_lora,
@@ -120,25 +122,6 @@ def make_base_dit(work: Work, base_dit: BaseDiTConfig, flow: FlowConfig, seed: i
     )
 
 
-def widened(
-    work: Work, adapt: AdaptConfig, channels: int, seed: int, family: str
-) -> tuple[Any, str]:
-    """The base network, an input of the stage, with layers for `channels` channels of detail, as an
-    adaptation starts from it; and what was widened, in words."""
-    network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
-    init = adapt.init
-    if init == "scratch":
-        seeded(seed, "adapt/scratch")
-        network, init = type(network)(**network.config), "random"
-    report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
-    if any(adapt.detail_lag):
-        network.give_detail_time()
-    if adapt.lora_rank:
-        seeded(seed, "adapt/lora")  # peft draws A from the global generator
-        add_lora(network, lora_of(family, adapt.lora_rank))
-    return network, str(report)
-
-
 @together
 def make_adapted(
     work: Work,
@@ -149,10 +132,20 @@ def make_adapted(
     family: str = "lightning",
 ) -> None:
     """Widen the base network and fine-tune it on [base | detail] latents."""
+    network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    init = adapt.init
+    if init == "scratch":
+        seeded(seed, "adapt/scratch")
+        network, init = type(network)(**network.config), "random"
     channels = latents(work, "detail_latents", "train").shape[1]
-    network, report = widened(work, adapt, channels, seed, family)
+    report = widen_base(network, channels, init, keyed.generator(seed, "adapt/init"))
     if ranks().main:
         (work.folder / "widen.txt").write_text(f"{report}\n")
+    if any(adapt.detail_lag):
+        network.give_detail_time()
+    if adapt.lora_rank:
+        seeded(seed, "adapt/lora")  # peft draws A from the global generator
+        add_lora(network, lora_of(family, adapt.lora_rank))
     roles = ("base_latents", "detail_latents")
     train_network(
         work,
@@ -183,19 +176,29 @@ def dit_flops(network: Any) -> int:
     return training_flops(network, lambda: network(x, t, torch.zeros(1, dtype=torch.long)))
 
 
-def matched(
-    work: Work, adapt: AdaptConfig, detail_channels: int, seed: int, of_sample: int,
-    family: str = "lightning",
-) -> TrainConfig:  # fmt: skip
-    """The adaptation's training config with as many steps as take its FLOPs where one of a sample
-    takes `of_sample`.
+def adaptation_flops(
+    base: Any, adapt: AdaptConfig, channels: int, family: str = "lightning"
+) -> int:
+    """FLOPs of a training step, on one sample, of an adaptation of a base network to `channels`
+    channels of detail: of a copy whose weights take no memory."""
 
-    Nothing is trained to know them: they are those of the widened base network, which is an input
-    of the stage, on one sample, as are `of_sample`, so that both have the batch and the steps in
-    common."""
-    network, _ = widened(work, adapt, detail_channels, seed, family)
-    steps = max(1, round(adapt.train.steps * dit_flops(network) / of_sample))
-    return replace(adapt.train, steps=steps, snapshots=())
+    def widened() -> Any:
+        network = type(base)(**base.config)
+        widen_base(network, channels)
+        if any(adapt.detail_lag):
+            network.give_detail_time()
+        if adapt.lora_rank:
+            add_lora(network, lora_of(family, adapt.lora_rank))
+        return network
+
+    with FakeTensorMode():
+        return dit_flops(imagine(widened))
+
+
+def matched(train: TrainConfig, adaptation: int, own: int) -> TrainConfig:
+    """An adaptation's training config with as many steps as take its FLOPs: both are of a step on
+    one sample, the batch is the same."""
+    return replace(train, steps=max(1, round(train.steps * adaptation / own)), snapshots=())
 
 
 def further_terms(adapt: AdaptConfig) -> AdaptConfig | None:
@@ -215,20 +218,20 @@ def make_control(
     seed: int,
     detail_channels: int,
     family: str = "lightning",
-    train_crops: int = 0,
 ) -> None:
     """Train the base network for as many more FLOPs as an adaptation to `detail_channels` takes,
-    with its optimizer settings, on its crops: the first `train_crops`, or with 0 all."""
+    with its optimizer settings, on its crops."""
     network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    taken = adaptation_flops(network, adapt, detail_channels, family)
     train_network(
         work,
         "control",
         network,
         ("base_latents",),
-        train=matched(work, adapt, detail_channels, seed, dit_flops(network), family),
+        train=matched(adapt.train, taken, dit_flops(network)),
         flow=flow,
         dropout=class_dropout,
         seed=seed,
         adapt_config=further_terms(adapt),
-        train_crops=train_crops,
+        train_crops=adapt.train_crops,
     )

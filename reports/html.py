@@ -131,13 +131,16 @@ ELEMENTS = {
                  "ellipse", "line", "polyline", "polygon", "clipPath", "image")
 }  # fmt: skip
 """What a drawing may be made of: nothing that runs, loads or styles anything else."""
+WORDS = {f"{{{SVG}}}{name}" for name in ("text", "tspan", "title")}
+"""Elements whose text is shown, with the spaces in it."""
 HREFS = ("href", f"{{{XLINK}}}href")
 STROKES = "stroke-linejoin: round; stroke-linecap: butt"
 """What matplotlib's style sheet says of every line, and is left out with it."""
 
 
 def harmless(text: str) -> str:
-    """An SVG of ELEMENTS alone, that names nothing outside itself, and whose ids are its own.
+    """An SVG of ELEMENTS alone, that names nothing outside itself, whose ids are its own, without
+    the white space that draws nothing.
 
     Raises ValueError for what is no SVG."""
     try:
@@ -161,7 +164,11 @@ def harmless(text: str) -> str:
             if outside:
                 del element.attrib[name]
             else:
-                element.set(name, own)
+                element.set(name, " ".join(own.split()))
+        if element.tag not in WORDS:
+            element.text = None
+            for child in element:
+                child.tail = None
     for name in ("width", "height"):
         root.attrib.pop(name, None)
     root.set("style", STROKES)

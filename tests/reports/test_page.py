@@ -242,6 +242,18 @@ def test_a_drawing_keeps_what_draws_and_nothing_else():
         harmless(text + "</div>")
 
 
+def test_a_drawing_has_no_white_space_that_draws_nothing():
+    """Spaces of words are kept."""
+    text = (
+        '<svg xmlns="http://www.w3.org/2000/svg">\n <g>\n  <path d="M 1 2  L 3 4  z "/>\n </g>\n'
+        "<text>two  <tspan>words</tspan> here</text>\n</svg>"
+    )
+    found = harmless(text)
+    assert "\n" not in found
+    assert 'd="M 1 2 L 3 4 z"' in found
+    assert "two  <tspan>words</tspan> here" in found
+
+
 def test_the_page_has_its_tables_and_figures_beside_it(results, tmp_path):
     for name in "ab":
         write(results, tmp_path / name)

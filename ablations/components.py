@@ -20,7 +20,7 @@ FULL, NO_ALIGN, NO_ZERO, NO_SCHEDULE, NONE, REPEAT = (
 
 
 PLAIN = "detail decoded from z alone"
-RATES = {NONE: 0.5, REPEAT: 0.5, PLAIN: 0.5}
+RATES = {NONE: 0.5, REPEAT: 0.125, PLAIN: 0.125}
 """Factor of an arm's learning rate in the adaptation to the preset's, chosen by the ablation
 `learning_rate` at tiny, on a seed that is not used here; 1 where none is named."""
 

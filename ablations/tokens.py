@@ -24,12 +24,15 @@ METHODS = {
 
 
 def arms(base: Experiment) -> tuple[Arm, ...]:
-    """The method, and what trains the same base model for as many FLOPs: at the lowest of three
-    learning rates, which is best for the base without detail. The native model has it for want of a
-    tuning of its own, and the regressor has the adaptation's."""
+    """The method, and what trains the same base model for as many FLOPs, each at the best of three
+    learning rates (`learning_rate`): the controls at the lowest, the native model at the preset's.
+    The regressor has the adaptation's."""
     plain = at_rate(base, RATES[PLAIN])
     found = {DAVAE: base}
-    found |= {name: replace(plain, method=method) for name, method in METHODS.items()}
+    found |= {
+        name: replace(base if name == NATIVE else plain, method=method)
+        for name, method in METHODS.items()
+    }
     found[REGRESSED] = replace(base, method="regressed")
     return tuple(
         Arm(name, "way", name, experiment, reference=name == DAVAE)

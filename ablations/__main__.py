@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from davae.sweep.sweep import Sweep
 
 
+ON_RAY = (
+    "On Ray as many arms run at a time as the cluster has room for; the time above is of as many as "
+    "--jobs says."
+)
+
+
 @dataclass(frozen=True)
 class Judging:
     """What every arm is judged by; the ablation shows the metrics that it names."""
@@ -142,6 +148,8 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         store = Pipeline.at(options.store, options.runtime, say).store
         start = process_time()  # of what a run does before its first arm, too
         print(dry_run(sweeps, store, options.runtime, options.jobs, start))
+        if options.launcher == "ray":
+            print(f"{ON_RAY}\n")
         return
     launch: Launcher
     stale: list[str] = []
@@ -178,6 +186,8 @@ def recorded(sweeps: Sequence[Sweep], seeds: tuple[int, ...] = ()) -> tuple[list
 
 def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:
     """The seeds that are meant: a count, or those named; raises ValueError for fewer than one."""
+    if min(asked) < 0:
+        raise ValueError(f"--seeds {' '.join(map(str, asked))}: seeds are 0 or above")
     if len(asked) != 1:
         return tuple(dict.fromkeys(asked))
     if asked[0] < 1:

@@ -20,8 +20,10 @@ as at smoke, its arms are left out."""
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """The method, a transformer from scratch on its latents, and an unstructured autoencoder of as
     many channels on the same grid with a transformer of its own (the way of DC-AE): for the
-    adaptation's steps, and for those of the base model and the adaptation together."""
-    widened = replace(base, adapt=replace(base.adapt, init="scratch"))
+    adaptation's steps, and for those of the base model and the adaptation together. From scratch
+    there is no base to protect, so that both kinds of channels weigh alike throughout; the learning
+    rate is that of whose steps they are."""
+    widened = replace(base, adapt=replace(base.adapt, init="scratch", schedule="constant"))
     found = {DAVAE: base, WIDENED_SCRATCH: widened}
     adaptation, whole = base.adapt.train, base.base_dit.train
     short = max(base.davae.train.steps, whole.steps) <= LONGEST * adaptation.steps

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 ON_RAY = (
-    "On Ray as many arms run at a time as the cluster has room for; the time above is of as many as "
-    "--jobs says."
+    "On Ray as many arms run at a time as the cluster has room for; the time above is of as many "
+    "as --jobs says."
 )
 
 

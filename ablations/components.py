@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from davae.analysis.findings import Claim
-from davae.core.experiment import Experiment
+from davae.core.experiment import AdaptConfig, Experiment
 from davae.core.presets import without_alignment
 from davae.sweep.ablation import Ablation, Arm
 
@@ -42,11 +42,14 @@ def at_rate(e: Experiment, factor: float) -> Experiment:
     return replace(e, adapt=replace(e.adapt, train=train))
 
 
+def unscheduled(adapt: AdaptConfig) -> AdaptConfig:
+    """Both kinds of channels weigh alike from the first step on; N_warm, unread, is its default."""
+    return replace(adapt, schedule="constant", detail_warmup_steps=500)
+
+
 def at_one_rate(base: Experiment) -> tuple[Arm, ...]:
     """The arms at the learning rate of the preset."""
-    constant = {"schedule": "constant", "detail_warmup_steps": 500}
-    davae = without_alignment(base.davae)
-    plain = replace(base.adapt, **constant)
+    davae, plain = without_alignment(base.davae), unscheduled(base.adapt)
     changed = {
         FULL: base,
         NO_ALIGN: replace(base, davae=davae),

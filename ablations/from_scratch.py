@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ablations.components import unscheduled
 from ablations.tokens import DAVAE, METRICS
 from davae.analysis.findings import Claim
 from davae.core.experiment import BaseVAEConfig, Experiment, TrainConfig
@@ -23,7 +24,7 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     adaptation's steps, and for those of the base model and the adaptation together. From scratch
     there is no base to protect, so that both kinds of channels weigh alike throughout; the learning
     rate is that of whose steps they are."""
-    widened = replace(base, adapt=replace(base.adapt, init="scratch", schedule="constant"))
+    widened = replace(base, adapt=replace(unscheduled(base.adapt), init="scratch"))
     found = {DAVAE: base, WIDENED_SCRATCH: widened}
     adaptation, whole = base.adapt.train, base.base_dit.train
     short = max(base.davae.train.steps, whole.steps) <= LONGEST * adaptation.steps

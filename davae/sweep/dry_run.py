@@ -18,7 +18,6 @@ from davae.sweep.estimate import Costs, of_stage
 from davae.sweep.launch import shared, tasks_of
 from davae.sweep.sweep import Sweep
 
-
 MATCHED = ("control", "native", "regressor")
 """Stages that train for the FLOPs of an adaptation of the steps that their config says."""
 

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from davae.sweep.sweep import Sweep
 
 
+ON_RAY = (
+    "On Ray as many arms run at a time as the cluster has room for; the time above is of as many "
+    "as --jobs says."
+)
+
+
 @dataclass(frozen=True)
 class Judging:
     """What every arm is judged by; the ablation shows the metrics that it names."""
@@ -41,9 +47,9 @@ class Options:
 
     name: Annotated[str, tyro.conf.Positional] = ""
     """An ablation of this package (adapt_length, align_method, align_weight, alignment_cost,
-    channels, components, davae_length, denoising, detail_use, from_scratch, guidance, init,
-    latent_structure, learning_rate, proxies, schedule, tokens), or the path of a file of your own
-    that defines ABLATION."""
+    channels, clip_judge, components, davae_length, denoising, detail_use, from_scratch, guidance,
+    init, latent_structure, learning_rate, proxies, schedule, tokens), or the path of a file of your
+    own that defines ABLATION."""
     preset: str = "smoke"
     """The experiment that the arms start from. At tiny and smoke they train less than `davae run`
     does, on the shipped DA-VAE or on one of their own; --dry-run says which."""
@@ -142,6 +148,8 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
         store = Pipeline.at(options.store, options.runtime, say).store
         start = process_time()  # of what a run does before its first arm, too
         print(dry_run(sweeps, store, options.runtime, options.jobs, start))
+        if options.launcher == "ray":
+            print(f"{ON_RAY}\n")
         return
     launch: Launcher
     stale: list[str] = []
@@ -178,6 +186,8 @@ def recorded(sweeps: Sequence[Sweep], seeds: tuple[int, ...] = ()) -> tuple[list
 
 def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:
     """The seeds that are meant: a count, or those named; raises ValueError for fewer than one."""
+    if min(asked) < 0:
+        raise ValueError(f"--seeds {' '.join(map(str, asked))}: seeds are 0 or above")
     if len(asked) != 1:
         return tuple(dict.fromkeys(asked))
     if asked[0] < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from davae.analysis.findings import Claim
-from davae.core.experiment import Experiment
+from davae.core.experiment import AdaptConfig, Experiment
 from davae.core.presets import without_alignment
 from davae.sweep.ablation import Ablation, Arm
 
@@ -20,7 +20,7 @@ FULL, NO_ALIGN, NO_ZERO, NO_SCHEDULE, NONE, REPEAT = (
 
 
 PLAIN = "detail decoded from z alone"
-RATES = {NONE: 0.5, REPEAT: 0.5, PLAIN: 0.5}
+RATES = {NONE: 0.5, REPEAT: 0.125, PLAIN: 0.125}
 """Factor of an arm's learning rate in the adaptation to the preset's, chosen by the ablation
 `learning_rate` at tiny, on a seed that is not used here; 1 where none is named."""
 
@@ -42,11 +42,14 @@ def at_rate(e: Experiment, factor: float) -> Experiment:
     return replace(e, adapt=replace(e.adapt, train=train))
 
 
+def unscheduled(adapt: AdaptConfig) -> AdaptConfig:
+    """Both kinds of channels weigh alike from the first step on; N_warm, unread, is its default."""
+    return replace(adapt, schedule="constant", detail_warmup_steps=500)
+
+
 def at_one_rate(base: Experiment) -> tuple[Arm, ...]:
     """The arms at the learning rate of the preset."""
-    constant = {"schedule": "constant", "detail_warmup_steps": 500}
-    davae = without_alignment(base.davae)
-    plain = replace(base.adapt, **constant)
+    davae, plain = without_alignment(base.davae), unscheduled(base.adapt)
     changed = {
         FULL: base,
         NO_ALIGN: replace(base, davae=davae),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ablations.components import unscheduled
 from ablations.tokens import DAVAE, METRICS
 from davae.analysis.findings import Claim
 from davae.core.experiment import BaseVAEConfig, Experiment, TrainConfig
@@ -20,8 +21,10 @@ as at smoke, its arms are left out."""
 def arms(base: Experiment) -> tuple[Arm, ...]:
     """The method, a transformer from scratch on its latents, and an unstructured autoencoder of as
     many channels on the same grid with a transformer of its own (the way of DC-AE): for the
-    adaptation's steps, and for those of the base model and the adaptation together."""
-    widened = replace(base, adapt=replace(base.adapt, init="scratch"))
+    adaptation's steps, and for those of the base model and the adaptation together. From scratch
+    there is no base to protect, so that both kinds of channels weigh alike throughout; the learning
+    rate is that of whose steps they are."""
+    widened = replace(base, adapt=replace(unscheduled(base.adapt), init="scratch"))
     found = {DAVAE: base, WIDENED_SCRATCH: widened}
     adaptation, whole = base.adapt.train, base.base_dit.train
     short = max(base.davae.train.steps, whole.steps) <= LONGEST * adaptation.steps
@@ -63,7 +66,7 @@ ABLATION = Ablation(
     arms=arms,
     metrics=METRICS,
     pareto=("training_tflop", "gkd_effnet"),
-    measured=("generation", "own_distance"),
+    measured=("generation", "own_distance", "speed"),
     claims=(
         Claim(
             text="adapting is ahead of training from scratch for as long in content",

@@ -76,19 +76,21 @@ STATED = {"detail_accuracy": 0.5, "content_accuracy": 0.6}
 
 
 def write(frame: pd.DataFrame, folder: Path) -> str:
-    """At which share of the adaptation each init first reaches the stated quality, over seeds."""
-    rows = []
+    """At which share of the adaptation each init first reaches the stated quality, over the seeds
+    that were measured at every share."""
+    rows, measured = [], frame["level"].nunique()
     for series in frame["series"].unique():
         row: dict[str, object] = {"init": series}
         for metric, least in STATED.items():
             part = frame[(frame["series"] == series) & (frame["metric"] == metric)]
-            if part.empty:
-                row[f"{metric} {least:g}"] = "–"
-                continue
             shares = [
                 values.loc[values["value"] >= least, "level"].astype(float).min()
                 for _, values in part.groupby("seed")
+                if len(values) == measured
             ]
+            if not shares:
+                row[f"{metric} {least:g}"] = "–"
+                continue
             reached = sorted(share for share in shares if share == share)
             missed = len(shares) - len(reached)
             text = f"{reached[0]:g} to {reached[-1]:g}" if reached else "never"

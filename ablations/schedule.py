@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from ablations.components import unscheduled
 from davae.analysis.findings import Claim
 from davae.analysis.plots import drawn
 from davae.analysis.sweep_plots import by_step_figure
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm, Sidecars
 
-SHAPES = ("constant", "linear", "cosine", "step", "sigmoid")
+NONE = "none"
+SHAPES = (NONE, "linear", "cosine", "step", "sigmoid")
 WARMUPS = (0.1, 0.6, 1.0)
 """Shares of the adaptation that the cosine takes, beside the preset's own."""
 
@@ -23,11 +25,8 @@ def arms(base: Experiment) -> tuple[Arm, ...]:
     steps, own = base.adapt.train.steps, base.adapt.detail_warmup_steps
     found = []
     for shape in SHAPES:
-        # a constant weight reads no N_warm
-        warmup = {"detail_warmup_steps": 500} if shape == "constant" else {}
-        adapt = replace(base.adapt, schedule=shape, **warmup)
-        name = "none" if shape == "constant" else shape
-        found.append(Arm(name, "schedule", name, replace(base, adapt=adapt), name == "none"))
+        adapt = unscheduled(base.adapt) if shape == NONE else replace(base.adapt, schedule=shape)
+        found.append(Arm(shape, "schedule", shape, replace(base, adapt=adapt), shape == NONE))
     for share in WARMUPS:
         adapt = replace(base.adapt, detail_warmup_steps=round(share * steps))
         name = f"cosine over {share:.0%}"
@@ -64,7 +63,7 @@ ABLATION = Ablation(
             published="Eq. 12 is there to protect the base",
             metric="flow_base",
             a="cosine",
-            b="none",
+            b=NONE,
             direction="lower",
             ratio=True,
             margin=0.005,
@@ -74,7 +73,7 @@ ABLATION = Ablation(
             published="Eq. 12 is there to protect the base",
             metric="flow_base_half",
             a="cosine",
-            b="none",
+            b=NONE,
             direction="lower",
             ratio=True,
             margin=0.005,
@@ -83,7 +82,7 @@ ABLATION = Ablation(
             text="without the schedule samples lose content",
             published="Table 5: FID-10k 9.27 in full, 9.80 without the schedule",
             metric="content_accuracy",
-            a="none",
+            a=NONE,
             b="cosine",
             direction="lower",
             margin=0.03,
@@ -92,7 +91,7 @@ ABLATION = Ablation(
             text="without the schedule samples are further from real images",
             published="Table 5: FID-10k 9.27 in full, 9.80 without the schedule",
             metric="gkd_effnet",
-            a="none",
+            a=NONE,
             b="cosine",
             direction="higher",
             ratio=True,

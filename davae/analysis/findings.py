@@ -20,7 +20,6 @@ from davae.analysis.stats import (
     paired_difference,
 )
 from davae.analysis.tables import cell, extractor_of
-from davae.core.records import check_same
 
 Direction = Literal["higher", "lower", "equal"]
 Kind = Literal["mechanism", "effect"]
@@ -124,9 +123,9 @@ class NotJudged(ValueError):
 def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
     """The claim's finding by itself, from records with the columns arm, seed, metric and value.
 
-    Raises ValueError where the two arms' rows have several protocols, and NotJudged where an arm or
-    its metric is missing, where no seed has both arms, and where a ratio is asked of values that
-    are not above 0.
+    Raises NotJudged where an arm or its metric is missing, where no seed has both arms, where the
+    two arms have different protocols at a seed (seeds of several, as speeds of two machines, are
+    each a pair of one), and where a ratio is asked of values that are not above 0.
     """
     for arm in (claim.a, claim.b):
         if arm and not (frame["arm"] == arm).any():
@@ -136,7 +135,9 @@ def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
         frame[(frame["metric"] == metric) & (frame["arm"] == arm)]
         for metric, arm in ((claim.metric, claim.a), (of_b, claim.b))
     )
-    check_same([*a["protocol"], *b["protocol"]])
+    protocols = pd.concat([a, b]).groupby("seed")["protocol"].unique()
+    for seed, found in protocols[protocols.map(len) > 1].items():
+        raise NotJudged(f"for different protocols at seed {seed} ({' and '.join(sorted(found))})")
     by_seed = [dict(zip(part["seed"], part["value"], strict=True)) for part in (a, b)]
     if not claim.b:
         by_seed[1] = dict.fromkeys(by_seed[0], 0.0)
@@ -148,7 +149,8 @@ def judge(claim: Claim, frame: pd.DataFrame) -> Finding:
     if not set(by_seed[0]) & set(by_seed[1]):
         raise NotJudged(f"for want of a seed with {claim.metric} of both arms")
     difference = paired_difference(by_seed[0], by_seed[1])
-    p = math.nan if claim.direction == "equal" else difference.p
+    alike = difference.low == difference.high  # seeds that change nothing say nothing
+    p = math.nan if claim.direction == "equal" else 1.0 if alike else difference.p
     return Finding(claim, difference, verdict_of(claim, difference, p), p=p)
 
 

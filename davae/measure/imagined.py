@@ -48,8 +48,9 @@ def the_gpu() -> FakeTensorMode:
 
 
 def imagine(make: Callable[[], Any], dtype: torch.dtype | None = None) -> Any:
-    """The network that `make()` builds, on `meta`, with tensors on the imagined GPU in the place of
-    its own: convolutions channels-last, floating ones in `dtype` where it is given."""
+    """The network that `make()` builds, on `meta`, with tensors of the fake mode and the device
+    around this call (the imagined GPU's) in the place of its own: convolutions channels-last,
+    floating ones in `dtype` where it is given."""
     with unset_fake_temporarily(), torch.device("meta"):
         network = make()
     for module in network.modules():

@@ -24,7 +24,15 @@ from davae.stages.artifacts import (
 from davae.stages.autoencoder import ENCODED_BASE, encode_all
 from davae.stages.samples import LATENTS
 from davae.stages.stage import Work, together
-from davae.stages.transformer import CHECKS, further_terms, matched, train_network
+from davae.stages.transformer import (
+    CHECKS,
+    adaptation_flops,
+    dit_flops,
+    further_terms,
+    matched,
+    train_network,
+    training_flops,
+)
 from davae.train.loop import Trainer
 from davae.train.regressor import regressor_task
 
@@ -47,20 +55,26 @@ def make_native_latents(work: Work, train_crops: int = 0, check_crops: int = 0) 
 
 @together
 def make_native(
-    work: Work, adapt: AdaptConfig, flow: FlowConfig, class_dropout: float, seed: int
+    work: Work,
+    adapt: AdaptConfig,
+    flow: FlowConfig,
+    class_dropout: float,
+    seed: int,
+    detail_channels: int,
 ) -> None:
     """The base network on the larger grid, its positions made for it, trained for as many FLOPs as
-    the adaptation took."""
+    an adaptation to `detail_channels` takes."""
     base = FAMILIES["lightning"].load(work.inputs["base_dit"] / MODEL)
     side = latents(work, "native_latents", "train").shape[-1]
     network = type(base)(**{**base.config, "input_size": side})
     network.load_state_dict(base.state_dict())
+    taken = adaptation_flops(base, adapt, detail_channels)
     train_network(
         work,
         "native",
         network,
         ("native_latents",),
-        train=matched(work, network, adapt.train),
+        train=matched(adapt.train, taken, dit_flops(network)),
         flow=flow,
         dropout=class_dropout,
         seed=seed,
@@ -69,8 +83,8 @@ def make_native(
 
 
 @together
-def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
-    """Train z -> z_d for as many FLOPs as the adaptation took, with its optimizer's settings."""
+def make_regressor(work: Work, adapt: AdaptConfig, seed: int, family: str = "lightning") -> None:
+    """Train z -> z_d for as many FLOPs as an adaptation takes, with its optimizer's settings."""
     roles = ("base_latents", "detail_latents")
     sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout")}
     base, detail = (latents(work, role, "train").shape[1] for role in roles)
@@ -79,7 +93,9 @@ def make_regressor(work: Work, adapt: AdaptConfig, seed: int) -> None:
     heldout = sets["heldout"].first(CHECKS)
     task = regressor_task(model, sets["train"], heldout, seed, adapt.train.epochs)
     x = torch.zeros(1, base, *sets["train"].latents.shape[2:])
-    train = matched(work, model, adapt.train, lambda: model(x.to(work.runtime.device)))
+    own = training_flops(model, lambda: model(x.to(work.runtime.device)))
+    base_dit = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    train = matched(adapt.train, adaptation_flops(base_dit, adapt, detail, family), own)
     model = Trainer(task, train, work.runtime, work.folder).run()
     if ranks().main:
         save_model(model, work.folder / MODEL, rounded=adapt.train.round_weights)

@@ -177,11 +177,12 @@ def latents(work: Work, role: str, split: str) -> Shards:
 
 class JoinedLatents:
     """Normalised latents [N, C + D, h, w] of several sets, concatenated by channel as they are
-    indexed."""
+    indexed; the first `count`, or with 0 as many as all sets have."""
 
-    def __init__(self, parts: list[Shards], factors: Any):
+    def __init__(self, parts: list[Shards], factors: Any, count: int = 0):
         self.parts, self.factors = parts, factors
-        count = min(len(part) for part in parts)
+        all_have = min(len(part) for part in parts)
+        count = min(count or all_have, all_have)
         self.shape = (count, sum(part.shape[1] for part in parts), *parts[0].shape[2:])
 
     def __len__(self) -> int:
@@ -192,15 +193,15 @@ class JoinedLatents:
         return normalise(torch.cat([part[rows] for part in self.parts], 1), self.factors)
 
 
-def joined_latents(work: Work, split: str, *roles: str) -> JoinedLatents:
-    """Normalised latents of a split, the inputs named by `roles` concatenated by channel, as many
-    as all have."""
+def joined_latents(work: Work, split: str, *roles: str, count: int = 0) -> JoinedLatents:
+    """Normalised latents of a split, the inputs named by `roles` concatenated by channel: the first
+    `count`, or with 0 as many as all have."""
     parts = [latents(work, role, split) for role in roles]
-    return JoinedLatents(parts, load_vae(work).config)
+    return JoinedLatents(parts, load_vae(work).config, count)
 
 
-def latent_set(work: Work, split: str, *roles: str) -> LatentSet:
-    """The latents of a split with their classes."""
-    joined = joined_latents(work, split, *roles)
+def latent_set(work: Work, split: str, *roles: str, count: int = 0) -> LatentSet:
+    """The latents of a split with their classes; `count` as of `joined_latents`."""
+    joined = joined_latents(work, split, *roles, count=count)
     labels = torch.from_numpy(np.load(work.inputs["crops"] / f"{split}_labels.npy"))[: len(joined)]
     return LatentSet(joined, labels)

@@ -184,11 +184,14 @@ def raw_detail(
     return modes
 
 
-def make_repeated_latents(work: Work, detail_channels: int) -> None:
+def make_repeated_latents(
+    work: Work, detail_channels: int, train_crops: int = 0, check_crops: int = 0
+) -> None:
     """z repeated to `detail_channels` in the place of the detail, so that each group of consecutive
-    channels holds one of z's."""
+    channels holds one of z's; of as many crops as `make_detail_latents` has the detail of."""
     for split in SPLITS:
         base = latents(work, "base_latents", split)
+        stored = (train_crops if split == "train" else check_crops) or len(base)
         repeats = torch.tensor(group_sizes(detail_channels, base.shape[1]))
 
         def repeated(
@@ -197,7 +200,7 @@ def make_repeated_latents(work: Work, detail_channels: int) -> None:
             return base[part.start : part.stop].repeat_interleave(repeats, 1)
 
         said = f"repeated latents ({split})"
-        write_shards(work.folder / split, len(base), ENCODED_BASE, repeated, said)
+        write_shards(work.folder / split, min(stored, len(base)), ENCODED_BASE, repeated, said)
 
 
 @together

@@ -1,18 +1,12 @@
-"""What images cost: the training that they rest on, and their sampling."""
+"""What images cost: the training that they rest on."""
 
 from __future__ import annotations
 
 import json
 
-import numpy as np
-
 from davae.core.records import Measurement
 from davae.core.store import SUMMARY
 from davae.stages.stage import Pipeline, Stage
-
-MATCHED = ("control", "native", "regressor")
-"""Stages that read the adaptation for its FLOPs alone. An adaptation from scratch reads the base
-transformer for its shape alone."""
 
 
 def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
@@ -22,10 +16,9 @@ def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
     waiting = [stage]
     while waiting:
         part = waiting.pop()
-        read_only = {"adapted"} if part.name in MATCHED else set()
-        if part.name == "adapted" and part.config["adapt"].init == "scratch":
-            read_only = {"base_dit"}
-        waiting += [stage for role, stage in part.upstream.items() if role not in read_only]
+        scratch = part.name == "adapted" and part.config["adapt"].init == "scratch"
+        shape_alone = {"base_dit"} if scratch else set()
+        waiting += [stage for role, stage in part.upstream.items() if role not in shape_alone]
         summary = pipeline.store.folder(part.name, part.key) / SUMMARY
         if not summary.exists():
             continue
@@ -41,18 +34,3 @@ def training_cost(pipeline: Pipeline, stage: Stage) -> list[Measurement]:
             ("training_seconds", seconds, "wall clock"),
         )
     ]
-
-
-def sampling_speed(pipeline: Pipeline, stage: Stage) -> Measurement:
-    """Images a second of sampling and decoding the images of a stage `samples`, as these stages
-    took: beside other work, if there was any."""
-    seconds, waiting = 0.0, [stage]
-    while waiting:
-        part = waiting.pop()
-        seconds += pipeline.store.manifest(part.name, part.key)["seconds"]
-        waiting += [part.upstream["sampled"]] if "sampled" in part.upstream else []
-    count = len(np.load(pipeline.path(stage) / "labels.npy"))
-    protocol = "wall clock of the stages, with what ran beside them"
-    return Measurement(
-        "sampling_img_per_s", count / seconds, count, higher_is_better=True, protocol=protocol
-    )

@@ -12,6 +12,7 @@ from davae.metrics.registry import chosen
 from davae.models.families.registry import family_of
 from davae.stages import autoencoder, data, judging, latents, own, proxies, scoring, transformer
 from davae.stages.methods import Stages, encoded_crops, method_of
+from davae.stages.speed import speed_stage
 from davae.stages.stage import Stage
 
 LAGGING = ("davae", "repeat")
@@ -215,8 +216,8 @@ def analyses(e: Experiment) -> Stages:
 
 
 def own_stages(e: Experiment, s: Stages) -> Stages:
-    """The distance of the samples to held-out crops that went through the same decoder; nothing
-    where a pipeline samples and decodes at once."""
+    """How fast the samples are made, and how far they are from held-out crops that went through the
+    same decoder; nothing where a pipeline samples and decodes at once."""
     images = s["samples"]
     if "sampled" not in images.upstream:
         return {}
@@ -230,7 +231,9 @@ def own_stages(e: Experiment, s: Stages) -> Stages:
     some = {"count": e.eval.count} if e.eval.count else {}
     real = Stage("own_latents", 1, own.make_own_latents, some, read)
     decoded = replace(images, upstream={**images.upstream, "sampled": real})
+    speed = speed_stage(images, method_of(e).row)
     return {
+        **({"speed": speed} if speed is not None else {}),
         "own_images": decoded,
         "own_distance": Stage(
             "own_distance",

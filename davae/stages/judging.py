@@ -13,7 +13,7 @@ from davae.core.experiment import EvalConfig
 from davae.core.records import Measurement
 from davae.data.image_sets import ArrayImages
 from davae.data.source import Split
-from davae.features.extract import Host, extract
+from davae.features.extract import Extractor, Host, extract
 from davae.features.registry import open_extractor
 from davae.metrics import content
 from davae.metrics.distribution import Moments
@@ -65,12 +65,11 @@ def make_references(work: Work, metrics: EvalConfig) -> None:
 
 
 def distances(
-    names: Iterable[str], spec: str, device: str, features: np.ndarray, reference: np.ndarray,
+    names: Iterable[str], extractor: Extractor, features: np.ndarray, reference: np.ndarray,
     said: str, prefix: str,
 ) -> list[Measurement]:  # fmt: skip
     """The metrics among `names` of an extractor's features [N, d] to those of the reference, of
     which the protocol says `said`; paired for the prefix r."""
-    extractor = open_extractor(spec, Host(device))
     pair = FeaturePair(features, reference, Moments.of(reference), paired=prefix == "r")
     protocol = protocol_of(
         extractor, quantisation=QUANTISED, reference=said, samples=len(reference)
@@ -101,8 +100,8 @@ class Judge:
             m
             for i, (spec, features) in enumerate(zip(self.judges, own, strict=True))
             for m in distances(
-                self.metrics.metrics, spec, self.device, features, self.stored[array_name(i)],
-                self.reference, prefix,
+                self.metrics.metrics, open_extractor(spec, Host(self.device)), features,
+                self.stored[array_name(i)], self.reference, prefix,
             )
         ]  # fmt: skip
 

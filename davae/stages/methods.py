@@ -155,21 +155,17 @@ def davae(e: Experiment, s: Stages) -> Stages:
 
 
 def longer(e: Experiment, s: Stages) -> Stages:
-    """The base trained as many FLOPs longer as the adaptation takes, which comes first."""
+    """The base trained as many FLOPs longer as the adaptation takes."""
     classes_only(e, "trains the base model on classes")
-    adapted = adaptation(e, s)
-    upstream = {role: s[role] for role in ("crops", "base_vae", "base_latents", "base_dit")} | {
-        "adapted": adapted
-    }
-    config = training_config(e)
-    control = Stage(
-        "control",
-        plain_version(e),
-        transformer.make_control,
-        {**config, **_family_config(e)},
-        upstream,
-    )
-    return {"adapted": adapted, "control": control}
+    upstream = {role: s[role] for role in ("crops", "base_vae", "base_latents", "base_dit")}
+    config = {**matched_config(e), **_family_config(e)}
+    made = transformer.make_control
+    return {"control": Stage("control", plain_version(e), made, config, upstream)}
+
+
+def matched_config(e: Experiment) -> dict[str, Any]:
+    """What a training for the adaptation's FLOPs reads."""
+    return {**training_config(e), "detail_channels": e.davae.detail_channels}
 
 
 def plain_version(e: Experiment) -> int:
@@ -217,7 +213,7 @@ def tuned(e: Experiment, s: Stages) -> Stages:
     content = e.base_dit.pretrained
     trained = Stage(
         "text_tuned",
-        plain_version(e),
+        plain_version(e) + 2 * bool(e.adapt.train_crops),  # it drew on all crops
         text.make_text_tuned,
         text_config(e),
         upstream,
@@ -236,7 +232,7 @@ def repeated(e: Experiment, s: Stages) -> Stages:
     """Redundancy alone: widened by channels that repeat z, its base channels through the decoder
     without detail."""
     classes_only(e, "widens a model on classes")
-    config = {"detail_channels": e.davae.detail_channels}
+    config = {"detail_channels": e.davae.detail_channels, **encoded_crops(e)}
     detail = Stage(
         "repeated_latents",
         1,
@@ -280,20 +276,19 @@ def native(e: Experiment, s: Stages) -> Stages:
     """The base model at the full resolution, s^2 times the tokens, fine-tuned for as many FLOPs as
     the adaptation takes, on latents of a VAE that knows that resolution."""
     classes_only(e, "trains the base model on classes")
-    adapted = adaptation(e, s)
     some = encoded_crops(e)
     vae = native_vae(e, s)
     at_vae = {"crops": s["crops"], "base_vae": vae}
     latents = Stage("native_latents", 1, alternatives.make_native_latents, some, at_vae)
-    config = training_config(e)
-    upstream = {**at_vae, "base_dit": s["base_dit"], "native_latents": latents, "adapted": adapted}
-    trained = Stage("native", plain_version(e), alternatives.make_native, config, upstream)
+    upstream = {**at_vae, "base_dit": s["base_dit"], "native_latents": latents}
+    trained = Stage(
+        "native", plain_version(e), alternatives.make_native, matched_config(e), upstream
+    )
     drawn = sampled(e, trained)
     decoded = {"scale": 1, "batch": e.sample.batch_size, "zero_detail": False}
     images = Stage("samples", 2, samples.make_samples, decoded, {"base_vae": vae, "sampled": drawn})
     return {
         "native_vae": vae,
-        "adapted": adapted,
         "native_latents": latents,
         "native": trained,
         "sampled_native": drawn,
@@ -304,14 +299,13 @@ def native(e: Experiment, s: Stages) -> Stages:
 def regressed(e: Experiment, s: Stages) -> Stages:
     """A super-resolver on latents: the base model as it is, its detail regressed from z."""
     classes_only(e, "completes the samples of a model on classes")
-    adapted = adaptation(e, s)
-    roles = ("crops", "base_vae", "base_latents", "detail_latents")
+    roles = ("crops", "base_vae", "base_latents", "detail_latents", "base_dit")
     regressor = Stage(
         "regressor",
         1,
         alternatives.make_regressor,
-        {"adapt": e.adapt, "seed": e.seed},
-        {**{role: s[role] for role in roles}, "adapted": adapted},
+        {"adapt": e.adapt, "seed": e.seed, **_family_config(e)},
+        {role: s[role] for role in roles},
     )
     drawn = sampled(e, s["base_dit"])
     completed = Stage(
@@ -320,7 +314,6 @@ def regressed(e: Experiment, s: Stages) -> Stages:
     config = {"scale": e.data.scale, "batch": e.sample.batch_size, "zero_detail": False}
     upstream = {"base_vae": s["base_vae"], "sampled": completed, "davae": s["davae"]}
     return {
-        "adapted": adapted,
         "regressor": regressor,
         "sampled": drawn,
         "completed": completed,

@@ -10,6 +10,8 @@ import torch
 
 from davae.core.experiment import EvalConfig
 from davae.core.records import write_measurements
+from davae.features.extract import Host
+from davae.features.registry import open_extractor
 from davae.stages.artifacts import crops, images_hash, latent_set
 from davae.stages.judging import (
     distances,
@@ -48,8 +50,9 @@ def make_own_distance(work: Work, metrics: EvalConfig, arm: str) -> None:
     said, device = f"held-out crops by the same decoder {images_hash(real)}", work.runtime.device
     measured = []
     for spec in judges_of(metrics):
+        extractor = open_extractor(spec, Host(device))
         features, reference = (features_of(x, spec, device) for x in (images, own))
-        measured += distances(("kd",), spec, device, features, reference, said, "o")
+        measured += distances(("kd",), extractor, features, reference, said, "o")
     reached = pixel_measurements(own, real, metrics, device)
     reached += scene_measurements(own, labels, metrics)
     measured += [replace(one, metric=f"own_{one.metric}") for one in reached]

@@ -10,6 +10,8 @@ import numpy as np
 from davae.core import keyed
 from davae.core.experiment import EvalConfig
 from davae.core.records import Measurement
+from davae.features.extract import Host
+from davae.features.registry import open_extractor
 from davae.stages.artifacts import images_hash
 from davae.stages.judging import distances, features_of
 
@@ -62,4 +64,4 @@ def patch_measurements(
     spec = metrics.judges[0]
     own, real = (features_of(Patches(x, px), spec, device) for x in (images, references))
     said = f"{OF_IMAGE} patches of {px} px of each of {split} {images_hash(references)}"
-    return distances(metrics.metrics, spec, device, own, real, said, "gp")
+    return distances(metrics.metrics, open_extractor(spec, Host(device)), own, real, said, "gp")

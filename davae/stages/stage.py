@@ -129,6 +129,13 @@ def needed(stages: Iterable[Stage], store: Store) -> Iterator[Stage]:
         yield stage
 
 
+def rested_on(stages: Iterable[Stage]) -> Iterator[Stage]:
+    """The stages and all that they read; one that several read comes several times."""
+    for stage in stages:
+        yield from rested_on(stage.upstream.values())
+        yield stage
+
+
 def of_rank(runtime: Runtime) -> Runtime:
     """The runtime on this rank's device; raises ValueError where the launch has other devices."""
     device = state().device

@@ -101,7 +101,8 @@ def train_text(
     """Train what of the pipeline's transformer takes gradients on the latents of `roles` and their
     prompts; structured: by Eq. 12 and 13, otherwise by the plain flow loss and
     its further terms."""
-    train, heldout = (joined_latents(work, split, *roles) for split in ("train", "heldout"))
+    train = joined_latents(work, "train", *roles, count=config.train_crops)
+    heldout = joined_latents(work, "heldout", *roles)
     prompts, checked = training_prompts(work)
     data = LatentSet(train, torch.arange(len(train)))
     first = len(prompts) - 1 - checked  # behind those of training

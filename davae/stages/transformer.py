@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from davae.core import keyed
 from davae.core.experiment import AdaptConfig, BaseDiTConfig, FlowConfig, TrainConfig
 from davae.core.ranks import ranks
-from davae.core.store import SUMMARY
 from davae.measure.flops import count_flops
+from davae.measure.imagined import imagine
 from davae.models.adapt import adapt as widen_base
 from davae.models.adapt import (
     add_lora,
@@ -50,11 +50,14 @@ def train_network(
     seed: int,
     adapt_config: AdaptConfig | None = None,
     merge: bool = False,
+    train_crops: int = 0,
 ) -> None:
-    """Train a class-conditional network on the latents of `roles` and save it, its adapters merged
-    where it has any."""
-    sets = {split: latent_set(work, split, *roles) for split in ("train", "heldout", "fresh")}
-    checks = {split: sets[split].first(CHECKS) for split in ("heldout", "fresh")}
+    """Train a class-conditional network on the latents of `roles`, of the first `train_crops` or
+    with 0 of all, and save it, its adapters merged where it has any."""
+    data = latent_set(work, "train", *roles, count=train_crops)
+    checks = {
+        split: latent_set(work, split, *roles).first(CHECKS) for split in ("heldout", "fresh")
+    }
     network = network.to(work.runtime.device)
     network.velocity = work.runtime.compiled(network.velocity)
     detail = network.config.detail_channels
@@ -64,7 +67,7 @@ def train_network(
     task = transformer_task(
         name,
         denoiser,
-        sets["train"],
+        data,
         checks,
         flow=flow,
         dropout=dropout,
@@ -165,27 +168,37 @@ def training_flops(network: nn.Module, forward: Callable[[], torch.Tensor]) -> i
     return flops
 
 
-def matched(
-    work: Work,
-    network: Any,
-    train: TrainConfig,
-    forward: Callable[[], torch.Tensor] | None = None,
-) -> TrainConfig:
-    """The config with as many steps as take the FLOPs of the adaptation, which is an input.
+def dit_flops(network: Any) -> int:
+    """FLOPs of a training step of a DiT on one sample."""
+    c = network.config
+    x = torch.zeros(1, c.in_channels, c.input_size, c.input_size)
+    t = torch.zeros((1, 2) if c.get("detail_time") else 1)
+    return training_flops(network, lambda: network(x, t, torch.zeros(1, dtype=torch.long)))
 
-    The steps follow from the FLOPs that both runs count: the adaptation's total over this network's
-    FLOPs a step, which are those of one sample times the batch, so that no batch is kept for a
-    backward pass. forward: of one sample, where the network is not a DiT."""
-    adaptation = json.loads((work.inputs["adapted"] / SUMMARY).read_text())
-    if forward is None:
-        c = network.config
-        x = torch.zeros(1, c.in_channels, c.input_size, c.input_size)
-        t, y = torch.zeros(1), torch.zeros(1, dtype=torch.long)
-        forward = lambda: network(x, t, y)  # noqa: E731
-    total = adaptation["steps"] * adaptation["flops_step"]
-    of_step = train.batch_size * training_flops(network, forward)
-    steps = max(1, round(total / of_step))
-    return replace(train, steps=steps, snapshots=())
+
+def adaptation_flops(
+    base: Any, adapt: AdaptConfig, channels: int, family: str = "lightning"
+) -> int:
+    """FLOPs of a training step, on one sample, of an adaptation of a base network to `channels`
+    channels of detail: of a copy whose weights take no memory."""
+
+    def widened() -> Any:
+        network = type(base)(**base.config)
+        widen_base(network, channels)
+        if any(adapt.detail_lag):
+            network.give_detail_time()
+        if adapt.lora_rank:
+            add_lora(network, lora_of(family, adapt.lora_rank))
+        return network
+
+    with FakeTensorMode():
+        return dit_flops(imagine(widened))
+
+
+def matched(train: TrainConfig, adaptation: int, own: int) -> TrainConfig:
+    """An adaptation's training config with as many steps as take its FLOPs: both are of a step on
+    one sample, the batch is the same."""
+    return replace(train, steps=max(1, round(train.steps * adaptation / own)), snapshots=())
 
 
 def further_terms(adapt: AdaptConfig) -> AdaptConfig | None:
@@ -203,19 +216,22 @@ def make_control(
     flow: FlowConfig,
     class_dropout: float,
     seed: int,
+    detail_channels: int,
     family: str = "lightning",
 ) -> None:
-    """Train the base network for as many more FLOPs as the adaptation took, with its optimizer
-    settings."""
+    """Train the base network for as many more FLOPs as an adaptation to `detail_channels` takes,
+    with its optimizer settings, on its crops."""
     network = FAMILIES[family].load(work.inputs["base_dit"] / MODEL)
+    taken = adaptation_flops(network, adapt, detail_channels, family)
     train_network(
         work,
         "control",
         network,
         ("base_latents",),
-        train=matched(work, network, adapt.train),
+        train=matched(adapt.train, taken, dit_flops(network)),
         flow=flow,
         dropout=class_dropout,
         seed=seed,
         adapt_config=further_terms(adapt),
+        train_crops=adapt.train_crops,
     )

@@ -13,7 +13,7 @@ from PIL import Image
 from davae.core import records
 from davae.core.hashing import digest, sha256
 from davae.core.records import read_measurements
-from davae.stages.costs import sampling_speed, training_cost
+from davae.stages.costs import training_cost
 from davae.stages.stage import Pipeline
 from davae.sweep.ablation import Ablation, Arm
 from davae.sweep.took import keep_times
@@ -21,7 +21,7 @@ from davae.sweep.took import keep_times
 SIDECARS, SAMPLES = "sidecars", "samples"
 SHOWN = 12
 """Samples of an arm that are kept as a picture."""
-TRAINING, SPEED = ("training_tflop", "training_seconds"), "sampling_img_per_s"
+TRAINING = ("training_tflop", "training_seconds")
 """Metrics of no stage: what `davae.stages.costs` reckons."""
 NOT_THE_ARM = ("davae_zeroed", "davae_random", "davae_exchanged", "real_heldout")
 """Rows of a stage's measurements that are of the arm's DA-VAE without its own detail."""
@@ -122,8 +122,6 @@ def measure_arm(ablation: Ablation, arm: Arm, pipeline: Pipeline) -> list[dict[s
     ]
     if not ablation.metrics.keys().isdisjoint(TRAINING):
         measured += training_cost(pipeline, stages["generation"])
-    if SPEED in ablation.metrics:
-        measured.append(sampling_speed(pipeline, stages["samples"]))
     return [m.columns() for m in measured if m.metric in ablation.metrics]
 
 

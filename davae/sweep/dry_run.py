@@ -14,15 +14,19 @@ from davae.core.runtime import Runtime
 from davae.core.store import Store
 from davae.stages.stage import Stage, needed
 from davae.sweep.arm import FAILURES
-from davae.sweep.estimate import Costs
+from davae.sweep.estimate import Costs, of_stage
 from davae.sweep.launch import shared, tasks_of
 from davae.sweep.sweep import Sweep
 
+MATCHED = ("control", "native", "regressor")
+"""Stages that train for the FLOPs of an adaptation of the steps that their config says."""
+
 
 def steps_of(stage: Stage) -> int:
-    """Training steps of a stage; 0 where it trains nothing."""
-    configs = [c.train for c in stage.config.values() if hasattr(c, "train")]
-    return configs[0].steps if configs else 0
+    """Training steps of a stage, of the adaptation where it is as long as that; 0 where it trains
+    nothing."""
+    training = of_stage(stage).training()
+    return training["steps"] if training else 0
 
 
 def dry_run(
@@ -52,7 +56,9 @@ def dry_run(
                 there = store.has(stage.name, stage.key)
                 stages[stage.name, stage.key] = stage, there
                 if steps_of(stage):
-                    to_train = 0 if there else steps_of(stage)
+                    to_train: int | str = 0 if there else steps_of(stage)
+                    if to_train and stage.name in MATCHED:
+                        to_train = f"as many FLOPs as {to_train:,} of adapted"
                     rows.append((stage.name, stage.key, to_train, label + arm.name, task.seed))
     costs = Costs(store, shared(runtime, jobs) if jobs > 1 else runtime)
     to_run = [stage for stage, there in stages.values() if not there]
@@ -80,7 +86,7 @@ NAMED = 3
 """Arms that a row names at most; of more it says how many."""
 
 
-def networks(rows: Sequence[tuple[str, str, int, str, int]]) -> pd.DataFrame:
+def networks(rows: Sequence[tuple[str, str, int | str, str, int]]) -> pd.DataFrame:
     """A row a network, from one for each arm and seed that uses it."""
     identity = ["network", "key", "steps to train"]
     frame = pd.DataFrame(rows, columns=[*identity, "arm", "seed"]).drop_duplicates()
@@ -125,7 +131,7 @@ def duration(seconds: float, arms: int, stages: int, unknown: Collection[str], j
     text += f" with {jobs} at a time" if jobs > 1 else ""
     if unknown:
         text += (
-            f"; {', '.join(sorted(unknown))} have not run on this machine with these settings, so "
-            "that nothing is known of theirs"
+            "; without those stages that have not run on this machine with these settings: "
+            f"{', '.join(sorted(unknown))}"
         )
     return text + ".\n"

@@ -27,12 +27,19 @@ class Node:
     roles: Collection[str]
     upstream: Callable[[str], Node]
 
+    def training(self) -> dict[str, Any] | None:
+        """The training that it is, as JSON, if it trains: of a pretrained pipeline's that of the
+        adaptation, not what it says of a base model's."""
+        parts = self.config.get("adapt_config"), *self.config.values()
+        trained = [part["train"] for part in parts if isinstance(part, dict) and "train" in part]
+        return trained[0] if trained else None
+
     def amount(self) -> float:
         """What its time is proportional to: samples trained on, forwards, or images."""
-        trained = [c["train"] for c in self.config.values() if isinstance(c, dict) and "train" in c]
-        if trained:
-            return trained[0]["steps"] * trained[0]["batch_size"]
-        if self.name == "sampled":
+        trained = self.training()
+        if trained is not None:
+            return trained["steps"] * trained["batch_size"]
+        if self.name in ("sampled", "speed"):
             sample = self.config["sample"]
             guided = 2 if sample["guidance_scale"] != 1.0 else 1
             return self.config["count"] * sample["num_inference_steps"] * guided

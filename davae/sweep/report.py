@@ -254,8 +254,9 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
     strips = sample_strips(sweep, frame)
     if strips:
         image_strips(folder / "samples.png", strips)
-    if ablation.draw is not None:
-        ablation.draw(sidecar_files(frame, ablation, folder / SIDECARS), folder)
+    files = sidecar_files(frame, ablation, folder / SIDECARS)
+    if ablation.draw is not None and files:
+        ablation.draw(files, folder)
 
 
 def figures_of(ablation: Ablation, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -89,13 +89,19 @@ class Sweep:
     def keys(self, seeds: Iterable[int]) -> dict[tuple[str, int], str]:
         """The key of every declared arm at these seeds, as it is now; empty for an arm that cannot
         be built."""
-        ablation, found = self.load(), {}
+        ablation, found, chosen = self.load(), {}, self.chosen()
         for seed in seeds:
             for arm in self.arms(seed):
                 try:
                     found[arm.name, seed] = ablation.key(arm)
                 except FAILURES:
                     found[arm.name, seed] = ""  # its run records why
+            absent = [name for name in chosen if (name, seed) not in found]
+            if absent:
+                raise ValueError(
+                    f"{ablation.name} has no arm {', '.join(absent)} at seed {seed}: declare the "
+                    "same arms at every seed"
+                )
         return found
 
     def rows(self) -> Rows:

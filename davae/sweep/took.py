@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from davae.core import records
 from davae.core.store import SUMMARY, Store
-from davae.stages.stage import Stage
+from davae.stages.stage import rested_on
 from davae.sweep.ablation import Arm
 
 TIMES = "stages.jsonl"
@@ -39,13 +39,6 @@ def keep_times(folder: Path, arm: Arm, measured: Iterable[str], key: str, store:
         "cpu": {name: m["machine"]["cpu"] for name, m in manifests.items()},
     }
     records.append(folder / TIMES, [line])
-
-
-def rested_on(stages: Iterable[Stage]) -> Iterator[Stage]:
-    """The stages and all that they read; one that several read comes several times."""
-    for stage in stages:
-        yield from rested_on(stage.upstream.values())
-        yield stage
 
 
 def kept_times(folder: Path) -> list[dict[str, Any]]:

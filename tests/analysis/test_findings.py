@@ -7,6 +7,7 @@ import pytest
 
 from davae.analysis.findings import (
     Claim,
+    NotJudged,
     disagreements,
     findings_table,
     findings_view,
@@ -38,8 +39,10 @@ def test_verdicts_come_from_the_interval(values, direction, verdict):
     claim = Claim(text="a against b", published="", metric="m", a="a", b="b", direction=direction)
     assert judge(claim, pd.DataFrame(rows)).verdict == verdict
     rows[0]["protocol"] = "q"
-    with pytest.raises(ValueError, match="different protocols"):
+    with pytest.raises(NotJudged, match="different protocols at seed 0"):
         judge(claim, pd.DataFrame(rows))
+    rows[1]["protocol"] = "q"  # as of another machine: a pair of one protocol
+    assert judge(claim, pd.DataFrame(rows)).verdict == verdict
 
 
 def test_a_distance_is_judged_under_each_extractor():
@@ -264,8 +267,9 @@ def test_a_claim_may_compare_two_metrics_of_an_arm():
     assert judge(replace(claim, a="b", b="a"), both).difference.mean == pytest.approx(-2.04)
     assert findings_table([found])["metric"][0] == "m - n"
     two = both.assign(protocol=["p" if m == "m" else "q" for m in both["metric"]])
-    with pytest.raises(ValueError, match="different protocols"):
+    with pytest.raises(NotJudged, match="different protocols"):
         judge(claim, two)
+    assert "different protocols" in judge_all([claim], two).left[0]
 
 
 def test_seeds_that_change_nothing_give_no_verdict():
@@ -274,6 +278,17 @@ def test_seeds_that_change_nothing_give_no_verdict():
     assert found.verdict == "inconclusive"
     [row] = findings_view(findings_table([found])).to_dict("records")
     assert row["verdict"] == "inconclusive, the seeds are alike"
+    assert found.p == 1.0
+
+
+def test_seeds_that_change_nothing_take_no_place_from_another_effect():
+    other = Claim(text="o", published="", metric="n", a="a", b="b", direction="higher")
+    effect = replace(other, text="e", metric="m")
+    values = frame_of([0.3, 1.0, 1.6, 2.2, 0.3])  # p = 0.0435
+    alone = judge_all([effect], values).findings[0]
+    beside = judge_all([effect, other], pd.concat([values, frame_of([1.0] * 5, "n")])).findings[0]
+    assert (alone.verdict, beside.verdict) == ("holds", "inconclusive")
+    assert beside.p == pytest.approx(2 * alone.p)
 
 
 def test_a_claim_of_no_difference_takes_no_part_in_the_adjustment():

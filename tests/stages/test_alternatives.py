@@ -13,13 +13,15 @@ from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import SUMMARY, read_log
 from davae.data.shards import Shards
+from davae.models.families.registry import FAMILIES
 from davae.models.regressor import DetailRegressor
+from davae.stages import transformer
 from davae.stages.artifacts import MODEL
 from davae.stages.graph import graph
-from davae.stages.transformer import further_terms
+from davae.stages.transformer import adaptation_flops, further_terms, matched
 from davae.train.loop import Trainer
 from davae.train.regressor import regressor_task
-from davae.train.transformer import LatentSet
+from davae.train.transformer import LatentSet, transformer_task
 
 NANO = PRESETS["nano"]
 
@@ -36,9 +38,31 @@ def test_a_method_makes_images_from_the_flops_of_the_adaptation(nano, method, ne
     images = np.load(pipeline.path(stages["samples"]) / "images.npy")
     assert images.shape == (NANO.data.eval_crops, 3, 64, 64)
     pipeline.path(stages["generation"])
-    given, _ = trained_flops(pipeline.path(stages["adapted"]))
+    assert "adapted" not in stages  # nothing is trained to know them
+    given, _ = trained_flops(pipeline.path(graph(NANO)["adapted"]))
     taken, step = trained_flops(pipeline.path(stages[network]))
     assert abs(taken - given) <= 0.5 * step + 0.01 * given or taken == step  # at least one
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"detail_lag": (0.1, 0.2)}, {"lora_rank": 4}, {"init": "scratch"}]
+)
+def test_the_flops_of_an_adaptation_are_known_without_it(nano, changed):
+    """As its training counts them, with whatever it adds to the network."""
+    pipeline, _, _ = nano
+    e = replace(NANO, adapt=replace(NANO.adapt, **changed))
+    stages = graph(e)
+    base = FAMILIES["lightning"].load(pipeline.path(stages["base_dit"]) / MODEL)
+    per_step = e.adapt.train.batch_size * adaptation_flops(base, e.adapt, 12)
+    counted = trained_flops(pipeline.path(stages["adapted"]))[1]
+    assert per_step == pytest.approx(counted, rel=1e-3)
+
+
+def test_matched_steps_take_the_flops():
+    train = replace(NANO.adapt.train, steps=1_000, snapshots=(500,))
+    for adaptation, own, steps in ((12, 10, 1_200), (10, 47, 213), (1, 10_000, 1)):
+        found = matched(train, adaptation, own)
+        assert (found.steps, found.snapshots) == (steps, ())
 
 
 def test_a_control_has_the_further_terms_of_the_adaptations_loss(nano):
@@ -53,6 +77,24 @@ def test_a_control_has_the_further_terms_of_the_adaptations_loss(nano):
     assert "cosine" not in read_log(pipeline.path(of_paper))[1]
     terms = further_terms(replace(NANO.adapt, min_snr_gamma=5.0, detail_lag=(0.1, 0.2)))
     assert (terms.min_snr_gamma, terms.detail_lag) == (5.0, (0.0, 0.0))
+
+
+@pytest.mark.parametrize(("method", "network"), [("control", "control"), ("repeat", "repeated")])
+def test_what_stands_beside_an_adaptation_trains_on_its_crops(nano, method, network, monkeypatch):
+    """On the first ones, whose detail is stored, so that it has seen neither more nor other data
+    than the method."""
+    pipeline, _, _ = nano
+    seen = []
+
+    def watched(name, denoiser, data, *args, **kwargs):
+        seen.append((len(data.latents), len(data.conditions)))
+        return transformer_task(name, denoiser, data, *args, **kwargs)
+
+    monkeypatch.setattr(transformer, "transformer_task", watched)
+    for count in (40, 44):
+        some = replace(NANO, method=method, adapt=replace(NANO.adapt, train_crops=count))
+        pipeline.path(graph(some)[network])
+    assert seen == [(40, 40), (44, 44)]
 
 
 def test_the_native_model_sees_four_times_the_positions(nano):

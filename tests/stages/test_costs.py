@@ -11,7 +11,7 @@ from ablations.tokens import ABLATION as TOKENS
 from ablations.tokens import DAVAE
 from davae.core.store import MANIFEST, SUMMARY, Store
 from davae.stages.costs import training_cost
-from davae.sweep.took import rested_on
+from davae.stages.stage import rested_on
 
 TRAINED = {"base_vae": 1, "base_dit": 10, "davae": 100, "adapted": 1_000, "control": 10_000}
 """TFLOP of each training, so that a sum says of which it is."""
@@ -27,8 +27,8 @@ TRAINED = {"base_vae": 1, "base_dit": 10, "davae": 100, "adapted": 1_000, "contr
     ],
 )
 def test_the_cost_of_a_row_is_that_of_what_it_rests_on(tmp_path, ablation, arm, tflop):
-    """From scratch the base transformer gives its shape alone, and the control reads the adaptation
-    for its FLOPs."""
+    """From scratch the base transformer gives its shape alone, and a control needs no adaptation to
+    take its FLOPs."""
     arms = {one.name: one for one in ablation.arms(ablation.base("tiny"))}
     stage = arms[arm].stages()["generation"]
     store = Store(tmp_path, None)

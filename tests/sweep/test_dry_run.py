@@ -1,5 +1,6 @@
 """What an ablation would train."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,13 @@ from ablations.align_weight import ABLATION as ALIGN_WEIGHT
 from ablations.alignment_cost import ABLATION as ALIGNMENT_COST
 from ablations.init import ABLATION as INIT
 from ablations.init import INITS
-from davae.core.presets import ARMS
+from ablations.tokens import ABLATION as TOKENS
+from ablations.tokens import NATIVE
+from davae.core.presets import ARMS, PRESETS
 from davae.core.runtime import Runtime
 from davae.core.store import Store
-from davae.sweep.dry_run import dry_run, makespan
+from davae.stages.graph import graph
+from davae.sweep.dry_run import dry_run, makespan, steps_of
 from davae.sweep.dry_run import networks as networks_of
 from davae.sweep.sweep import Sweep
 
@@ -48,6 +52,16 @@ def test_questions_of_the_autoencoder_train_one_an_arm_or_one_a_seed_too(
     assert [row[1] for row in trained].count(short) == count
     [start] = [row for row in rows if row[0] == "davae" and row[1] != short]
     assert start[2] == f"{users} (seeds 0, 1)"
+
+
+def test_steps_are_of_what_is_trained(tmp_path):
+    """Not those of the base model's config, which a pipeline's adaptation has too; and what trains
+    for an adaptation's FLOPs has steps of its own."""
+    base = PRESETS["sd35m_1k"]
+    text = replace(base, adapt=replace(base.adapt, train=replace(base.adapt.train, steps=77)))
+    assert steps_of(graph(text)["adapted"]) == 77
+    sweep = Sweep(lambda: TOKENS, TOKENS.base("tiny"), "tiny", (0,), tmp_path, (NATIVE,))
+    assert "| as many FLOPs as 1,000 of adapted |" in dry_run([sweep], Store(tmp_path), Runtime())
 
 
 def test_a_network_names_few_arms_and_counts_many():

@@ -9,8 +9,8 @@ from davae.core.environment import machine
 from davae.core.hashing import hashable
 from davae.core.runtime import Runtime
 from davae.core.store import MANIFEST, Store
+from davae.stages.stage import rested_on
 from davae.sweep.estimate import Costs
-from davae.sweep.took import rested_on
 
 NATIVE = "native, 4 times the tokens"
 

@@ -7,9 +7,10 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from ablations.__main__ import Judging, Options
+from ablations.__main__ import Judging, Options, seeds_of
 from ablations.__main__ import sweep as command
 from ablations._load import load
+from ablations.init import ABLATION as INIT
 from davae.analysis.findings import Claim
 from davae.analysis.sweep_plots import means_figure
 from davae.core import records
@@ -61,6 +62,32 @@ def test_a_figure_of_what_was_not_measured_is_not_drawn(tmp_path):
     for x, panel in (("x", "y"), ("z", "x")):
         means_figure((tmp_path / "m.svg",), frame, (x, "title"), {panel: "panel"})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arms_that_are_not_the_same_at_every_seed_are_named(tmp_path):
+    toy = load(TOY)
+
+    def arms(base):
+        return toy.arms(base)[: 1 if base.seed else None]
+
+    one = replace(sweep(tmp_path, (0, 1)), load=lambda: replace(toy, arms=arms, claims=()))
+    absent = ", ".join(arm.name for arm in toy.arms(one.base)[1:])
+    with pytest.raises(ValueError, match=f"no arm {absent} at seed 1: declare the same arms"):
+        tasks_of(one)
+
+
+def test_seeds_below_zero_are_refused():
+    with pytest.raises(ValueError, match="--seeds -1 3: seeds are 0 or above"):
+        seeds_of((-1, 3))
+
+
+def test_what_a_seed_never_reaches_is_only_said_of_seeds_that_were_measured_throughout(tmp_path):
+    rows = [
+        {"series": "zero", "metric": "detail_accuracy", "level": level, "seed": seed, "value": v}
+        for seed, values in enumerate([{0.25: 0.1, 1.0: 0.9}, {0.25: 0.1}, {0.25: 0.2, 1.0: 0.3}])
+        for level, v in values.items()
+    ]
+    assert "| zero | 1 to 1, 1 seeds never | – |" in INIT.write(pd.DataFrame(rows), tmp_path)
 
 
 def test_ray_that_is_missing_is_named(tmp_path, monkeypatch):

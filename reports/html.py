@@ -134,13 +134,24 @@ ELEMENTS = {
 WORDS = {f"{{{SVG}}}{name}" for name in ("text", "tspan", "title")}
 """Elements whose text is shown, with the spaces in it."""
 HREFS = ("href", f"{{{XLINK}}}href")
+PLACES = ("d", "x", "y", "points")
+"""Attributes of coordinates, of which a hundredth of a point is all that is seen."""
 STROKES = "stroke-linejoin: round; stroke-linecap: butt"
 """What matplotlib's style sheet says of every line, and is left out with it."""
 
 
+DIGITS = re.compile(r"-?\d+\.\d{3,}")
+
+
+def rounded(number: re.Match[str]) -> str:
+    """To two digits, without zeros that say nothing."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
 def harmless(text: str) -> str:
     """An SVG of ELEMENTS alone, that names nothing outside itself, whose ids are its own, without
-    the white space that draws nothing.
+    what draws nothing: white space, ids that nothing refers to, and digits of coordinates after the
+    second.
 
     Raises ValueError for what is no SVG."""
     try:
@@ -150,6 +161,7 @@ def harmless(text: str) -> str:
     if root.tag != f"{{{SVG}}}svg":
         raise ValueError("it is no SVG")
     prefix = f"f{digest(text, 6)}-"
+    referred = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     for element in root.iter():
         for child in list(element):
             if child.tag not in ELEMENTS:
@@ -161,8 +173,10 @@ def harmless(text: str) -> str:
                 own = f"#{prefix}{value[1:]}" if value.startswith("#") else value
             outside = name in HREFS and not value.startswith(("#", "data:image/png;"))
             outside |= bool(re.search(r"url\((?!#)", value)) or name.lower().startswith("on")
-            if outside:
+            if outside or (name == "id" and value not in referred):
                 del element.attrib[name]
+            elif name in PLACES:
+                element.set(name, " ".join(DIGITS.sub(rounded, own).split()))
             else:
                 element.set(name, " ".join(own.split()))
         if element.tag not in WORDS:

@@ -245,12 +245,14 @@ def test_a_drawing_keeps_what_draws_and_nothing_else():
 def test_a_drawing_has_no_white_space_that_draws_nothing():
     """Spaces of words are kept."""
     text = (
-        '<svg xmlns="http://www.w3.org/2000/svg">\n <g>\n  <path d="M 1 2  L 3 4  z "/>\n </g>\n'
+        '<svg xmlns="http://www.w3.org/2000/svg">\n <g id="axes_1" transform="scale(0.015625)">\n'
+        '  <path d="M 1.23456 2  L -3.000001 4.5  z "/>\n </g>\n'
         "<text>two  <tspan>words</tspan> here</text>\n</svg>"
     )
     found = harmless(text)
     assert "\n" not in found
-    assert 'd="M 1 2 L 3 4 z"' in found
+    assert 'd="M 1.23 2 L -3 4.5 z"' in found
+    assert '<g transform="scale(0.015625)">' in found  # a glyph's scale, and no id to refer to
     assert "two  <tspan>words</tspan> here" in found
 
 

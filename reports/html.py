@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from davae.analysis.tables import cell
-from davae.core.hashing import digest
+from reports.svg import harmless
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -120,70 +119,3 @@ def figure(svg: Svg) -> Markup:
     """An SVG, inlined, with a text alternative; names of points stay as titles."""
     body = Markup(harmless(svg.text))
     return render("figure.html.j2", body=body, alt=svg.alt, caption=svg.caption)
-
-
-SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-ElementTree.register_namespace("", SVG)
-ElementTree.register_namespace("xlink", XLINK)
-ELEMENTS = {
-    f"{{{SVG}}}{name}"
-    for name in ("svg", "g", "defs", "path", "use", "text", "tspan", "title", "rect", "circle",
-                 "ellipse", "line", "polyline", "polygon", "clipPath", "image")
-}  # fmt: skip
-"""What a drawing may be made of: nothing that runs, loads or styles anything else."""
-WORDS = {f"{{{SVG}}}{name}" for name in ("text", "tspan", "title")}
-"""Elements whose text is shown, with the spaces in it."""
-HREFS = ("href", f"{{{XLINK}}}href")
-PLACES = ("d", "x", "y", "points")
-"""Attributes of coordinates, of which a hundredth of a point is all that is seen."""
-STROKES = "stroke-linejoin: round; stroke-linecap: butt"
-"""What matplotlib's style sheet says of every line, and is left out with it."""
-
-
-DIGITS = re.compile(r"-?\d+\.\d{3,}")
-
-
-def rounded(number: re.Match[str]) -> str:
-    """To two digits, without zeros that say nothing."""
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
-
-
-def harmless(text: str) -> str:
-    """An SVG of ELEMENTS alone, that names nothing outside itself, whose ids are its own, without
-    what draws nothing: white space, ids that nothing refers to, and digits of coordinates after the
-    second.
-
-    Raises ValueError for what is no SVG."""
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"it is no SVG: {error}") from error
-    if root.tag != f"{{{SVG}}}svg":
-        raise ValueError("it is no SVG")
-    prefix = f"f{digest(text, 6)}-"
-    referred = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-    for element in root.iter():
-        for child in list(element):
-            if child.tag not in ELEMENTS:
-                element.remove(child)
-        for name, value in list(element.attrib.items()):
-            own = re.sub(r"url\(#", f"url(#{prefix}", value)
-            own = f"{prefix}{value}" if name == "id" else own
-            if name in HREFS:
-                own = f"#{prefix}{value[1:]}" if value.startswith("#") else value
-            outside = name in HREFS and not value.startswith(("#", "data:image/png;"))
-            outside |= bool(re.search(r"url\((?!#)", value)) or name.lower().startswith("on")
-            if outside or (name == "id" and value not in referred):
-                del element.attrib[name]
-            elif name in PLACES:
-                element.set(name, " ".join(DIGITS.sub(rounded, own).split()))
-            else:
-                element.set(name, " ".join(own.split()))
-        if element.tag not in WORDS:
-            element.text = None
-            for child in element:
-                child.tail = None
-    for name in ("width", "height"):
-        root.attrib.pop(name, None)
-    root.set("style", STROKES)
-    return ElementTree.tostring(root, encoding="unicode")

@@ -14,23 +14,27 @@ from reports.sections.findings import EXPLORATORY, all_findings_of
 
 
 def side_by_side(results: Results, name: str) -> pd.DataFrame:
-    """A row a claim of the ablation NAME and a column a preset it ran at: the verdict and the
-    difference with its 95% interval by the first network, and what other networks say.
+    """A row a claim of the ablation NAME and a column a preset it ran at, one for each base seed:
+    the verdict and the difference with its 95% interval by the first network, and what other
+    networks say.
 
     Raises ValueError where no folder of results has findings of it."""
-    frames = [all_findings_of(kept) for kept in results.ablations if kept.folder.name == name]
-    frames = [frame for frame in frames if len(frame)]
+    frames = []
+    for kept in results.ablations:
+        ablation, _, base_seed = kept.folder.name.partition("-base")
+        if ablation == name and len(frame := all_findings_of(kept)):
+            frames.append((frame, f", base seed {base_seed}" if base_seed else ""))
     if not frames:
         raise ValueError(f"there are no findings of the ablation {name} below {results.top}")
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    for frame in frames:
+    for frame, base in frames:
         frame = frame.fillna({"published": "", "extractor": ""})
         for (claim, metric), part in frame.groupby(["claim", "metric"], sort=False):
             first = part.iloc[0].to_dict()
             kind = " (mechanism)" if first["kind"] == "mechanism" else ""
             about = {"claim": f"{claim}{kind}", "metric": metric, "published": first["published"]}
             row = rows.setdefault((str(claim), str(metric)), about)
-            row[f"{first['data']}, `{first['preset']}`"] = in_a_cell(part.to_dict("records"))
+            row[f"{first['data']}, `{first['preset']}`{base}"] = in_a_cell(part.to_dict("records"))
     shown = pd.DataFrame(list(rows.values()))
     return shown[[*(c for c in shown if c != "published"), "published"]]
 

@@ -13,11 +13,12 @@ from davae.analysis.findings import Claim, findings_table, judge_all
 from davae.core import records
 from reports.build import page, write
 from reports.exports import every_table
-from reports.html import harmless, sort_key
+from reports.html import sort_key
 from reports.results import read_results
 from reports.section import all_sections
 from reports.sections.full_size import full_size_table, ratios
 from reports.sections.throughput import NATIVE, WIDENED
+from reports.svg import harmless
 from tests.reports.conftest import MARKUP, run_rows
 
 
@@ -235,8 +236,8 @@ def test_a_drawing_keeps_what_draws_and_nothing_else():
     for gone in ("a()", "b{}", "x.example", "iframe", "javascript", "width"):
         assert gone not in found
     assert "data:image/png;base64,AA" in found
-    [name] = re.findall(r'id="(f[0-9a-f]{6}-p)"', found)
-    assert f'xlink:href="#{name}"' in found
+    [name] = re.findall(r'id="(f[0-9a-f]{6}-0)"', found)
+    assert f' href="#{name}"' in found
     assert f'clip-path="url(#{name})"' in found
     with pytest.raises(ValueError, match="no SVG"):
         harmless(text + "</div>")
@@ -247,12 +248,14 @@ def test_a_drawing_has_no_white_space_that_draws_nothing():
     text = (
         '<svg xmlns="http://www.w3.org/2000/svg">\n <g id="axes_1" transform="scale(0.015625)">\n'
         '  <path d="M 1.23456 2  L -3.000001 4.5  z "/>\n </g>\n'
+        '<g transform="translate(48.765715 0) scale(0.015625)"/>'
         "<text>two  <tspan>words</tspan> here</text>\n</svg>"
     )
     found = harmless(text)
     assert "\n" not in found
     assert 'd="M 1.23 2 L -3 4.5 z"' in found
     assert '<g transform="scale(0.015625)">' in found  # a glyph's scale, and no id to refer to
+    assert '<g transform="translate(48.77 0) scale(0.015625)"' in found
     assert "two  <tspan>words</tspan> here" in found
 
 

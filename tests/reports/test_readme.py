@@ -167,6 +167,17 @@ def test_the_claims_of_an_ablation_stand_side_by_side(results):
         rewritten(block.format("toy2"), read_results(results))
 
 
+def test_a_second_base_has_a_column_of_its_own(results):
+    claim = Claim(text="it has more", published="", metric="m", a="a", b="b", direction="higher")
+    for folder, mean in (("weight", 2.0), ("weight-base1", 4.0), ("weighty", 8.0)):
+        found = [Finding(claim, Interval(mean, 1.0, 5.0, 5), "holds", p=0.01)]
+        judged(results / "tiny" / "ablations" / folder, "tiny", found, "scenes")
+    [row] = side_by_side(read_results(results), "weight").to_dict("records")
+    assert row["scenes, `tiny`"] == "holds: 2 [1, 5]"
+    assert row["scenes, `tiny`, base seed 1"] == "holds: 4 [1, 5]"
+    assert len(row) == 5
+
+
 def test_networks_that_differ_are_said(results):
     claim = Claim(
         text="it is nearer", published="", metric="d", a="a", b="b", direction="lower", margin=3.0

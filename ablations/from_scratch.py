@@ -108,15 +108,6 @@ ABLATION = Ablation(
             margin=0.03,
         ),
         Claim(
-            text="the DA-VAE reconstructs better than an unstructured autoencoder",
-            published="PSNR 28.53 and rFID 0.47; other autoencoders 27.78 to 29.22, 0.48 to 0.66",
-            metric="own_psnr_db",
-            a=DAVAE,
-            b=SCRATCH,
-            direction="higher",
-            margin=0.3,
-        ),
-        Claim(
             text="adapting is ahead in content of an unstructured autoencoder's transformer that "
             "trained for the base model's steps and the adaptation's",
             published="",

@@ -166,16 +166,16 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
 
 
 def recorded(sweeps: Sequence[Sweep], seeds: tuple[int, ...] = ()) -> tuple[list[Sweep], list[str]]:
-    """Those that have records of their arms as they are now, at their seeds where none are asked
+    """Those that have values of their arms as they are now, at their seeds where none are asked
     for, and a sentence on each that has others alone, whose tables are left as they are; raises
     ValueError where there is nothing to draw."""
     found = [one if seeds else one.as_recorded() for one in sweeps if one.file.exists()]
     if not found:
         raise ValueError(f"there are no records to draw: no {sweeps[0].file}, for one")
-    current = [one for one in found if len(one.rows().measured) or len(one.rows().failed)]
+    current = [one for one in found if len(one.rows().measured)]
     stale = [
-        f"{one.folder} is left as it is: none of its records is of these arms and seeds as they "
-        "are declared now (run it without --draw)"
+        f"{one.folder} is left as it is: none of its records has values of these arms and seeds as "
+        "they are declared now (run it without --draw)"
         for one in found
         if one not in current
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -229,19 +230,24 @@ def ranks_figure(
 
 
 def pareto_figure(
-    paths: tuple[Path, ...], values: dict[str, np.ndarray], titles: list[str], turned: list[bool]
+    paths: tuple[Path, ...],
+    values: dict[str, np.ndarray],
+    titles: list[str],
+    turned: list[bool],
+    on_front: Collection[str],
 ) -> None:
     """Arms in the plane of two metrics, [seeds, 2] each and lower is better in both: every seed,
-    the mean, and the front of the means as a staircase; turned: the metrics whose sign was changed
-    for that, which are shown as they are."""
+    the mean, and as a staircase the front of the means of those arms that can be on it; turned: the
+    metrics whose sign was changed for that, which are shown as they are."""
     figure, axis = plt.subplots(figsize=(5, 3.6))
-    means = np.stack([seeds.mean(axis=0) for seeds in values.values()])
+    means = np.array([seeds.mean(axis=0) for arm, seeds in values.items() if arm in on_front])
     signs = np.where(turned, -1.0, 1.0)
     for i, (name, seeds) in enumerate(values.items()):
         cloud(axis, i, name, seeds * signs, [f"{name}, a seed"] * len(seeds))
-    best = means[front(means)]
-    best = best[np.argsort(best[:, 0])] * signs
-    axis.step(*best.T, where="post", color=INK, lw=1, ls="--", zorder=0)
+    if len(means):
+        best = means[front(means)]
+        best = best[np.argsort(best[:, 0])] * signs
+        axis.step(*best.T, where="post", color=INK, lw=1, ls="--", zorder=0)
     for one_is, invert in zip(turned, (axis.invert_xaxis, axis.invert_yaxis), strict=True):
         if one_is:
             invert()

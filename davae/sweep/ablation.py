@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -108,6 +108,11 @@ class Ablation:
         if preset not in ARMS:
             return PRESETS[preset]
         return getattr(ARMS[preset], self.trains)
+
+    def undeclared(self, arms: Collection[str]) -> dict[Claim, str]:
+        """Claims that name an arm which is not among these, and that name."""
+        named = {claim: {claim.a, claim.b} - {*arms, ""} for claim in self.claims}
+        return {claim: " and ".join(sorted(gone)) for claim, gone in named.items() if gone}
 
     def seeded(self, base: Experiment, seed: int) -> Experiment:
         """The experiment that arms start from at a seed."""

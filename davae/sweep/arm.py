@@ -52,7 +52,7 @@ def run_arm(
         columns |= {"key": ablation.key(arm)}
         if planned and columns["key"] != planned:
             raise ValueError("it was declared anew since the sweep started: start it again")
-        if is_recorded(path, columns):
+        if is_recorded(rows_of(path), columns):
             pipeline.announce(f"{label}: recorded already")
             return ""
         pipeline.announce(label)
@@ -157,11 +157,15 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.=,-]+", "_", text)
 
 
-def is_recorded(path: Path, columns: dict[str, Any]) -> bool:
+def rows_of(path: Path) -> pd.DataFrame:
+    """The records of a file that may not be there yet."""
+    return records.load_records(path) if path.exists() else pd.DataFrame()
+
+
+def is_recorded(frame: pd.DataFrame, columns: dict[str, Any]) -> bool:
     """Whether an arm at a seed, by the columns of its rows, has all that is asked for under the key
-    of its experiment, in as many rows as were written."""
-    frame = records.load_records(path) if path.exists() else None
-    if frame is None or frame.empty or "asked" not in frame:
+    of its experiment among these records, in as many rows as were written."""
+    if frame.empty or "asked" not in frame:
         return False
     about = {name: columns[name] for name in ("ablation", "preset", "arm", "seed", "key", "asked")}
     same = (frame[list(about)] == pd.Series(about)).all(axis=1)

@@ -20,7 +20,7 @@ from davae.core.extend import load_file
 from davae.core.hashing import digest
 from davae.core.runtime import Runtime
 from davae.stages.stage import Pipeline
-from davae.sweep.arm import columns_of, file_name, is_recorded, record_failure, run_arm
+from davae.sweep.arm import columns_of, file_name, is_recorded, record_failure, rows_of, run_arm
 from davae.sweep.sweep import Sweep
 
 Done = tuple["Task", str]
@@ -66,12 +66,13 @@ class Task:
 def tasks_of(sweep: Sweep) -> list[Task]:
     """Every chosen arm at every seed, seed by seed, but for those that are recorded already."""
     run_id, keys = records.new_run_id(), sweep.keys(sweep.seeds)
+    there = rows_of(sweep.file)
     tasks = [
         Task(sweep, name, seed, run_id, keys[name, seed])
         for seed in sweep.seeds
         for name in sweep.chosen()
     ]
-    return [task for task in tasks if not task.key or not is_recorded(sweep.file, task.columns())]
+    return [task for task in tasks if not task.key or not is_recorded(there, task.columns())]
 
 
 def here(tasks: Sequence[Task], pipeline: Pipeline) -> Iterator[Done]:

@@ -93,8 +93,9 @@ def of_one_autoencoder(ablation: Ablation, values: pd.Series) -> bool:
 def report(sweep: Sweep) -> None:
     """The tables and figures of a sweep's records, in place of those of before. Raises ValueError
     where no arm has values."""
+    frame = write_tables(sweep)  # before figures go: where a table cannot be written, nothing does
     clear(sweep.folder, DRAWINGS)
-    draw(sweep, write_tables(sweep))
+    draw(sweep, frame)
 
 
 def write_tables(sweep: Sweep) -> pd.DataFrame:
@@ -118,7 +119,7 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     )
     if ablation.trains == "davae":
         text += f"\n{OF_ONE_AUTOENCODER}\n"
-    text += findings_text(ablation, frame, folder, sweep.base.data.name)
+    text += findings_text(ablation, frame, folder, sweep.base.data.name, arms)
     text += "".join(f"\n{sentence}\n" for sentence in agreement(frame))
     text += pareto_text(ablation, frame)
     if ablation.write is not None:
@@ -163,10 +164,9 @@ def precisions(folder: Path, keys: set[str]) -> str:
     return f"\nPrecision of the products in training: {said}.\n" if said else ""
 
 
-def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Arm to its values [seeds, 2] of the two metrics of the front, under the first extractor,
-    turned so that lower is better; seeds that every arm has, arms whose detail has not
-    collapsed."""
+def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Arm to its values of the two metrics of the front, a row a seed that has both, under the
+    first extractor, turned so that lower is better; arms whose detail has not collapsed."""
     columns = []
     better = frame.drop_duplicates("metric").set_index("metric")["higher_is_better"]
     kept = frame[~frame["arm"].isin(collapsed(ablation, frame))]
@@ -176,8 +176,16 @@ def pareto_values(ablation: Ablation, frame: pd.DataFrame) -> dict[str, np.ndarr
         wide = rows.pivot_table(index="seed", columns="arm", values="value", sort=False)
         columns.append(-wide if better[metric] else wide)
     arms = [arm for arm in columns[0].columns if all(arm in c.columns for c in columns)]
-    both = pd.concat([c[arms] for c in columns], axis=1).dropna()
-    return {arm: both[arm].to_numpy() for arm in arms} if len(both) else {}
+    both = {arm: pd.concat([c[arm] for c in columns], axis=1).dropna() for arm in arms}
+    return {arm: values for arm, values in both.items() if len(values)}
+
+
+def with_every_seed(values: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
+    """The arms that have every seed that any of them has, which can be resampled together: their
+    values [seeds, 2]."""
+    seeds = sorted({seed for rows in values.values() for seed in rows.index})
+    whole = {arm: rows for arm, rows in values.items() if len(rows) == len(seeds)}
+    return {arm: rows.loc[seeds].to_numpy() for arm, rows in whole.items()}
 
 
 def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
@@ -186,23 +194,34 @@ def pareto_text(ablation: Ablation, frame: pd.DataFrame) -> str:
         return ""
     x, y = (ablation.metrics[metric] for metric in ablation.pareto)
     values = pareto_values(ablation, frame)
-    if not values:
+    whole = with_every_seed(values)
+    if len(whole) < 2:
         low = set(frame["arm"]) <= collapsed(ablation, frame).keys()
-        why = "the detail of every arm collapsed" if low else "no seed has both of every arm"
+        why = "the detail of every arm collapsed" if low else "no two arms have every seed of both"
         return f"\nNo front of {x} and {y}: {why}.\n"
-    count = len(next(iter(values.values())))
+    count = len(next(iter(whole.values())))
     if count < LEAST_RESAMPLED:
         return f"\nNo front of {x} and {y}: {count} seeds are too few to say how sure it is.\n"
     rows = pd.DataFrame(
-        front_shares(values).items(), columns=["arm", "share of resampled seeds on the front"]
+        front_shares(whole).items(), columns=["arm", "share of resampled seeds on the front"]
     )
-    return f"\nFront of {x} and {y}, {count} seeds that every arm has:\n\n{to_markdown(rows)}"
+    short = [f"{arm} ({len(values[arm])})" for arm in values if arm not in whole]
+    less = f" Left out, of fewer seeds: {', '.join(short)}." if short else ""
+    for i, title in enumerate((x, y)):
+        if all(np.ptp(seeds[:, i]) == 0 for seeds in whole.values()):
+            less += f" {title} is one figure an arm, so that the shares are sure of it as it is."
+    return f"\nFront of {x} and {y}, {count} seeds.{less}\n\n{to_markdown(rows)}"
 
 
-def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path, data: str) -> str:
-    """The claims' verdicts on a data set as Markdown, and findings.csv; why a claim has none."""
+def findings_text(
+    ablation: Ablation, frame: pd.DataFrame, folder: Path, data: str, arms: list[str]
+) -> str:
+    """The claims' verdicts on a data set as Markdown, and findings.csv; why a claim has none.
+
+    arms: the declared ones."""
     low = collapsed(ablation, frame)
-    claims = [c for c in ablation.claims if c.data in ("", data)]
+    undeclared = ablation.undeclared(arms)
+    claims = [c for c in ablation.claims if c.data in ("", data) and c not in undeclared]
     judged = judge_all([c for c in claims if not {c.a, c.b} & low.keys()], frame)
     text = "".join(f"\nDetail collapsed: {arm} ({why}).\n" for arm, why in low.items())
     (folder / "findings.csv").unlink(missing_ok=True)
@@ -212,7 +231,11 @@ def findings_text(ablation: Ablation, frame: pd.DataFrame, folder: Path, data: s
         text += f"\n{CONDITIONS}\n\n{to_markdown(findings_view(table))}"
     left = {"for an arm's detail collapsed": [c for c in claims if {c.a, c.b} & low.keys()]}
     for claim in ablation.claims:
-        if claim not in claims:
+        if claim in undeclared:
+            left.setdefault(f"for no arm declared here is called {undeclared[claim]}", []).append(
+                claim
+            )
+        elif claim not in claims:
             left.setdefault(f"for they are about {claim.data}", []).append(claim)
     sentences = [*disagreements(judged.findings), *judged.left]
     sentences += [not_judged(why, [c.text for c in of_it]) for why, of_it in left.items() if of_it]
@@ -250,7 +273,9 @@ def draw(sweep: Sweep, frame: pd.DataFrame) -> None:
         if values:
             better = frame.drop_duplicates("metric").set_index("metric")["higher_is_better"]
             turned = [bool(better[metric]) for metric in ablation.pareto]
-            pareto_figure(drawn(folder, "pareto"), values, titles, turned)
+            seeds = {arm: rows.to_numpy() for arm, rows in values.items()}
+            whole = list(with_every_seed(values))
+            pareto_figure(drawn(folder, "pareto"), seeds, titles, turned, whole)
     strips = sample_strips(sweep, frame)
     if strips:
         image_strips(folder / "samples.png", strips)

@@ -11,7 +11,7 @@ import pandas as pd
 from davae.core import records
 from davae.core.experiment import Experiment
 from davae.sweep.ablation import Ablation, Arm
-from davae.sweep.arm import FAILURES
+from davae.sweep.arm import FAILURES, rows_of
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Sweep:
 
     def rows(self) -> Rows:
         """The records, sorted into what is shown and what is not."""
-        everything = records.load_records(self.file) if self.file.exists() else pd.DataFrame()
+        everything = rows_of(self.file)
         foreign: list[str] = []
         if len(everything):
             everything, foreign = self.own(everything)

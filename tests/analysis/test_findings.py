@@ -281,7 +281,7 @@ def test_seeds_that_change_nothing_give_no_verdict():
     assert found.p == 1.0
 
 
-def test_seeds_that_change_nothing_take_no_place_from_another_effect():
+def test_an_effect_of_seeds_that_are_alike_counts_as_one_that_was_not_found():
     other = Claim(text="o", published="", metric="n", a="a", b="b", direction="higher")
     effect = replace(other, text="e", metric="m")
     values = frame_of([0.3, 1.0, 1.6, 2.2, 0.3])  # p = 0.0435

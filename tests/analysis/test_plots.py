@@ -131,7 +131,7 @@ def test_points_of_an_svg_have_names_that_are_escaped(tmp_path):
 def test_a_front_shows_a_metric_whose_sign_was_changed_as_it_is(tmp_path):
     values = {"a": np.array([[-30.0, 5.0], [-32.0, 7.0]]), "b": np.array([[-20.0, 9.0]])}
     path = tmp_path / "front.svg"
-    sweep_plots.pareto_figure((path,), values, ["PSNR", "gKD"], [True, False])
+    sweep_plots.pareto_figure((path,), values, ["PSNR", "gKD"], [True, False], ["a"])
     assert titles_of(path) == [
         "a, a seed: 30, 5", "a, a seed: 32, 7", "a, mean: 31, 6", "b, a seed: 20, 9",
         "b, mean: 20, 9",

@@ -151,7 +151,9 @@ def test_tables_of_records_of_before_are_not_taken_away_by_drawing(tmp_path, mon
     monkeypatch.setenv("TOY_VERSION", "2")
     run(tmp_path / "other", seeds=(0,))
     stale, fresh = sweep(tmp_path, (0,)), sweep(tmp_path / "other", (0,))
-    with pytest.raises(ValueError, match=r"is left as it is: none of its records is of these arms"):
+    with pytest.raises(
+        ValueError, match=r"is left as it is: none of its records has values of these arms"
+    ):
         recorded([stale])
     drawn, said = recorded([stale, fresh])
     assert drawn == [fresh]

@@ -187,6 +187,36 @@ def test_a_changed_arm_a_raised_version_and_a_change_back_never_mix(tmp_path, mo
     assert len(run(tmp_path, seeds=(0,))) == len(changed) + 2
     table = pd.read_csv(sweep(tmp_path).folder / "table.csv").set_index("arm")
     assert table.loc["level 1", "seeds"] == 1  # the second seed's row is of the version before
+    monkeypatch.setenv("TOY_VERSION", "1")
+    assert len(run(tmp_path)) == len(changed) + 2  # lowered again: nothing is run
+    table = pd.read_csv(sweep(tmp_path).folder / "table.csv").set_index("arm")
+    assert table.loc["level 1", "seeds"] == 2
+
+
+def test_an_arm_that_changes_under_its_name_is_another(tmp_path, monkeypatch):
+    def shown():
+        table = pd.read_csv(sweep(tmp_path).folder / "table.csv").set_index("arm")
+        return {arm: (round(row["value"]), row["seeds"]) for arm, row in table.iterrows()}
+
+    first = run(tmp_path)
+    before = shown()
+    monkeypatch.setenv("TOY_SHIFT", "10")
+    assert len(run(tmp_path, seeds=(0,))) == len(first) + 2
+    assert shown() == {"level 1": (11, 1), "level 2": (12, 1)}
+    monkeypatch.delenv("TOY_SHIFT")
+    assert len(run(tmp_path)) == len(first) + 2
+    assert shown() == before == {"level 1": (1, 2), "level 2": (2, 2)}
+
+
+def test_a_claim_of_an_arm_that_is_not_declared_is_said_before_anything_runs(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("TOY_LEVELS", "1 3")
+    run(tmp_path, seeds=(0,))
+    said = "the claim '2 is more than 1' will not be judged: no arm is called level 2"
+    assert f"{said}; arms: level 1, level 3" in capsys.readouterr().out
+    text = (sweep(tmp_path).folder / "table.md").read_text()
+    assert "Not judged, for no arm declared here is called level 2: 2 is more than 1" in text
 
 
 def test_an_arm_that_failed_after_a_change_is_said_and_one_that_is_gone_is_not(

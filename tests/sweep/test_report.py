@@ -43,3 +43,23 @@ def test_a_front_where_details_collapsed(low, said):
     titles = {**ABLATION.metrics, "effective_rank_z_d": "rank"}
     ablation = replace(ABLATION, metrics=titles, floors={"effective_rank_z_d": 2.0})
     assert said in pareto_text(ablation, pd.DataFrame(rows))
+
+
+def test_a_front_leaves_out_arms_of_fewer_seeds_and_says_so():
+    """Of b, nearer and better reconstructed, three seeds; of c, worse in both; of d, one."""
+    rows = [
+        {"arm": arm, "seed": seed, "metric": metric, "value": value + scatter * seed,
+         "higher_is_better": better, "protocol": ""}
+        for arm, seeds, psnr, distance in (("a", 3, 30.0, 9.0), ("b", 3, 31.0, 8.0),
+                                           ("c", 3, 29.0, 10.0), ("d", 1, 40.0, 1.0))
+        for seed in range(seeds)
+        for metric, value, better, scatter in (("psnr_db", psnr, True, 0.0),
+                                               ("gkd_effnet", distance, False, 0.1))
+    ]  # fmt: skip
+    text = pareto_text(replace(ABLATION, floors={}), pd.DataFrame(rows))
+    assert "Front of PSNR dB and gKD, 3 seeds. Left out, of fewer seeds: d (1)." in text
+    assert "PSNR dB is one figure an arm" in text
+    assert "gKD is one figure" not in text
+    assert "| b | 1 |" in text
+    assert "| a | 0 |" in text
+    assert "| d |" not in text

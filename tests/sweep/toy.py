@@ -56,11 +56,12 @@ class ToyArm(Arm):
 
 
 def arms(base):
-    """One arm a level that the environment names."""
+    """One arm a level that the environment names, and what it adds to each."""
     levels = [float(level) for level in os.environ.get("TOY_LEVELS", "1 2").split()]
+    shift = float(os.environ.get("TOY_SHIFT", "0"))
     return tuple(
         ToyArm(f"level {level:g}", "level", level,
-               replace(base, davae=replace(base.davae, align_weight=level)), i == 0)
+               replace(base, davae=replace(base.davae, align_weight=level + shift)), i == 0)
         for i, level in enumerate(levels)
     )  # fmt: skip
 

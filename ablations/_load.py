@@ -26,9 +26,14 @@ def load(name: str) -> Ablation:
         listed = ", ".join(names())
         raise ValueError(f"there is no ablation {name!r}: name one of {listed}, or a .py file")
     module = load_file(path)
-    if not hasattr(module, "ABLATION"):
-        raise ValueError(f"{path} defines no ABLATION; see ablations/align_weight.py for the form")
-    return module.ABLATION
+    found = getattr(module, "ABLATION", None)
+    if not isinstance(found, Ablation):
+        was = f"; its ABLATION is a {type(found).__name__}" if found is not None else ""
+        raise ValueError(
+            f"{path} defines no ABLATION = Ablation(...){was}; see ablations/align_weight.py for "
+            "the form"
+        )
+    return found
 
 
 class Loaded:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
 
 def load_file(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own; raises ValueError if it is not there or no .py
-    file."""
+    """Run a Python file as a module of its own; raises ValueError if it is not there, is no .py
+    file, or cannot be run, with the line."""
     if path.suffix != ".py" or not path.is_file():
         raise ValueError(f"{path} is not a .py file that is there")
     spec = importlib.util.spec_from_file_location(f"davae_user_{path.stem}", path)
@@ -19,7 +20,14 @@ def load_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look for the names of their annotations
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
+        ]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        raise ValueError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
     return module
 
 

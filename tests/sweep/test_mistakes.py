@@ -113,3 +113,20 @@ def test_a_task_that_no_node_has_room_for_is_said(monkeypatch, capsys):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     check_room(nodes[:1], {"num_gpus": 1})
     assert "arms wait until one joins" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\nABLATION = {'name': 'x'}\n", r"its ABLATION is a dict"),
+        ("x = 1\n", r"defines no ABLATION = Ablation\(...\); see"),
+        ("x = 1\ny = (\n", r"mine.py, line 2: SyntaxError: '\(' was never closed"),
+        ("x = 1\nimport not_there_at_all\n", r"mine.py, line 2: ModuleNotFoundError: No module"),
+        ("def f():\n    return 1 / 0\n\nf()\n", r"mine.py, line 2: ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_a_users_file_that_is_no_ablation_is_said_with_the_line(tmp_path, text, said):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        load(str(file))

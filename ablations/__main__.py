@@ -48,8 +48,8 @@ class Options:
     name: Annotated[str, tyro.conf.Positional] = ""
     """An ablation of this package (adapt_length, align_method, align_weight, alignment_cost,
     channels, clip_judge, components, davae_length, denoising, detail_use, from_scratch, guidance,
-    init, latent_structure, learning_rate, proxies, schedule, tokens), or the path of a file of your
-    own that defines ABLATION."""
+    init, latent_structure, learning_rate, native_length, proxies, schedule, tokens), or the path of
+    a file of your own that defines ABLATION."""
     preset: str = "smoke"
     """The experiment that the arms start from. At tiny and smoke they train less than `davae run`
     does, on the shipped DA-VAE or on one of their own; --dry-run says which."""

@@ -117,7 +117,7 @@ def sweep(options: Options, extensions: tuple[Path, ...]) -> None:
     from davae.sweep.sweep import Sweep
 
     if bool(options.name) == options.all:
-        raise ValueError("name an ablation, or give --all")
+        raise ValueError("name an ablation or give --all, and not both")
     if options.jobs < 1:
         raise ValueError(f"--jobs {options.jobs}: give 1 or more")
     if options.all and options.arms:
@@ -191,7 +191,10 @@ def seeds_of(asked: tuple[int, ...]) -> tuple[int, ...]:
     if len(asked) != 1:
         return tuple(dict.fromkeys(asked))
     if asked[0] < 1:
-        raise ValueError(f"--seeds {asked[0]}: give how many seeds, from 1 on, or several of them")
+        raise ValueError(
+            f"--seeds {asked[0]}: one number is how many seeds, from 1 on; to choose them, name "
+            "several: --seeds 0 1"
+        )
     return tuple(range(asked[0]))
 
 

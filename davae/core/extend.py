@@ -27,7 +27,8 @@ def load_file(path: Path) -> ModuleType:
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
-        raise ValueError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+        said = error.msg if isinstance(error, SyntaxError) else error
+        raise ValueError(f"{path}, line {line}: {type(error).__name__}: {said}") from error
     return module
 
 

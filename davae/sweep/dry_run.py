@@ -68,6 +68,7 @@ def dry_run(
     if recorded := declared - len(needs) - len(unbuilt):
         text += f"\nRecorded already: {recorded} of {declared} arms.\n"
     text += "".join(f"\nCannot be built: {one}\n" for one in unbuilt)
+    text += "".join(f"\n{note}\n" for sweep in sweeps for note in sweep.notes())
     took = {stage.key: costs.seconds(stage) for stage in to_run}
     unknown = {stage.name for stage in to_run if took[stage.key] is None}
     works = [[(s.key, took[s.key] or 0.0) for s in need if s.key in took] for need in needs]

@@ -31,7 +31,7 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
         try:
             of_sweep = tasks_of(sweep)
             sweep.folder.mkdir(parents=True, exist_ok=True)
-            notes = not_there(sweep) if of_sweep else []
+            notes = sweep.notes() if of_sweep else []
         except FAILURES as error:
             wrong.append(f"{sweep.load().name}: {in_words(error)}")
         else:
@@ -61,16 +61,6 @@ def run_sweeps(sweeps: Sequence[Sweep], launch: Launcher) -> int:
         count = ended["failed"]
         raise ValueError("; ".join([*([f"{count} arms failed"] if count else []), *wrong]))
     return ended["failed"]
-
-
-def not_there(sweep: Sweep) -> list[str]:
-    """A note on each claim that will not be judged, for it names an arm that is not declared."""
-    arms = [arm.name for arm in sweep.arms()]
-    return [
-        f"{sweep.load().name}: the claim {claim.text!r} will not be judged: no arm is called "
-        f"{gone}; arms: {', '.join(arms)}"
-        for claim, gone in sweep.load().undeclared(arms).items()
-    ]
 
 
 def in_words(error: BaseException) -> str:

@@ -93,9 +93,11 @@ def of_one_autoencoder(ablation: Ablation, values: pd.Series) -> bool:
 def report(sweep: Sweep) -> None:
     """The tables and figures of a sweep's records, in place of those of before. Raises ValueError
     where no arm has values."""
-    frame = write_tables(sweep)  # before figures go: where a table cannot be written, nothing does
-    clear(sweep.folder, DRAWINGS)
-    draw(sweep, frame)
+    before = {path: written_at(path) for path in files_of(sweep.folder, DRAWINGS)}
+    draw(sweep, write_tables(sweep))
+    for path, written in before.items():
+        if path.exists() and written_at(path) == written:
+            path.unlink(missing_ok=True)  # nothing draws it any more
 
 
 def write_tables(sweep: Sweep) -> pd.DataFrame:
@@ -103,7 +105,8 @@ def write_tables(sweep: Sweep) -> pd.DataFrame:
     ablation, folder, rows = sweep.load(), sweep.folder, sweep.rows()
     frame = rows.measured
     if frame.empty:
-        clear(folder, (*TABLES, *DRAWINGS))
+        for path in files_of(folder, (*TABLES, *DRAWINGS)):
+            path.unlink(missing_ok=True)  # another process may write here, too
         (folder / "table.md").write_text(f"**{ablation.question}**\n\n{not_shown(rows)}")
         if len(rows.failed):
             raise ValueError(f"every arm failed; the first error: {rows.failed['error'].iloc[0]}")
@@ -150,11 +153,14 @@ def not_shown(rows: Rows) -> str:
     return text
 
 
-def clear(folder: Path, suffixes: tuple[str, ...]) -> None:
-    """Remove the files of before that end so."""
-    for path in folder.iterdir():
-        if path.suffix in suffixes:
-            path.unlink(missing_ok=True)  # another process may write here, too
+def files_of(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files there that end so."""
+    return [path for path in folder.iterdir() if path.suffix in suffixes]
+
+
+def written_at(path: Path) -> int:
+    """When a file was last written, in nanoseconds."""
+    return path.stat().st_mtime_ns
 
 
 def precisions(folder: Path, keys: set[str]) -> str:

@@ -82,7 +82,7 @@ class Sweep:
         unknown = [name for name in self.names if name not in there]
         if unknown:
             raise ValueError(
-                f"{self.load().name} has no arm {', '.join(unknown)}; arms: {', '.join(there)}"
+                f"{self.load().name} has no arm {'; '.join(unknown)}. Its arms: {'; '.join(there)}"
             )
         return tuple(name for name in there if not self.names or name in self.names)
 
@@ -103,6 +103,15 @@ class Sweep:
                     "same arms at every seed"
                 )
         return found
+
+    def notes(self) -> list[str]:
+        """On each claim that will not be judged, for it names an arm that is not declared."""
+        ablation, arms = self.load(), [arm.name for arm in self.arms()]
+        return [
+            f"{ablation.name}: the claim {claim.text!r} will not be judged: no arm is called "
+            f"{gone}. Its arms: {'; '.join(arms)}"
+            for claim, gone in ablation.undeclared(arms).items()
+        ]
 
     def rows(self) -> Rows:
         """The records, sorted into what is shown and what is not."""

@@ -216,6 +216,23 @@ def test_a_figure_that_is_not_drawn_again_does_not_stay(tmp_path):
     assert (folder / "figure.svg").exists()
 
 
+def test_a_figure_that_text_is_written_with_stays(tmp_path):
+    """Drawn while the tables are written, also over one of before."""
+    run(tmp_path, seeds=(0,))
+
+    def write(frame, folder):
+        (folder / "own.svg").write_text("<svg/>")
+        return "\nThe figure “own” has it.\n"
+
+    one = replace(sweep(tmp_path, (0,)), load=lambda: replace(load(TOY), write=write))
+    for _ in range(2):
+        report(one)
+        assert (one.folder / "own.svg").exists()
+        assert "The figure “own”" in (one.folder / "table.md").read_text()
+    report(sweep(tmp_path, (0,)))
+    assert not (one.folder / "own.svg").exists()
+
+
 def test_an_ablation_whose_arms_cannot_be_declared_stops_no_other(tmp_path):
     def wrong(base):
         raise TypeError("a mistake")

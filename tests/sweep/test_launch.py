@@ -20,7 +20,9 @@ from ablations._load import load
 from davae.core import records
 from davae.core.presets import PRESETS
 from davae.core.runtime import Runtime
+from davae.core.store import Store
 from davae.stages.stage import Pipeline
+from davae.sweep.dry_run import dry_run
 from davae.sweep.execute import run_sweeps
 from davae.sweep.launch import here, in_processes, log_name, on_ray, tasks_of
 from davae.sweep.report import report
@@ -214,7 +216,8 @@ def test_a_claim_of_an_arm_that_is_not_declared_is_said_before_anything_runs(
     monkeypatch.setenv("TOY_LEVELS", "1 3")
     run(tmp_path, seeds=(0,))
     said = "the claim '2 is more than 1' will not be judged: no arm is called level 2"
-    assert f"{said}; arms: level 1, level 3" in capsys.readouterr().out
+    assert f"{said}. Its arms: level 1; level 3" in capsys.readouterr().out
+    assert said in dry_run([sweep(tmp_path, (0, 1))], Store(tmp_path / "store"), Runtime())
     text = (sweep(tmp_path).folder / "table.md").read_text()
     assert "Not judged, for no arm declared here is called level 2: 2 is more than 1" in text
 

@@ -44,7 +44,7 @@ def test_chosen_arms_run_alone(nano):
 
 def test_an_unknown_arm_is_named(nano):
     pipeline, out, _ = nano
-    with pytest.raises(ValueError, match="guidance has no arm scale 9; arms: scale 1, "):
+    with pytest.raises(ValueError, match=r"guidance has no arm scale 9\. Its arms: scale 1; "):
         run_ablation(
             ABLATION, ABLATION.base("nano"), preset="nano", seeds=[0], pipeline=pipeline, out=out,
             names=("scale 9",),

@@ -62,7 +62,8 @@ def test_every_committed_record_is_read():
     frame = load_records(str(results))
     assert {"run", "ablation", "benchmarks", "headline"} == set(frame["suite"])
     assert len(records.stable(frame)) < len(frame)
-    folders = {path.parent.name for path in results.glob("*/*/ablations/*/records.jsonl")}
+    files = results.glob("*/*/ablations/*/records.jsonl")
+    folders = {path.parent.name.partition("-base")[0] for path in files}
     assert "latent_structure" in folders
     assert set(frame.loc[frame["suite"] == "ablation", "ablation"]) == folders
 

@@ -22,8 +22,6 @@ def load(name: str) -> Ablation:
     if name in names():
         return importlib.import_module(f"ablations.{name}").ABLATION
     path = Path(name)
-    if path.suffix == ".py" and not path.is_file():
-        raise ValueError(f"there is no file {path}")
     if path.suffix != ".py":
         listed = ", ".join(names())
         raise ValueError(f"there is no ablation {name!r}: name one of {listed}, or a .py file")

@@ -114,6 +114,15 @@ class Ablation:
         named = {claim: {claim.a, claim.b} - {*arms, ""} for claim in self.claims}
         return {claim: " and ".join(sorted(gone)) for claim, gone in named.items() if gone}
 
+    def collapsed(self, frame: pd.DataFrame) -> dict[str, str]:
+        """Arms whose mean over seeds lies below a floor, and how."""
+        found: dict[str, str] = {}
+        for metric, floor in self.floors.items():
+            means = frame[frame["metric"] == metric].groupby("arm", sort=False)["value"].mean()
+            for arm, mean in means[means < floor].items():
+                found[str(arm)] = f"{self.metrics[metric]} {mean:.3g}, floor {floor:g}"
+        return found
+
     def seeded(self, base: Experiment, seed: int) -> Experiment:
         """The experiment that arms start from at a seed."""
         return replace(base, seed=seed)

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from ablations.align_weight import ABLATION
-from davae.sweep.report import pareto_text, summary_table, to_read
+from davae.sweep.front import pareto_text
+from davae.sweep.report import summary_table, to_read
 
 
 def test_what_the_seeds_of_an_arm_share_has_no_interval():
